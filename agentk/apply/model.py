@@ -1,0 +1,221 @@
+"""The values that pass from snapshot to plan to outcomes. All frozen; none knows how anything is done.
+
+Data moves one way: ``Snapshot`` (what Git says) and ``Live`` (what the cluster says) go into the planner, a ``Plan`` of
+ordered actions comes out, the executor turns it into ``Outcome`` values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentlink.refs import ObjectRef
+
+
+class InventoryPolicy(StrEnum):
+    """Which live objects a project may take, with cli-utils' meaning."""
+
+    MUST_MATCH = "must_match"
+    ADOPT_IF_NO_INVENTORY = "adopt_if_no_inventory"
+    ADOPT_ALL = "adopt_all"
+
+
+class DryRun(StrEnum):
+    """How much of a plan is carried out."""
+
+    NONE = "none"
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Propagation(StrEnum):
+    """What a delete does to dependants; the value is Kubernetes' own word."""
+
+    FOREGROUND = "Foreground"
+    BACKGROUND = "Background"
+    ORPHAN = "Orphan"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """What config.yaml says about one manifest project. Timeouts in seconds."""
+
+    project_id: int
+    path: str
+    inventory_id: str
+    default_namespace: str = "default"
+    dry_run: DryRun = DryRun.NONE
+    prune: bool = True
+    propagation: Propagation = Propagation.FOREGROUND
+    inventory_policy: InventoryPolicy = InventoryPolicy.MUST_MATCH
+    reconcile_timeout: float = 3600.0
+    prune_timeout: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One complete revision as kas sent it: for each file, its objects as JSON bytes with sorted keys."""
+
+    project_id: int
+    commit: str
+    sync_id: str
+    digest: bytes
+    files: Mapping[str, tuple[bytes, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the API server serves one kind: ``plural`` is the path segment, ``version`` the one to talk in."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        """Return what stands in a manifest's ``apiVersion``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """One object as it is to be applied.
+
+    ``body`` is the complete JSON to send, with namespace, our label and our annotation; ``digest`` (16 hex digits) is
+    of the body, and equal digests mean that applying again would change nothing Git wants.
+    """
+
+    ref: ObjectRef
+    kind: Kind
+    path: str
+    body: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the planner needs to know of an object in the cluster; never the object itself.
+
+    ``fingerprint`` (16 hex digits) is of the fields that we own (our ``managedFields`` entry), None when we own none.
+    ``owner`` is the annotation ``config.k8s.io/owning-inventory``. ``appliers`` are other managers that used
+    server-side apply on it.
+    """
+
+    ref: ObjectRef
+    uid: str
+    resource_version: str
+    fingerprint: str | None = None
+    owner: str | None = None
+    labelled: bool = False
+    keep_on_remove: bool = False
+    ignore_mutation: bool = False
+    deleting: bool = False
+    appliers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One object in the inventory. ``digest``, ``fingerprint`` and ``uid`` are empty until it was applied once."""
+
+    ref: ObjectRef
+    digest: str = ""
+    fingerprint: str = ""
+    uid: str = ""
+
+
+class Why(StrEnum):
+    """Why an object is applied."""
+
+    NEW = "New"
+    CHANGED = "Changed"
+    DRIFTED = "Drifted"
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Apply one object server-side. ``force`` takes fields over from managers that set them by updating.
+
+    ``live_version`` is the resourceVersion known before, so that an apply that changed nothing is recognised; None for
+    an object that is not there.
+    """
+
+    desired: Desired
+    why: Why
+    force: bool
+    live_version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Delete one object that left Git, if it still has this UID."""
+
+    ref: ObjectRef
+    kind: Kind
+    uid: str
+    propagation: Propagation
+
+
+class Result(StrEnum):
+    """What became of one object."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+    PRUNED = "pruned"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one object. ``reason`` is a CamelCase word for programs, ``message`` a sentence for people.
+
+    ``digest``, ``fingerprint`` and ``uid`` are what the inventory records after a successful apply. ``health`` and
+    ``health_message`` come from the same answer, as far as its status says; empty when unknown.
+    """
+
+    ref: ObjectRef
+    result: Result
+    path: str = ""
+    reason: str = ""
+    message: str = ""
+    digest: str = ""
+    fingerprint: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Actions that may run side by side; the next stage starts when all have ended.
+
+    ``establishes`` lists the kinds that must be served before the next stage (the stage applied their CRDs).
+    """
+
+    applies: tuple[Apply, ...]
+    establishes: tuple[Kind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What turning live into desired takes, decided before anything is done.
+
+    ``stages`` in order; then, only if every apply succeeded and nothing in ``decided`` failed, ``prunes`` (a sequence
+    of waves, each in parallel). ``decided`` holds the outcomes that need no action: unchanged, skipped, refused.
+    ``record`` is the inventory to write before the first action (every name that may exist from now on), None when it
+    is already so. ``forget`` are recorded objects that are gone or released.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    prunes: tuple[tuple[Prune, ...], ...] = ()
+    decided: tuple[Outcome, ...] = ()
+    record: tuple[ObjectRef, ...] | None = None
+    forget: tuple[ObjectRef, ...] = ()
+    total: int = 0
+    blocked: Outcome | None = field(default=None)

@@ -1,0 +1,1 @@
+"""Receiving snapshots from kas and driving each project towards the newest one."""

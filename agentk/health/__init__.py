@@ -1,0 +1,1 @@
+"""When an object is well: pure rules, and the watch that feeds them."""

@@ -1,0 +1,4 @@
+"""What agentk and kas must agree on, and nothing else: generated wire code, object references, tunnel, limits, logs.
+
+A module moves in here only when both programs import it.
+"""

@@ -1,0 +1,31 @@
+"""The name of one Kubernetes object, as both programs write it.
+
+The version is not part of the name: ``apps/v1`` and ``apps/v1beta1`` Deployments of one name are one object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """Identifies an object in a cluster.
+
+    ``group`` is empty for the core group, ``namespace`` for cluster-scoped objects.
+    """
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Write it as GitLab's agent and kubectl do: ``deployment.apps/nginx``, with the namespace in front if any."""
+        kind = self.kind.lower() if not self.group else f"{self.kind.lower()}.{self.group}"
+        return f"{self.namespace}/{kind}/{self.name}" if self.namespace else f"{kind}/{self.name}"
+
+
+def group_of(api_version: str) -> str:
+    """Return the group of an ``apiVersion``: ``apps`` for ``apps/v1``, empty for ``v1``."""
+    return api_version.partition("/")[0] if "/" in api_version else ""

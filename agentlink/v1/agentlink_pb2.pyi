@@ -1,0 +1,361 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LOG_LEVEL_UNSPECIFIED: _ClassVar[LogLevel]
+    LOG_LEVEL_DEBUG: _ClassVar[LogLevel]
+    LOG_LEVEL_INFO: _ClassVar[LogLevel]
+    LOG_LEVEL_WARN: _ClassVar[LogLevel]
+    LOG_LEVEL_ERROR: _ClassVar[LogLevel]
+
+class DryRunStrategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DRY_RUN_STRATEGY_UNSPECIFIED: _ClassVar[DryRunStrategy]
+    DRY_RUN_STRATEGY_NONE: _ClassVar[DryRunStrategy]
+    DRY_RUN_STRATEGY_CLIENT: _ClassVar[DryRunStrategy]
+    DRY_RUN_STRATEGY_SERVER: _ClassVar[DryRunStrategy]
+
+class PropagationPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROPAGATION_POLICY_UNSPECIFIED: _ClassVar[PropagationPolicy]
+    PROPAGATION_POLICY_FOREGROUND: _ClassVar[PropagationPolicy]
+    PROPAGATION_POLICY_BACKGROUND: _ClassVar[PropagationPolicy]
+    PROPAGATION_POLICY_ORPHAN: _ClassVar[PropagationPolicy]
+
+class InventoryPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INVENTORY_POLICY_UNSPECIFIED: _ClassVar[InventoryPolicy]
+    INVENTORY_POLICY_MUST_MATCH: _ClassVar[InventoryPolicy]
+    INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY: _ClassVar[InventoryPolicy]
+    INVENTORY_POLICY_ADOPT_ALL: _ClassVar[InventoryPolicy]
+
+class SyncState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SYNC_STATE_UNSPECIFIED: _ClassVar[SyncState]
+    SYNC_STATE_RECEIVED: _ClassVar[SyncState]
+    SYNC_STATE_APPLYING: _ClassVar[SyncState]
+    SYNC_STATE_APPLIED: _ClassVar[SyncState]
+    SYNC_STATE_HEALTHY: _ClassVar[SyncState]
+    SYNC_STATE_FAILED: _ClassVar[SyncState]
+    SYNC_STATE_STALLED: _ClassVar[SyncState]
+    SYNC_STATE_SUPERSEDED: _ClassVar[SyncState]
+
+class Result(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RESULT_UNSPECIFIED: _ClassVar[Result]
+    RESULT_CREATED: _ClassVar[Result]
+    RESULT_CONFIGURED: _ClassVar[Result]
+    RESULT_UNCHANGED: _ClassVar[Result]
+    RESULT_PRUNED: _ClassVar[Result]
+    RESULT_SKIPPED: _ClassVar[Result]
+    RESULT_FAILED: _ClassVar[Result]
+
+class Health(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HEALTH_UNSPECIFIED: _ClassVar[Health]
+    HEALTH_CURRENT: _ClassVar[Health]
+    HEALTH_IN_PROGRESS: _ClassVar[Health]
+    HEALTH_FAILED: _ClassVar[Health]
+    HEALTH_TERMINATING: _ClassVar[Health]
+    HEALTH_NOT_FOUND: _ClassVar[Health]
+    HEALTH_UNKNOWN: _ClassVar[Health]
+LOG_LEVEL_UNSPECIFIED: LogLevel
+LOG_LEVEL_DEBUG: LogLevel
+LOG_LEVEL_INFO: LogLevel
+LOG_LEVEL_WARN: LogLevel
+LOG_LEVEL_ERROR: LogLevel
+DRY_RUN_STRATEGY_UNSPECIFIED: DryRunStrategy
+DRY_RUN_STRATEGY_NONE: DryRunStrategy
+DRY_RUN_STRATEGY_CLIENT: DryRunStrategy
+DRY_RUN_STRATEGY_SERVER: DryRunStrategy
+PROPAGATION_POLICY_UNSPECIFIED: PropagationPolicy
+PROPAGATION_POLICY_FOREGROUND: PropagationPolicy
+PROPAGATION_POLICY_BACKGROUND: PropagationPolicy
+PROPAGATION_POLICY_ORPHAN: PropagationPolicy
+INVENTORY_POLICY_UNSPECIFIED: InventoryPolicy
+INVENTORY_POLICY_MUST_MATCH: InventoryPolicy
+INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY: InventoryPolicy
+INVENTORY_POLICY_ADOPT_ALL: InventoryPolicy
+SYNC_STATE_UNSPECIFIED: SyncState
+SYNC_STATE_RECEIVED: SyncState
+SYNC_STATE_APPLYING: SyncState
+SYNC_STATE_APPLIED: SyncState
+SYNC_STATE_HEALTHY: SyncState
+SYNC_STATE_FAILED: SyncState
+SYNC_STATE_STALLED: SyncState
+SYNC_STATE_SUPERSEDED: SyncState
+RESULT_UNSPECIFIED: Result
+RESULT_CREATED: Result
+RESULT_CONFIGURED: Result
+RESULT_UNCHANGED: Result
+RESULT_PRUNED: Result
+RESULT_SKIPPED: Result
+RESULT_FAILED: Result
+HEALTH_UNSPECIFIED: Health
+HEALTH_CURRENT: Health
+HEALTH_IN_PROGRESS: Health
+HEALTH_FAILED: Health
+HEALTH_TERMINATING: Health
+HEALTH_NOT_FOUND: Health
+HEALTH_UNKNOWN: Health
+
+class AgentMessage(_message.Message):
+    __slots__ = ("hello",)
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("meta", "holding")
+    META_FIELD_NUMBER: _ClassVar[int]
+    HOLDING_FIELD_NUMBER: _ClassVar[int]
+    meta: AgentMeta
+    holding: _containers.RepeatedCompositeFieldContainer[Holding]
+    def __init__(self, meta: _Optional[_Union[AgentMeta, _Mapping]] = ..., holding: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ...) -> None: ...
+
+class AgentMeta(_message.Message):
+    __slots__ = ("version", "commit", "pod_namespace", "pod_name", "kubernetes_version", "instance_id")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    POD_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POD_NAME_FIELD_NUMBER: _ClassVar[int]
+    KUBERNETES_VERSION_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    commit: str
+    pod_namespace: str
+    pod_name: str
+    kubernetes_version: str
+    instance_id: str
+    def __init__(self, version: _Optional[str] = ..., commit: _Optional[str] = ..., pod_namespace: _Optional[str] = ..., pod_name: _Optional[str] = ..., kubernetes_version: _Optional[str] = ..., instance_id: _Optional[str] = ...) -> None: ...
+
+class Holding(_message.Message):
+    __slots__ = ("project_id", "commit", "digest")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    project_id: int
+    commit: str
+    digest: bytes
+    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class KasMessage(_message.Message):
+    __slots__ = ("configuration", "snapshot_header", "snapshot_files", "snapshot_complete")
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_HEADER_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FILES_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    configuration: Configuration
+    snapshot_header: SnapshotHeader
+    snapshot_files: SnapshotFiles
+    snapshot_complete: SnapshotComplete
+    def __init__(self, configuration: _Optional[_Union[Configuration, _Mapping]] = ..., snapshot_header: _Optional[_Union[SnapshotHeader, _Mapping]] = ..., snapshot_files: _Optional[_Union[SnapshotFiles, _Mapping]] = ..., snapshot_complete: _Optional[_Union[SnapshotComplete, _Mapping]] = ...) -> None: ...
+
+class Configuration(_message.Message):
+    __slots__ = ("agent_id", "agent_name", "commit", "log_level", "projects")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    LOG_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    agent_id: int
+    agent_name: str
+    commit: str
+    log_level: LogLevel
+    projects: _containers.RepeatedCompositeFieldContainer[ManifestProject]
+    def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., commit: _Optional[str] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., projects: _Optional[_Iterable[_Union[ManifestProject, _Mapping]]] = ...) -> None: ...
+
+class ManifestProject(_message.Message):
+    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    RECONCILE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_PROPAGATION_POLICY_FIELD_NUMBER: _ClassVar[int]
+    INVENTORY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    path: str
+    default_namespace: str
+    reconcile_timeout: _duration_pb2.Duration
+    dry_run_strategy: DryRunStrategy
+    prune: bool
+    prune_timeout: _duration_pb2.Duration
+    prune_propagation_policy: PropagationPolicy
+    inventory_policy: InventoryPolicy
+    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ...) -> None: ...
+
+class SnapshotHeader(_message.Message):
+    __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    SYNC_ID_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BASE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_PATHS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FILES_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
+    project_id: int
+    commit: str
+    sync_id: str
+    digest: bytes
+    base_digest: bytes
+    removed_paths: _containers.RepeatedScalarFieldContainer[str]
+    total_files: int
+    total_objects: int
+    received_at: _timestamp_pb2.Timestamp
+    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., sync_id: _Optional[str] = ..., digest: _Optional[bytes] = ..., base_digest: _Optional[bytes] = ..., removed_paths: _Optional[_Iterable[str]] = ..., total_files: _Optional[int] = ..., total_objects: _Optional[int] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SnapshotFiles(_message.Message):
+    __slots__ = ("project_id", "files")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    project_id: int
+    files: _containers.RepeatedCompositeFieldContainer[ManifestFile]
+    def __init__(self, project_id: _Optional[int] = ..., files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ...) -> None: ...
+
+class ManifestFile(_message.Message):
+    __slots__ = ("path", "objects", "continuation")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    CONTINUATION_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    objects: _containers.RepeatedScalarFieldContainer[bytes]
+    continuation: bool
+    def __init__(self, path: _Optional[str] = ..., objects: _Optional[_Iterable[bytes]] = ..., continuation: _Optional[bool] = ...) -> None: ...
+
+class SnapshotComplete(_message.Message):
+    __slots__ = ("project_id", "digest")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    project_id: int
+    digest: bytes
+    def __init__(self, project_id: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class ReportRequest(_message.Message):
+    __slots__ = ("reports",)
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    reports: _containers.RepeatedCompositeFieldContainer[Report]
+    def __init__(self, reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ...) -> None: ...
+
+class ReportResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("id", "at", "sync", "outcomes", "event")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    at: _timestamp_pb2.Timestamp
+    sync: SyncReport
+    outcomes: OutcomesReport
+    event: EventReport
+    def __init__(self, id: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sync: _Optional[_Union[SyncReport, _Mapping]] = ..., outcomes: _Optional[_Union[OutcomesReport, _Mapping]] = ..., event: _Optional[_Union[EventReport, _Mapping]] = ...) -> None: ...
+
+class SyncReport(_message.Message):
+    __slots__ = ("sync_id", "project_id", "commit", "state", "reason", "message", "counts")
+    SYNC_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    sync_id: str
+    project_id: int
+    commit: str
+    state: SyncState
+    reason: str
+    message: str
+    counts: SyncCounts
+    def __init__(self, sync_id: _Optional[str] = ..., project_id: _Optional[int] = ..., commit: _Optional[str] = ..., state: _Optional[_Union[SyncState, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., counts: _Optional[_Union[SyncCounts, _Mapping]] = ...) -> None: ...
+
+class SyncCounts(_message.Message):
+    __slots__ = ("total", "created", "configured", "unchanged", "pruned", "skipped", "failed")
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURED_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    PRUNED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    total: int
+    created: int
+    configured: int
+    unchanged: int
+    pruned: int
+    skipped: int
+    failed: int
+    def __init__(self, total: _Optional[int] = ..., created: _Optional[int] = ..., configured: _Optional[int] = ..., unchanged: _Optional[int] = ..., pruned: _Optional[int] = ..., skipped: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
+
+class OutcomesReport(_message.Message):
+    __slots__ = ("sync_id", "project_id", "outcomes")
+    SYNC_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    sync_id: str
+    project_id: int
+    outcomes: _containers.RepeatedCompositeFieldContainer[ObjectOutcome]
+    def __init__(self, sync_id: _Optional[str] = ..., project_id: _Optional[int] = ..., outcomes: _Optional[_Iterable[_Union[ObjectOutcome, _Mapping]]] = ...) -> None: ...
+
+class ObjectRef(_message.Message):
+    __slots__ = ("group", "kind", "namespace", "name")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    def __init__(self, group: _Optional[str] = ..., kind: _Optional[str] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ObjectOutcome(_message.Message):
+    __slots__ = ("object", "result", "health", "reason", "message", "path")
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    object: ObjectRef
+    result: Result
+    health: Health
+    reason: str
+    message: str
+    path: str
+    def __init__(self, object: _Optional[_Union[ObjectRef, _Mapping]] = ..., result: _Optional[_Union[Result, str]] = ..., health: _Optional[_Union[Health, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., path: _Optional[str] = ...) -> None: ...
+
+class EventReport(_message.Message):
+    __slots__ = ("project_id", "sync_id", "type", "reason", "message", "object")
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    SYNC_ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    project_id: int
+    sync_id: str
+    type: str
+    reason: str
+    message: str
+    object: ObjectRef
+    def __init__(self, project_id: _Optional[int] = ..., sync_id: _Optional[str] = ..., type: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., object: _Optional[_Union[ObjectRef, _Mapping]] = ...) -> None: ...

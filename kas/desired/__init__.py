@@ -1,0 +1,1 @@
+"""From files of a revision to objects: selecting, parsing, configuration. Pure."""

@@ -1,0 +1,1 @@
+"""From the stream of reports to the store."""

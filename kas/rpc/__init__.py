@@ -1,0 +1,1 @@
+"""The agent listener: gRPC services, websocket tunnel, authentication."""

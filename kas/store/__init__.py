@@ -1,0 +1,1 @@
+"""The only room that speaks SQL; migrations stand beside it."""
