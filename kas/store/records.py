@@ -71,8 +71,8 @@ class SyncRecord:
     """One revision of one project on one agent.
 
     ``id`` is the sync id of the wire. ``commit`` is empty where none is known (a missing ref, a repository that is
-    gone). ``project_id`` is the manifest project's; a failure of the configuration itself is a sync of the configuration
-    project with the ref ``configuration``.
+    gone). ``project_id`` is the manifest project's; a failure of the configuration itself is a sync of the
+    configuration project with the ref ``configuration``.
     """
 
     id: str
@@ -93,7 +93,10 @@ class SyncRecord:
 
 @dataclass(frozen=True, slots=True)
 class ObjectRecord:
-    """The newest outcome and health of one object of a project on an agent. ``result`` and ``health`` as in the wire."""
+    """The newest outcome and health of one object of a project on an agent.
+
+    ``result`` and ``health`` as in the wire.
+    """
 
     agent_id: int
     project_id: int
