@@ -1,0 +1,46 @@
+"""The labels, annotations and field manager that agentk writes or obeys, each once.
+
+They are here, and not beside their users, because the engine that writes them, the Kubernetes room that selects by them
+and the health rules must agree. Those with a ``cli-utils`` or ``config.k8s.io`` name are what GitLab's agent and kpt
+use, so that an installation of theirs is taken over as it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIELD_MANAGER: Final = "agentk"
+"""The manager of our server-side applies."""
+
+AGENT_LABEL: Final = "agentk.io/agent"
+"""On every applied object; the value is the agent's id. Lists and watches select by it."""
+
+OWNING_INVENTORY: Final = "config.k8s.io/owning-inventory"
+"""Annotation on every applied object; the value is the id of the inventory that owns it."""
+
+INVENTORY_LABEL: Final = "cli-utils.sigs.k8s.io/inventory-id"
+"""Label on an inventory's ConfigMap; the value is the inventory's id."""
+
+ON_REMOVE: Final = "cli-utils.sigs.k8s.io/on-remove"
+"""Annotation: what to do with an object that leaves Git."""
+
+ON_REMOVE_KEEP: Final = "keep"
+"""Value of ``ON_REMOVE`` that leaves the object where it is."""
+
+LIFECYCLE_DELETION: Final = "client.lifecycle.config.k8s.io/deletion"
+"""Annotation: what to do with an object that leaves Git, in the newer spelling."""
+
+LIFECYCLE_DELETION_DETACH: Final = "detach"
+"""Value of ``LIFECYCLE_DELETION`` that leaves the object where it is."""
+
+LIFECYCLE_MUTATION: Final = "client.lifecycle.config.k8s.io/mutation"
+"""Annotation: whether changes of an object are put into the cluster once it exists."""
+
+LIFECYCLE_MUTATION_IGNORE: Final = "ignore"
+"""Value of ``LIFECYCLE_MUTATION`` under which an object is created, and never changed after."""
+
+DEPENDS_ON: Final = "config.kubernetes.io/depends-on"
+"""Annotation: objects that must be healthy before this one is applied."""
+
+APPLY_TIME_MUTATION: Final = "config.kubernetes.io/apply-time-mutation"
+"""Annotation: fields to be filled from other objects just before applying."""
