@@ -1,0 +1,333 @@
+"""One connection pool to the Kubernetes API: bytes out, bytes in, every failure a ``KubeError``.
+
+Not a general client: no generated models, no retries (``objects`` and ``watch`` know what may be repeated), no parsing.
+Server-side apply of thousands of objects goes through here, so a request costs one URL, one header mapping that is
+shared, and aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from agentk.kube.auth import Credentials, load_credentials
+from agentk.kube.errors import KubeError, error_from_response
+from agentk.kube.lines import LineSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from types import TracebackType
+
+JSON: Final = "application/json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+MERGE_PATCH: Final = "application/merge-patch+json"
+METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+"""Metadata of one object. An aggregated server that cannot do it sends the whole object, which reads the same."""
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+_MAX_ANSWER: Final = 64 << 20
+"""Bytes of an answer. A page of 500 full objects of the largest size etcd takes would be more; none is that large."""
+_MAX_ERROR: Final = 1 << 20
+_MAX_LINE: Final = 8 << 20
+"""Bytes of one event of a watch: etcd's limit for an object is 1.5 MiB, and JSON may be several times its protobuf."""
+_CONNECT_TIMEOUT: Final = 10.0
+_KEEPALIVE: Final = 75.0
+"""Seconds an idle connection is kept; API servers keep them for 90 and more."""
+
+
+class Response(NamedTuple):
+    """A successful answer; ``status`` tells a creation (201) from a change (200)."""
+
+    status: int
+    body: bytes
+
+
+class KubeClient:
+    """Talks to one API server. Use as an async context manager, or ``close`` it."""
+
+    def __init__(self, credentials: Credentials, *, connections: int = 64) -> None:
+        """Make a client; must be called within a running event loop.
+
+        Args:
+            credentials: Who we are and where the server is.
+            connections: How many connections there may be, watches included.
+        """
+        self._credentials = credentials
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=connections,
+                limit_per_host=0,
+                ssl=credentials.tls if credentials.tls is not None else True,
+                keepalive_timeout=_KEEPALIVE,
+                socket_factory=_socket,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Compression would cost the API server more than the network between us saves.
+            skip_auto_headers=("Accept-Encoding",),
+            auto_decompress=False,
+            proxy=credentials.proxy,
+        )
+        self._headers: dict[tuple[str, str], dict[str, str]] = {}
+        self._authorization = credentials.authorization
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    @classmethod
+    async def connect(
+        cls, *, kubeconfig: str | None = None, context: str | None = None, connections: int = 64
+    ) -> KubeClient:
+        """Load credentials and make a client. Sends nothing yet; ``version`` is a good first request.
+
+        Raises:
+            KubeError: Reason ``NoCredentials`` when there are none that can be used.
+        """
+        return cls(await load_credentials(kubeconfig=kubeconfig, context=context), connections=connections)
+
+    @property
+    def host(self) -> str:
+        """The server's URL."""
+        return self._credentials.host
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: float = 60.0,  # noqa: ASYNC109 - of one request; callers choose it by what they ask for
+        limit: int = _MAX_ANSWER,
+    ) -> bytes:
+        """Send one request, return the body of a 2xx answer.
+
+        Args:
+            method: The HTTP method.
+            path: Begins with a slash, percent-encoded; may hold a query if ``params`` is None.
+            params: The query, not yet encoded.
+            body: What to send.
+            content_type: What ``body`` is.
+            accept: What to ask for.
+            timeout: Seconds for the whole exchange.
+            limit: Bytes that an answer may have.
+
+        Raises:
+            KubeError: For every other answer, and when there is none.
+        """
+        if params:
+            path = f"{path}?{urlencode(params)}"
+        response = await self.send(
+            method, path, body=body, content_type=content_type, accept=accept, timeout=timeout, limit=limit
+        )
+        return response.body
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: float = 60.0,  # noqa: ASYNC109 - as in request
+        limit: int = _MAX_ANSWER,
+    ) -> Response:
+        """Send one request as ``request`` does, with the query in ``path``; return the status as well."""
+        if self._credentials.stale:
+            await self._renew(None)
+        sent_as = self._authorization
+        try:
+            return await self._exchange(
+                method, path, body=body, content_type=content_type, accept=accept, seconds=timeout, limit=limit
+            )
+        except KubeError as error:
+            # The token may have been rotated or have expired since it was read; a new one is worth one more request.
+            if error.status != 401 or not await self._renew(sent_as or ""):  # noqa: PLR2004 - Unauthorized
+                raise
+        return await self._exchange(
+            method, path, body=body, content_type=content_type, accept=accept, seconds=timeout, limit=limit
+        )
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None,
+        content_type: str,
+        accept: str,
+        seconds: float,
+        limit: int,
+    ) -> Response:
+        timeout = self._timeouts.get(seconds)
+        if timeout is None:
+            timeout = self._timeouts[seconds] = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_TIMEOUT)
+        try:
+            async with self._session.request(
+                method,
+                URL(self._credentials.host + path, encoded=True),
+                data=body,
+                headers=self._headers.get((content_type, accept)) or self._headers_for(content_type, accept),
+                allow_redirects=False,
+                timeout=timeout,
+                server_hostname=self._credentials.server_name,
+            ) as response:
+                status = response.status
+                if status < 300:  # noqa: PLR2004 - success; a redirect is none, credentials follow nobody elsewhere
+                    return Response(status, await _read(response, limit))
+                raise await _refused(response, path)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(error, self._credentials.host, seconds) from error
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        accept: str = JSON,
+        silence: float = 330.0,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open an endless answer: an iterator of its lines, each one JSON document, that ends when the server ends it.
+
+        Args:
+            path: Begins with a slash, percent-encoded, without a query.
+            params: The query, not yet encoded.
+            accept: What to ask for.
+            silence: Seconds without a byte after which the connection is taken for dead.
+
+        Raises:
+            KubeError: When the server refuses, or, from the iterator, when the connection breaks or a line is longer
+                than 8 MiB.
+        """
+        if self._credentials.stale:
+            await self._renew(None)
+        url = URL(f"{self._credentials.host}{path}?{urlencode(params or {})}", encoded=True)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=silence)
+        host = self._credentials.host
+        try:
+            response = await self._session.get(
+                url,
+                headers=self._headers_for(JSON, accept),
+                allow_redirects=False,
+                timeout=timeout,
+                server_hostname=self._credentials.server_name,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(error, host, silence) from error
+        try:
+            if response.status >= 300:  # noqa: PLR2004 - as above
+                if response.status == 401:  # noqa: PLR2004 - Unauthorized; the next attempt shows a newer token
+                    await self._renew(self._authorization or "")
+                raise await _refused(response, path)
+            yield _lines(response, host, silence)
+        finally:
+            # Not released to the pool: what is left of an endless answer must not be read.
+            response.close()
+
+    async def version(self) -> dict[str, str]:
+        """Return what the server says of itself; ``gitVersion`` is such as ``v1.36.3``."""
+        document = orjson.loads(await self.request("GET", "/version", timeout=10.0, limit=_MAX_ERROR))
+        return {str(key): str(value) for key, value in document.items()}
+
+    async def ping(self) -> None:
+        """Return when the server is ready to serve us; needs no permission beyond being somebody.
+
+        Raises:
+            KubeError: When it cannot be reached, does not know us, or is not ready.
+        """
+        await self.request("GET", "/readyz", accept="*/*", timeout=10.0, limit=_MAX_ERROR)
+
+    def _headers_for(self, content_type: str, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "agentk"}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        return self._headers.setdefault((content_type, accept), headers)
+
+    async def _renew(self, rejected: str | None) -> bool:
+        changed = await self._credentials.refresh(rejected=rejected)
+        if self._authorization != self._credentials.authorization:
+            self._authorization = self._credentials.authorization
+            self._headers.clear()
+        return changed
+
+
+def _socket(info: aiohttp.AddrInfoType) -> socket.socket:
+    """Make a socket that notices within about a minute that the other end is gone (aiohttp sets ``TCP_NODELAY``)."""
+    family, kind, protocol, _, _ = info
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if (number := getattr(socket, option, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, number, value)
+    return made
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > limit:
+            response.close()
+            raise KubeError(response.status, "TooLarge", f"the server's answer is larger than {limit >> 20} MiB")
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _refused(response: aiohttp.ClientResponse, path: str) -> KubeError:
+    """Read an error answer, as much of it as there is and as is sensible: the status alone says what went wrong."""
+    body = bytearray()
+    with suppress(aiohttp.ClientError, OSError):
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _MAX_ERROR:
+                response.close()
+                break
+    segments = path.partition("?")[0].split("/")
+    return error_from_response(
+        response.status,
+        bytes(body[:_MAX_ERROR]),
+        retry_after=response.headers.get("Retry-After"),
+        secret="secrets" in segments,
+    )
+
+
+async def _lines(response: aiohttp.ClientResponse, host: str, silence: float) -> AsyncIterator[bytes]:
+    splitter = LineSplitter(_MAX_LINE)
+    try:
+        async for chunk in response.content.iter_any():
+            for line in splitter.push(chunk):
+                yield line
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _unreachable(error, host, silence) from error
+
+
+def _unreachable(error: Exception, host: str, seconds: float) -> KubeError:
+    if isinstance(error, TimeoutError):
+        return KubeError(0, "Timeout", f"no answer from {host} within {seconds:g} s")
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
+        return KubeError(0, "Untrusted", f"the certificate of {host} is not trusted: {error}; check the CA configured")
+    if isinstance(error, asyncio.IncompleteReadError | aiohttp.ClientPayloadError):
+        return KubeError(0, "Unreachable", f"{host} closed the connection in the middle of an answer")
+    return KubeError(0, "Unreachable", f"cannot reach {host}: {error or type(error).__name__}")
