@@ -64,7 +64,7 @@ class Snapshot:
     commit: str
     sync_id: str
     digest: bytes
-    files: Mapping[str, tuple[bytes, ...]]
+    files: Mapping[str, tuple[bytes, ...]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,18 @@ class Desired:
     """One object as it is to be applied.
 
     ``body`` is the complete JSON to send, with namespace, our label and our annotation; ``digest`` (16 hex digits) is
-    of the body, and equal digests mean that applying again would change nothing Git wants.
+    of the body, and equal digests mean that applying again would change nothing Git wants. ``defines`` are the kinds
+    that are served once this object, a CRD, is established. ``ignore_mutation``: the manifest asks that the object be
+    left as it was created.
     """
 
     ref: ObjectRef
     kind: Kind
     path: str
-    body: bytes
+    body: bytes = field(repr=False)
     digest: str
+    defines: tuple[Kind, ...] = ()
+    ignore_mutation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,14 @@ class Prune:
     propagation: Propagation
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a rule says no. ``reason`` is a CamelCase word for programs, ``message`` a sentence for people."""
+
+    reason: str
+    message: str
+
+
 class Result(StrEnum):
     """What became of one object."""
 
@@ -176,8 +188,8 @@ class Result(StrEnum):
 class Outcome:
     """What became of one object. ``reason`` is a CamelCase word for programs, ``message`` a sentence for people.
 
-    ``digest``, ``fingerprint`` and ``uid`` are what the inventory records after a successful apply. ``health`` and
-    ``health_message`` come from the same answer, as far as its status says; empty when unknown.
+    ``digest``, ``fingerprint`` and ``uid`` are what the inventory records after a successful apply; empty where nothing
+    was applied.
     """
 
     ref: ObjectRef
@@ -206,10 +218,11 @@ class Stage:
 class Plan:
     """What turning live into desired takes, decided before anything is done.
 
-    ``stages`` in order; then, only if every apply succeeded and nothing in ``decided`` failed, ``prunes`` (a sequence
-    of waves, each in parallel). ``decided`` holds the outcomes that need no action: unchanged, skipped, refused.
-    ``record`` is the inventory to write before the first action (every name that may exist from now on), None when it
-    is already so. ``forget`` are recorded objects that are gone or released.
+    ``stages`` in order; then, only if every apply succeeded, ``prunes`` (a sequence of waves, each in parallel).
+    ``decided`` holds the outcomes that need no action: unchanged, skipped, refused. Every object has exactly one
+    outcome in the end, ``total`` of them. ``record`` is the inventory to write before the first action (every name
+    that may exist from now on), None when it is already so. ``forget`` are recorded objects that are gone or released.
+    ``blocked``: nothing at all is done, and this is why.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -218,4 +231,5 @@ class Plan:
     record: tuple[ObjectRef, ...] | None = None
     forget: tuple[ObjectRef, ...] = ()
     total: int = 0
-    blocked: Outcome | None = field(default=None)
+    blocked: Outcome | None = None
+    dry_run: DryRun = DryRun.NONE

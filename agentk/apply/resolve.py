@@ -1,0 +1,270 @@
+"""From a snapshot to the objects as they are to be applied. Pure.
+
+This is where a manifest meets what the cluster knows of its kind: the namespace is filled in or dropped, our label and
+annotation are added, and what only a server may write is taken out. Whether an object is applied at all, and when, is
+``plan``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from agentk.apply.kinds import KindsWithDefined, defined_by
+from agentk.apply.model import Desired, Kind, Outcome, ProjectSettings, Result
+from agentk.apply.names import (
+    AGENT_LABEL,
+    INVENTORY_LABEL,
+    LIFECYCLE_MUTATION,
+    LIFECYCLE_MUTATION_IGNORE,
+    OWNING_INVENTORY,
+)
+from agentlink.refs import ObjectRef, group_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentk.apply.kinds import Kinds
+    from agentk.apply.model import Snapshot
+
+_SERVER_FIELDS: Final = (
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+"""Metadata that ``kubectl get -o yaml`` exports and only the server writes.
+
+Dropped, not refused: whoever exported an object into Git wants its content, and kept they would make every apply fail
+(``managedFields``) or fail as soon as anybody touches the object (``resourceVersion``, ``uid``).
+"""
+
+_SORTED: Final = orjson.OPT_SORT_KEYS
+
+
+class Basis(NamedTuple):
+    """What every resolved object depends on besides its manifest and its kind."""
+
+    agent_id: str
+    inventory_id: str
+    default_namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A snapshot against the cluster's kinds.
+
+    ``desired`` in the order of the files; ``refused`` are failed outcomes of objects that cannot be applied, while
+    the others go on. ``blocked``: the revision contradicts itself, and nothing of it may be applied. ``sources`` and
+    ``basis`` let the next revision take over what did not change (see ``resolve``).
+    """
+
+    desired: tuple[Desired, ...]
+    refused: tuple[Outcome, ...] = ()
+    blocked: Outcome | None = None
+    basis: Basis | None = None
+    sources: Mapping[bytes, Desired] = field(default_factory=dict, repr=False)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the snapshot held no object at all."""
+        return not self.desired and not self.refused
+
+
+def resolve(
+    snapshot: Snapshot, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None = None
+) -> Resolved:
+    """Turn a snapshot into the objects to apply.
+
+    Kinds that CRDs of the same snapshot define count as known, so that the plan is whole up front.
+
+    Args:
+        snapshot: The revision.
+        settings: The project's; the default namespace and the inventory's id matter here.
+        kinds: What the cluster serves.
+        agent_id: Becomes the label by which all our objects are found.
+        previous: The same project's last result. Objects whose manifest bytes are in it are taken over from there, so
+            that the cost of a revision is that of its changed files.
+    """
+    return _Resolver(settings, kinds, agent_id, previous).run(snapshot)
+
+
+class _RefusedError(Exception):
+    def __init__(self, ref: ObjectRef, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.ref = ref
+        self.reason = reason
+        self.message = message
+
+
+class _NotServedError(_RefusedError):
+    """The cluster does not serve the kind; a CRD further down in the snapshot may bring it."""
+
+
+class _Resolver:
+    """One run of ``resolve``; holds what its steps share."""
+
+    def __init__(self, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None) -> None:
+        self._basis = Basis(str(agent_id), settings.inventory_id, settings.default_namespace)
+        self._kinds: Kinds = kinds
+        self._asked: dict[tuple[str, str], Kind | None] = {}
+        self._known: Mapping[bytes, Desired] = {}
+        if previous is not None and previous.basis == self._basis:
+            self._known = previous.sources
+        self._still_served: dict[int, bool] = {}
+        self._refused: list[Outcome] = []
+
+    def run(self, snapshot: Snapshot) -> Resolved:
+        manifests = [(path, source) for path, sources in snapshot.files.items() for source in sources]
+        found: list[Desired | None] = []
+        waiting: list[int] = []
+        for path, source in manifests:
+            try:
+                found.append(self._take_over(path, source) or self._resolve(path, source))
+            except _NotServedError:
+                waiting.append(len(found))
+                found.append(None)
+            except _RefusedError as error:
+                self._refuse(path, error)
+                found.append(None)
+        if waiting:
+            self._kinds = KindsWithDefined(self._kinds, (kind for one in found if one for kind in one.defines))
+            self._asked.clear()
+        for position in waiting:
+            path, source = manifests[position]
+            try:
+                found[position] = self._resolve(path, source)
+            except _RefusedError as error:
+                self._refuse(path, error)
+        desired = tuple(one for one in found if one is not None)
+        sources = {source: one for (_, source), one in zip(manifests, found, strict=True) if one is not None}
+        return Resolved(desired, tuple(self._refused), _twice(desired), self._basis, sources)
+
+    def _refuse(self, path: str, error: _RefusedError) -> None:
+        self._refused.append(Outcome(error.ref, Result.FAILED, path, error.reason, error.message))
+
+    def _take_over(self, path: str, source: bytes) -> Desired | None:
+        known = self._known.get(source)
+        if known is None:
+            return None
+        kind = known.kind
+        served = self._still_served.get(id(kind))
+        if served is None:
+            served = self._kinds.find(kind.group, kind.kind, kind.version) == kind
+            self._still_served[id(kind)] = served
+        if not served:
+            return None
+        return known if known.path == path else replace(known, path=path)
+
+    def _resolve(self, path: str, source: bytes) -> Desired:
+        manifest = _loads(source)
+        match manifest:
+            case {"apiVersion": str(api_version), "kind": str(kind_name), "metadata": {"name": str(name)}} if name:
+                metadata = manifest["metadata"]
+            case _:
+                raise _malformed(manifest)
+        namespace = metadata.get("namespace") or ""
+        kind = self._find(api_version, kind_name)
+        if kind is None or kind.api_version != api_version:
+            ref = ObjectRef(group_of(api_version), kind_name, str(namespace), name)
+            raise _NotServedError(ref, "UnknownKind", _unknown(api_version, kind_name, kind))
+        if kind.namespaced:
+            namespace = namespace or self._basis.default_namespace
+            metadata["namespace"] = namespace
+        else:
+            namespace = ""
+            metadata.pop("namespace", None)
+        ref = ObjectRef(kind.group, kind.kind, str(namespace), name)
+        labels = _strings(ref, metadata, "labels")
+        if INVENTORY_LABEL in labels and kind.kind == "ConfigMap" and not kind.group:
+            message = f"a ConfigMap with the label {INVENTORY_LABEL} is an inventory, which agentk alone writes"
+            raise _RefusedError(ref, "InventoryRefused", message + "; remove it from Git")
+        annotations = _strings(ref, metadata, "annotations")
+        labels[AGENT_LABEL] = self._basis.agent_id
+        annotations[OWNING_INVENTORY] = self._basis.inventory_id
+        for server_field in _SERVER_FIELDS:
+            metadata.pop(server_field, None)
+        manifest.pop("status", None)
+        body = orjson.dumps(manifest, option=_SORTED)
+        return Desired(
+            ref,
+            kind,
+            path,
+            body,
+            blake2b(body, digest_size=8).hexdigest(),
+            defined_by(manifest) if kind_name == "CustomResourceDefinition" else (),
+            annotations.get(LIFECYCLE_MUTATION) == LIFECYCLE_MUTATION_IGNORE,
+        )
+
+    def _find(self, api_version: str, kind: str) -> Kind | None:
+        key = (api_version, kind)
+        try:
+            return self._asked[key]
+        except KeyError:
+            found = self._kinds.find(group_of(api_version), kind, api_version.rpartition("/")[2])
+            self._asked[key] = found
+            return found
+
+
+def _strings(ref: ObjectRef, metadata: dict[str, object], key: str) -> dict[str, str]:
+    """Return labels or annotations, made where there are none."""
+    found = metadata.get(key)
+    if isinstance(found, dict):
+        return found
+    if found is not None:
+        raise _RefusedError(ref, "InvalidManifest", f"metadata.{key} must be a mapping")
+    made: dict[str, str] = {}
+    metadata[key] = made
+    return made
+
+
+def _loads(source: bytes) -> dict[str, Any]:
+    try:
+        manifest = orjson.loads(source)
+    except orjson.JSONDecodeError:
+        manifest = None
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _malformed(manifest: dict[str, Any]) -> _RefusedError:
+    """Say what keeps a manifest from naming an object, without quoting its content."""
+    metadata = manifest.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    group = group_of(str(manifest.get("apiVersion") or ""))
+    namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
+    ref = ObjectRef(group, str(manifest.get("kind") or ""), namespace, name)
+    if metadata.get("generateName") and not name:
+        message = "metadata.generateName makes a new object at every apply; give it a metadata.name"
+    else:
+        message = "apiVersion, kind and metadata.name are needed, each a text"
+    return _RefusedError(ref, "InvalidManifest", message)
+
+
+def _unknown(api_version: str, kind: str, served: Kind | None) -> str:
+    if served is not None:
+        return f"the cluster does not serve {kind} in {api_version}; it serves {served.api_version}"
+    return f"the cluster does not serve {api_version} {kind}; install its CustomResourceDefinition or correct the name"
+
+
+def _twice(desired: tuple[Desired, ...]) -> Outcome | None:
+    """Find an object that the revision holds twice; which of the two is meant, nobody can know."""
+    seen: dict[ObjectRef, str] = {}
+    for one in desired:
+        if one.ref in seen:
+            where = f"in {seen[one.ref]} and in {one.path}" if seen[one.ref] != one.path else f"twice in {one.path}"
+            return Outcome(
+                one.ref,
+                Result.FAILED,
+                one.path,
+                "DuplicateObject",
+                f"stands {where}, so nothing of this revision is applied; remove one of the two",
+            )
+        seen[one.ref] = one.path
+    return None
