@@ -1,1 +1,1 @@
-"""The only room that speaks SQL; migrations stand beside it."""
+"""All that kas keeps, and the only SQL. ``Store`` is the way in; what it gives are the records of ``records.py``."""

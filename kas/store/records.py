@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from agentlink.refs import ObjectRef
+
+
+CONFIGURATION_REF: Final = "configuration"
+"""The ``ref`` of a sync that stands for an agent's configuration. A branch reads ``branch configuration``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRecord:
+    """A Git project that kas has met. Its id is part of inventory names in clusters, so it never changes."""
+
+    id: int
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,22 @@ class TokenRecord:
     revoked_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class ApiTokenRecord:
+    """A token for kas' own API, without its secret. ``role`` is a word that kas.web gives meaning."""
+
+    id: int
+    name: str
+    role: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def live(self, now: datetime) -> bool:
+        """Tell whether the token still opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
 class SyncState(StrEnum):
     """How far a sync has come."""
 
@@ -51,6 +79,17 @@ class SyncState(StrEnum):
     def ended(self) -> bool:
         """Tell whether nothing more will happen by itself."""
         return self in {SyncState.HEALTHY, SyncState.FAILED, SyncState.STALLED, SyncState.SUPERSEDED}
+
+
+class SyncKind(StrEnum):
+    """What a sync stands for."""
+
+    REVISION = "revision"
+    """A revision that was sent to the agent, which reports about it."""
+    REFUSAL = "refusal"
+    """A revision that kas could not use and never sent: broken YAML, a missing ref, a repository that is gone."""
+    CONFIGURATION = "configuration"
+    """A configuration of the agent that kas could not use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +111,11 @@ class SyncRecord:
 
     ``id`` is the sync id of the wire. ``commit`` is empty where none is known (a missing ref, a repository that is
     gone). ``project_id`` is the manifest project's; a failure of the configuration itself is a sync of the
-    configuration project with the ref ``configuration``.
+    configuration project with the ref ``configuration`` and that kind.
+
+    ``received_at`` orders the syncs of a project. ``applied_at`` is when the revision was first applied whole;
+    ``finished_at`` is None while the sync is under way (again). ``reported_at`` is the agent's own clock at the newest
+    report taken in, and only compares with other reports of that agent.
     """
 
     id: str
@@ -89,13 +132,16 @@ class SyncRecord:
     applied_at: datetime | None
     finished_at: datetime | None
     updated_at: datetime
+    kind: SyncKind = SyncKind.REVISION
+    reported_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRecord:
     """The newest outcome and health of one object of a project on an agent.
 
-    ``result`` and ``health`` as in the wire.
+    ``result`` is created, configured, unchanged, pruned, skipped or failed; ``health`` is current, in_progress, failed,
+    terminating, not_found or unknown; each is empty while nothing was reported.
     """
 
     agent_id: int
@@ -114,7 +160,8 @@ class ObjectRecord:
 class EventRecord:
     """Something worth telling a person. ``type`` is Normal or Warning; ``source`` is kas or agentk.
 
-    ``agent_id`` and ``project_id`` are None where the event concerns no agent or project.
+    ``agent_id`` and ``project_id`` are None where the event concerns no agent or project. ``seq`` is the order in which
+    events were stored, from 1, and what readers go on after; 0 for one that is not stored yet.
     """
 
     id: str
@@ -127,3 +174,4 @@ class EventRecord:
     project_id: int | None = None
     sync_id: str = ""
     object: ObjectRef | None = None
+    seq: int = 0

@@ -1,0 +1,112 @@
+"""Registered agents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from kas.store.errors import AgentExists, NotFound
+from kas.store.projects import ensure_project
+from kas.store.records import AgentRecord
+from kas.store.schema import agents, projects
+from kas.store.times import from_micros, to_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from typing import Any
+
+    from sqlalchemy import Row, Select
+
+    from kas.store.database import Database
+
+
+class Agents:
+    """The agents of one store. Every method may raise StoreUnavailable."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def create(self, project: str, name: str, *, agent_id: int | None = None) -> AgentRecord:
+        """Register an agent. ``project`` is the path of its configuration project.
+
+        Args:
+            project: the path; a project met for the first time gets an id.
+            name: the agent's, unique in the project.
+            agent_id: the id the agent has in GitLab, to take an installation over with its inventories.
+
+        Raises:
+            AgentExists: the project has an agent of that name, or the id is taken.
+        """
+        now = self._clock()
+        async with self._database.write(durable=True) as connection:
+            project_id = await ensure_project(connection, project, now)
+            same = (agents.c.project_id == project_id) & (agents.c.name == name)
+            if await connection.scalar(select(agents.c.id).where(same)) is not None:
+                raise AgentExists(project, name)
+            values: dict[str, object] = {"project_id": project_id, "name": name, "created_at": to_micros(now)}
+            if agent_id is not None:
+                if await connection.scalar(select(agents.c.id).where(agents.c.id == agent_id)) is not None:
+                    raise AgentExists(project, name, f"id {agent_id} is another agent's")
+                values["id"] = agent_id
+            result = await connection.execute(agents.insert().values(values).returning(agents.c.id))
+            return AgentRecord(
+                id=int(result.scalar_one()), project_id=project_id, project=project, name=name, created_at=now
+            )
+
+    async def get(self, agent_id: int) -> AgentRecord:
+        """Return one agent.
+
+        Raises:
+            NotFound: no agent has that id.
+        """
+        async with self._database.read() as connection:
+            row = (await connection.execute(select_agents().where(agents.c.id == agent_id))).one_or_none()
+        if row is None:
+            raise NotFound("agent", agent_id)
+        return agent_of(row)
+
+    async def find(self, project: str, name: str) -> AgentRecord:
+        """Return the agent of that configuration project and name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        query = select_agents().where(projects.c.path == project, agents.c.name == name)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound("agent", f"{project}:{name}")
+        return agent_of(row)
+
+    async def list(self, project: str | None = None) -> tuple[AgentRecord, ...]:
+        """Return the agents, of one configuration project or all, by project and name."""
+        query = select_agents().order_by(projects.c.path, agents.c.name)
+        if project is not None:
+            query = query.where(projects.c.path == project)
+        async with self._database.read() as connection:
+            return tuple(agent_of(row) for row in await connection.execute(query))
+
+
+def select_agents() -> Select[Any]:
+    """Return the query whose rows ``agent_of`` reads; its columns all begin with ``agent_``."""
+    return select(
+        agents.c.id.label("agent_id"),
+        agents.c.project_id.label("agent_project_id"),
+        projects.c.path.label("agent_project"),
+        agents.c.name.label("agent_name"),
+        agents.c.created_at.label("agent_created_at"),
+    ).join_from(agents, projects)
+
+
+def agent_of(row: Row[Any]) -> AgentRecord:
+    """Return the agent in a row of ``select_agents``, which may hold more columns."""
+    return AgentRecord(
+        id=row.agent_id,
+        project_id=row.agent_project_id,
+        project=row.agent_project,
+        name=row.agent_name,
+        created_at=from_micros(row.agent_created_at),
+    )

@@ -1,0 +1,112 @@
+"""The newest outcome and health of every object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, case, or_, select
+
+from agentlink.refs import ObjectRef
+from kas.store.database import insert
+from kas.store.records import ObjectRecord
+from kas.store.schema import objects
+from kas.store.times import from_micros, to_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from sqlalchemy import Row
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from kas.store.database import Database
+
+_KEY: Final = ("agent_id", "project_id", "api_group", "kind", "namespace", "name")
+
+
+class Objects:
+    """The objects of one store. Every method may raise StoreUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(
+        self, agent_id: int, project_id: int | None = None, *, pruned: bool = False
+    ) -> tuple[ObjectRecord, ...]:
+        """Return an agent's objects, of one manifest project or all, by project, namespace, group, kind and name.
+
+        Args:
+            agent_id: the agent.
+            project_id: of this manifest project only.
+            pruned: also those that were pruned, as far as retention keeps them.
+        """
+        column = objects.c
+        query = select(objects).where(column.agent_id == agent_id)
+        if project_id is not None:
+            query = query.where(column.project_id == project_id)
+        if not pruned:
+            query = query.where(column.result != "pruned")
+        query = query.order_by(column.project_id, column.namespace, column.api_group, column.kind, column.name)
+        async with self._database.read() as connection:
+            return tuple(_object_of(row) for row in await connection.execute(query))
+
+
+async def write_objects(connection: AsyncConnection, records: Sequence[ObjectRecord]) -> None:
+    """Store outcomes within a writing transaction; one that is older than what is on record changes nothing.
+
+    An empty ``result`` or ``health`` leaves the one on record, as the wire has it. A report of health alone does not
+    take away the words that explain a failure or a skip, nor the path.
+    """
+    if not records:
+        return
+    query = insert(connection, objects)
+    old, new = objects.c, query.excluded
+    health_only = new.result == ""
+    keeps_words = and_(health_only, or_(old.result == "failed", old.result == "skipped"))
+    query = query.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={
+            "result": case((health_only, old.result), else_=new.result),
+            "health": case((new.health == "", old.health), else_=new.health),
+            "reason": case((keeps_words, old.reason), else_=new.reason),
+            "message": case((keeps_words, old.message), else_=new.message),
+            "path": case((and_(health_only, new.path == ""), old.path), else_=new.path),
+            "sync_id": case((or_(new.sync_id == "", keeps_words), old.sync_id), else_=new.sync_id),
+            "updated_at": new.updated_at,
+        },
+        where=new.updated_at >= old.updated_at,
+    )
+    await connection.execute(query, [_values(record) for record in records])
+
+
+def _object_of(row: Row[Any]) -> ObjectRecord:
+    return ObjectRecord(
+        agent_id=row.agent_id,
+        project_id=row.project_id,
+        object=ObjectRef(row.api_group, row.kind, row.namespace, row.name),
+        result=row.result,
+        health=row.health,
+        reason=row.reason,
+        message=row.message,
+        path=row.path,
+        sync_id=row.sync_id,
+        updated_at=from_micros(row.updated_at),
+    )
+
+
+def _values(record: ObjectRecord) -> dict[str, object]:
+    return {
+        "agent_id": record.agent_id,
+        "project_id": record.project_id,
+        "api_group": record.object.group,
+        "kind": record.object.kind,
+        "namespace": record.object.namespace,
+        "name": record.object.name,
+        "result": record.result,
+        "health": record.health,
+        "reason": record.reason,
+        "message": record.message,
+        "path": record.path,
+        "sync_id": record.sync_id,
+        "updated_at": to_micros(record.updated_at),
+    }

@@ -1,0 +1,85 @@
+"""Projects: a path and the number that stands for it everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from kas.store.database import insert
+from kas.store.errors import NotFound, ProjectPinned
+from kas.store.records import ProjectRecord
+from kas.store.schema import projects
+from kas.store.times import to_micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from kas.store.database import Database
+
+
+class Projects:
+    """The projects of one store. Every method may raise StoreUnavailable."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def id_of(self, path: str) -> int:
+        """Return the project's id; a project met for the first time gets one."""
+        async with self._database.read() as connection:
+            known = await connection.scalar(select(projects.c.id).where(projects.c.path == path))
+        if known is not None:
+            return int(known)
+        async with self._database.write(durable=True) as connection:
+            return await ensure_project(connection, path, self._clock())
+
+    async def pin(self, path: str, project_id: int) -> None:
+        """Give a project the id it has in GitLab, before it gets one of ours. Again with the same id: no change.
+
+        Raises:
+            ProjectPinned: the project has another id, or the id is another project's.
+        """
+        async with self._database.write(durable=True) as connection:
+            present = await connection.scalar(select(projects.c.id).where(projects.c.path == path))
+            if present == project_id:
+                return
+            if present is not None:
+                raise ProjectPinned(
+                    path,
+                    project_id,
+                    f"it already has id {present}, which names what it owns in clusters; remove the setting",
+                )
+            holder = await connection.scalar(select(projects.c.path).where(projects.c.id == project_id))
+            if holder is not None:
+                raise ProjectPinned(path, project_id, f"that is the id of project {holder!r}; choose another one")
+            values = {"id": project_id, "path": path, "created_at": to_micros(self._clock())}
+            await connection.execute(projects.insert().values(values))
+
+    async def path_of(self, project_id: int) -> str:
+        """Return the project's path.
+
+        Raises:
+            NotFound: no project has that id.
+        """
+        async with self._database.read() as connection:
+            path = await connection.scalar(select(projects.c.path).where(projects.c.id == project_id))
+        if path is None:
+            raise NotFound("project", project_id)
+        return str(path)
+
+    async def list(self) -> tuple[ProjectRecord, ...]:
+        """Return every project, by path."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(projects.c.id, projects.c.path).order_by(projects.c.path))
+            return tuple(ProjectRecord(id=row.id, path=row.path) for row in rows)
+
+
+async def ensure_project(connection: AsyncConnection, path: str, now: datetime) -> int:
+    """Return the project's id within a writing transaction, creating it where needed."""
+    query = insert(connection, projects).values(path=path, created_at=to_micros(now))
+    await connection.execute(query.on_conflict_do_nothing(index_elements=["path"]))
+    return int((await connection.execute(select(projects.c.id).where(projects.c.path == path))).scalar_one())

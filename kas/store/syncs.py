@@ -1,0 +1,239 @@
+"""Syncs: what kas itself says about them, and reading them. What agents report comes through ``batches.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, case, func, not_, select
+
+from kas.store.errors import NotFound
+from kas.store.records import CONFIGURATION_REF, Counts, ProjectRecord, SyncKind, SyncRecord, SyncState
+from kas.store.schema import projects, syncs
+from kas.store.sync_rows import select_syncs, sync_of, write_syncs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from sqlalchemy import Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from kas.store.database import Database
+
+_TICK: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncChange:
+    """A sync as it is now, and every sync that changed on the way (itself included, when it did)."""
+
+    sync: SyncRecord
+    changed: tuple[SyncRecord, ...]
+
+
+class Syncs:
+    """The syncs of one store. Every method may raise StoreUnavailable."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def received(self, agent_id: int, project_id: int, *, sync_id: str, ref: str, commit: str) -> SyncChange:
+        """Note that a revision is on its way to an agent, and with it the newest of its project.
+
+        Older revisions that have not ended become superseded. The newest one again (a reconnect): it stays as it is,
+        and refusals since then are over. An older one again (a force-push back): it starts anew.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+        now = self._clock()
+        async with self._database.write(durable=False) as connection:
+            project = await _project(connection, project_id)
+            known = await _of_project(connection, agent_id, project_id)
+            revisions = [sync for sync in known if sync.kind is SyncKind.REVISION]
+            newest = max(revisions, key=_received_at, default=None)
+            if newest is not None and newest.id == sync_id and newest.state is not SyncState.SUPERSEDED:
+                over = [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
+                await write_syncs(connection, over)
+                return SyncChange(newest, tuple(over))
+            sync = _new(
+                agent_id,
+                project,
+                sync_id,
+                ref=ref,
+                commit=commit,
+                state=SyncState.RECEIVED,
+                kind=SyncKind.REVISION,
+                now=now,
+                known=known,
+            )
+            replaced = [_superseded(old, now) for old in revisions if old.id != sync_id and not old.state.ended]
+            await write_syncs(connection, [*replaced, sync])
+            return SyncChange(sync, (*replaced, sync))
+
+    async def failed(
+        self, agent_id: int, project_id: int, *, sync_id: str, ref: str, commit: str, reason: str, message: str
+    ) -> SyncChange:
+        """Note that kas could not use a revision, or (``ref`` CONFIGURATION_REF) the agent's configuration.
+
+        What the agent is doing goes on: its syncs are left alone. The same failure again changes nothing.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+        kind = SyncKind.CONFIGURATION if ref == CONFIGURATION_REF else SyncKind.REFUSAL
+        now = self._clock()
+        async with self._database.write(durable=False) as connection:
+            project = await _project(connection, project_id)
+            known = await _of_project(connection, agent_id, project_id)
+            scope = [sync for sync in known if (sync.kind is SyncKind.CONFIGURATION) == (ref == CONFIGURATION_REF)]
+            newest = max(scope, key=_received_at, default=None)
+            if newest is not None and newest.id == sync_id and newest.state is SyncState.FAILED:
+                if (newest.reason, newest.message) == (reason, message):
+                    return SyncChange(newest, ())
+                sync = replace(newest, reason=reason, message=message, updated_at=now)
+            else:
+                sync = _new(
+                    agent_id,
+                    project,
+                    sync_id,
+                    ref=ref,
+                    commit=commit,
+                    state=SyncState.FAILED,
+                    kind=kind,
+                    now=now,
+                    known=known,
+                )
+                sync = replace(sync, reason=reason, message=message, finished_at=sync.received_at)
+            await write_syncs(connection, [sync])
+            return SyncChange(sync, (sync,))
+
+    async def recovered(self, agent_id: int, project_id: int, *, configuration: bool) -> tuple[SyncRecord, ...]:
+        """Note that what kas could not use is over; return the failures that this ended."""
+        kind = SyncKind.CONFIGURATION if configuration else SyncKind.REFUSAL
+        now = self._clock()
+        async with self._database.write(durable=False) as connection:
+            known = await _of_project(connection, agent_id, project_id)
+            over = [_superseded(sync, now) for sync in known if sync.kind is kind and sync.state is SyncState.FAILED]
+            await write_syncs(connection, over)
+        return tuple(over)
+
+    async def get(self, agent_id: int, sync_id: str) -> SyncRecord:
+        """Return one sync.
+
+        Raises:
+            NotFound: the agent has no such sync.
+        """
+        query = select_syncs().where(syncs.c.agent_id == agent_id, syncs.c.id == sync_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound("sync", sync_id)
+        return sync_of(row)
+
+    async def list(
+        self,
+        agent_id: int | None = None,
+        project_id: int | None = None,
+        *,
+        newest_only: bool = True,
+        limit: int = 1000,
+    ) -> tuple[SyncRecord, ...]:
+        """Return syncs, the most recently received first.
+
+        Args:
+            agent_id: of this agent only.
+            project_id: of this manifest project only.
+            newest_only: of each agent and project, only what it stands at: the newest sync that nothing superseded.
+                A configuration in error stands beside its project's sync, and disappears when it is repaired.
+            limit: at most so many.
+        """
+        query = select_syncs()
+        if newest_only:
+            superseded = syncs.c.state == SyncState.SUPERSEDED
+            configuration = syncs.c.kind == SyncKind.CONFIGURATION
+            place = func.row_number().over(
+                partition_by=(syncs.c.agent_id, syncs.c.project_id, case((configuration, 1), else_=0)),
+                order_by=(case((superseded, 1), else_=0), syncs.c.received_at.desc(), syncs.c.id),
+            )
+            ranked = select(syncs.c.agent_id, syncs.c.id, place.label("place"))
+            ranked = ranked.where(not_(and_(superseded, configuration)))
+            newest = _scoped(ranked, agent_id, project_id).subquery("newest")
+            same = and_(newest.c.agent_id == syncs.c.agent_id, newest.c.id == syncs.c.id, newest.c.place == 1)
+            query = query.join(newest, same)
+        query = _scoped(query, agent_id, project_id)
+        query = query.order_by(syncs.c.received_at.desc(), syncs.c.agent_id, syncs.c.id).limit(limit)
+        async with self._database.read() as connection:
+            return tuple(sync_of(row) for row in await connection.execute(query))
+
+
+def _scoped(query: Select[Any], agent_id: int | None, project_id: int | None) -> Select[Any]:
+    if agent_id is not None:
+        query = query.where(syncs.c.agent_id == agent_id)
+    if project_id is not None:
+        query = query.where(syncs.c.project_id == project_id)
+    return query
+
+
+async def _project(connection: AsyncConnection, project_id: int) -> ProjectRecord:
+    path = await connection.scalar(select(projects.c.path).where(projects.c.id == project_id))
+    if path is None:
+        raise NotFound("project", project_id)
+    return ProjectRecord(id=project_id, path=str(path))
+
+
+async def _of_project(connection: AsyncConnection, agent_id: int, project_id: int) -> list[SyncRecord]:
+    """Return an agent's syncs of one project; retention keeps them few. Locked until the transaction ends."""
+    query = _scoped(select_syncs(), agent_id, project_id).with_for_update(of=syncs)
+    return [sync_of(row) for row in await connection.execute(query)]
+
+
+def _received_at(sync: SyncRecord) -> datetime:
+    return sync.received_at
+
+
+def _is_refusal_after(sync: SyncRecord, newest: SyncRecord) -> bool:
+    over = sync.kind is SyncKind.REFUSAL and sync.state is SyncState.FAILED
+    return over and sync.received_at > newest.received_at
+
+
+def _superseded(sync: SyncRecord, now: datetime) -> SyncRecord:
+    return replace(sync, state=SyncState.SUPERSEDED, finished_at=sync.finished_at or now, updated_at=now)
+
+
+def _new(
+    agent_id: int,
+    project: ProjectRecord,
+    sync_id: str,
+    *,
+    ref: str,
+    commit: str,
+    state: SyncState,
+    kind: SyncKind,
+    now: datetime,
+    known: Sequence[SyncRecord],
+) -> SyncRecord:
+    # The order in which syncs were received is what decides; a clock that is put back must not change it.
+    latest = max((sync.received_at for sync in known), default=None)
+    received = now if latest is None else max(now, latest + _TICK)
+    return SyncRecord(
+        id=sync_id,
+        agent_id=agent_id,
+        project_id=project.id,
+        project=project.path,
+        ref=ref,
+        commit=commit,
+        state=state,
+        reason="",
+        message="",
+        counts=Counts(),
+        received_at=received,
+        applied_at=None,
+        finished_at=None,
+        updated_at=now,
+        kind=kind,
+    )
