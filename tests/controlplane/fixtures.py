@@ -1,0 +1,70 @@
+"""pytest fixtures for tests on a real cluster; mark such tests with ``cluster``."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.controlplane.binaries import find_binaries
+from tests.controlplane.cluster import Cluster, existing_kubeconfig, open_cluster, open_control_plane
+from tests.support.kube import Kube
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.controlplane.server import ControlPlane
+
+OWN = "own_control_plane"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build before the first test: a cold build takes minutes, and a fixture's time counts against one test's limit."""
+    wanted = {name for item in session.items if isinstance(item, pytest.Function) for name in item.fixturenames}
+    if session.config.option.collectonly:
+        return
+    if OWN in wanted or ("control_plane" in wanted and existing_kubeconfig() is None):
+        find_binaries()
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[Cluster]:
+    """The cluster of this worker, started when the first test asks; shared, so keep to your own namespace."""
+    with open_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_control_plane() -> Iterator[ControlPlane]:
+    """A control plane for one test alone, which may stop its API server or change the whole cluster."""
+    with open_control_plane() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def kube(control_plane: Cluster) -> Iterator[Kube]:
+    """A small client of the shared cluster, independent of the project's own."""
+    client = Kube(control_plane.kubeconfig)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def ready_pods(control_plane: Cluster) -> None:
+    """Make pods on the shared cluster become Ready."""
+    control_plane.start_ready_pods()
+
+
+@pytest.fixture(scope="module")
+def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace of this test module; deleted afterwards without waiting for its end."""
+    module = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rpartition(".")[2].lower()).strip("-")
+    name = f"{module[:40]}-{secrets.token_hex(3)}"
+    kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    wait_until(lambda: kube.find(account), what=f"{name} has its default service account")
+    yield name
+    kube.delete(f"/api/v1/namespaces/{name}")

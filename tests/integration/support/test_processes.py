@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.processes import Process, ProcessEndedError
+from tests.support.waiting import NotInTimeError, eventually, wait_until
+
+
+def python(code: str, tmp_path: Path) -> Process:
+    return Process("program", [sys.executable, "-u", "-c", code], log=tmp_path / "log")
+
+
+def test_a_program_that_ends_early_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    process = python("print('the reason'); raise SystemExit(3)", tmp_path)
+    with pytest.raises(ProcessEndedError, match=r"ended with 3 before it is ready; its log ends:\nthe reason"):
+        process.wait_until(lambda: False, what="it is ready")
+
+
+def test_a_program_is_ended_by_its_own_pid(tmp_path: Path) -> None:
+    code = "import signal; print('up'); signal.pause()"
+    polite, killed = (
+        python(code, tmp_path),
+        Process("other", [sys.executable, "-u", "-c", code], log=tmp_path / "other"),
+    )
+    for process in (polite, killed):
+        process.wait_until(lambda process=process: "up" in process.log_text(), what="it is up")
+        assert process.exit_code is None
+    assert polite.terminate() == -signal.SIGTERM
+    assert killed.kill() == -signal.SIGKILL
+
+
+def test_a_program_dies_with_the_process_that_started_it_even_by_sigkill(tmp_path: Path) -> None:
+    child_log = tmp_path / "child"
+    code = f"""
+import pathlib, signal, sys
+from tests.support.processes import Process
+child = Process("child", [sys.executable, "-c", "import signal; signal.pause()"], log=pathlib.Path({str(child_log)!r}))
+print("child", child.pid)
+signal.pause()
+"""
+    script = tmp_path / "parent.py"
+    script.write_text(code)
+    parent = Process("parent", [sys.executable, "-u", script], log=tmp_path / "log", env={"PYTHONPATH": str(ROOT)})
+    parent.wait_until(lambda: "child " in parent.log_text(), what="it has started its child")
+    child = Path("/proc") / parent.log_text().split()[-1]
+    assert child.exists()
+    parent.kill()
+    wait_until(lambda: not child.exists(), what="the child has ended", timeout=10)
+
+
+async def test_waiting_takes_plain_and_awaitable_probes_and_ends_at_its_deadline() -> None:
+    seen: list[int] = []
+
+    async def third_time() -> str:
+        seen.append(1)
+        return "yes" if len(seen) == 3 else ""
+
+    assert await eventually(third_time, what="the third call") == "yes"
+    assert await eventually(lambda: "at once", what="a value") == "at once"
+    with pytest.raises(NotInTimeError, match=r"not within 0.1 s: rain; last seen: None"):
+        await eventually(lambda: None, what="rain", timeout=0.1)

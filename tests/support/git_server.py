@@ -1,0 +1,220 @@
+"""A real Git server on loopback: smart HTTP by ``git http-backend``, with what a forge may do to kas.
+
+Repositories can be private, disappear and come back, and the whole server can stop and start again on its port.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import IO, TYPE_CHECKING
+from urllib.parse import unquote
+
+from tests.support.git_repository import GIT_ENVIRONMENT, GitRepository, git
+from tests.support.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+HOST = "127.0.0.1"
+CHUNK_BYTES = 64 * 1024
+
+
+class GitServer:
+    """Serves every bare repository below ``directory`` as ``http://127.0.0.1:<port>/<project>.git``.
+
+    A context manager; ``stop`` and ``start`` may also be called in between. Every request runs in a thread of its own,
+    so it serves programs and asyncio tests of the same process alike.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self.requests: list[str] = []
+        """Method and path of every request, with its query, in order of arrival."""
+        self._directory = directory
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._authorizations: dict[str, str] = {}
+        self._hidden: set[str] = set()
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL, without a slash at its end."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def template(self) -> str:
+        """The URL template for kas: ``http://127.0.0.1:<port>/{project}.git``."""
+        return f"{self.url}/{{project}}.git"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, again on the same port after a stop."""
+        self._server = _Server((HOST, self.port), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Refuse connections from now on; requests under way are finished. Stopping twice is no error."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = self._thread = None
+
+    def create(self, project: str, *, username: str = "", password: str = "") -> GitRepository:
+        """Create an empty repository, private if a password is given, and return a work tree to commit in.
+
+        Args:
+            project: full path, such as ``group/project``.
+            username: the only one who may fetch and push, by basic authentication.
+            password: theirs.
+        """
+        bare = self._bare(project)
+        git("init", "--bare", "--quiet", "--initial-branch=main", str(bare), cwd=self._directory)
+        # What forges allow as well, and kas fetches by commit.
+        for key in ("http.receivepack", "uploadpack.allowAnySHA1InWant", "uploadpack.allowFilter"):
+            git("config", key, "true", cwd=bare)
+        if password:
+            self.set_password(project, username, password)
+        work = self._directory / "work" / project
+        return GitRepository(work, f"{self.url}/{project}.git", username=username, password=password)
+
+    def set_password(self, project: str, username: str, password: str) -> None:
+        """Change who may reach a private repository, as rotating a token does."""
+        self._authorizations[project] = f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+    def hide(self, project: str) -> None:
+        """Answer 404 for a repository, as when it was deleted or moved."""
+        self._hidden.add(project)
+
+    def show(self, project: str) -> None:
+        """Let a hidden repository be there again, with everything it held."""
+        self._hidden.discard(project)
+
+    def delete(self, project: str) -> None:
+        """Delete a repository with everything it held."""
+        shutil.rmtree(self._bare(project))
+
+    def _bare(self, project: str) -> Path:
+        return self._directory / "repositories" / f"{project}.git"
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        owner = self
+
+        class Handler(_GitHandler):
+            root = owner._directory / "repositories"
+            log_request_line = owner.requests.append
+            authorize = staticmethod(owner._authorize)
+
+        return Handler
+
+    def _authorize(self, project: str, header: str | None) -> HTTPStatus:
+        if project in self._hidden or not self._bare(project).is_dir():
+            return HTTPStatus.NOT_FOUND
+        wanted = self._authorizations.get(project)
+        return HTTPStatus.OK if wanted in {None, header} else HTTPStatus.UNAUTHORIZED
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # server_close joins them, so that no request outlives the server
+    allow_reuse_address = True
+    request_queue_size = 256
+
+
+class _GitHandler(BaseHTTPRequestHandler):
+    """One request, as a CGI call of ``git http-backend``; bodies are streamed both ways."""
+
+    protocol_version = "HTTP/1.1"  # libcurl sends no chunked bodies to 1.0, and git pushes large packs that way
+    root: Path
+    log_request_line: Callable[[str], None]
+    authorize: Callable[[str, str | None], HTTPStatus]
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent: the requests are recorded by the server, and pytest's output is for results."""
+
+    def _serve(self) -> None:
+        type(self).log_request_line(f"{self.command} {self.path}")
+        path, _, query = self.path.partition("?")
+        project, separator, rest = unquote(path).removeprefix("/").partition(".git/")
+        status = self.authorize(project, self.headers["Authorization"]) if separator else HTTPStatus.NOT_FOUND
+        if status is not HTTPStatus.OK:
+            self.send_response(status)
+            if status is HTTPStatus.UNAUTHORIZED:
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Connection", "close")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        environment = {
+            **os.environ,
+            **GIT_ENVIRONMENT,
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers["Git-Protocol"] or "",
+            "PATH_INFO": f"/{project}.git/{rest}",
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers["Content-Type"] or "",
+            "CONTENT_LENGTH": self.headers["Content-Length"] or "",
+            "HTTP_CONTENT_ENCODING": self.headers["Content-Encoding"] or "",
+            "REMOTE_USER": "pusher",
+            "REMOTE_ADDR": HOST,
+        }
+        with subprocess.Popen(
+            ["git", "http-backend"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as backend:
+            assert backend.stdin is not None
+            assert backend.stdout is not None
+            try:
+                self._copy_request(backend.stdin)
+                self._copy_answer(backend.stdout)
+            except (BrokenPipeError, ConnectionResetError):
+                backend.kill()  # the client has gone, or http-backend has refused
+
+    def _copy_request(self, backend: IO[bytes]) -> None:
+        if self.headers["Transfer-Encoding"] == "chunked":
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                backend.write(self.rfile.read(size))
+                self.rfile.readline()
+        else:
+            left = int(self.headers["Content-Length"] or 0)
+            while left:
+                data = self.rfile.read(min(left, CHUNK_BYTES))
+                backend.write(data)
+                left -= len(data)
+        backend.close()
+
+    def _copy_answer(self, backend: IO[bytes]) -> None:
+        headers = [line.decode().partition(":") for line in iter(lambda: backend.readline().strip(), b"")]
+        fields = {name.lower(): value.strip() for name, _, value in headers}
+        self.send_response(int(fields.pop("status", "200").split()[0]))
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("Connection", "close")  # an answer of unknown length ends with its connection
+        self.end_headers()
+        while data := backend.read(CHUNK_BYTES):
+            self.wfile.write(data)
