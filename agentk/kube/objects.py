@@ -10,26 +10,23 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
 
 import orjson
 
 from agentk.apply.names import FIELD_MANAGER
-from agentk.kube.client import APPLY_PATCH, JSON, METADATA, METADATA_LIST
+from agentk.kube.client import APPLY_PATCH, METADATA, METADATA_LIST
 from agentk.kube.errors import KubeError, UidConflictError
 from agentk.kube.live import live_of
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
+from agentk.kube.sending import PAGE, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from agentk.apply.model import Kind, Live, Propagation
-    from agentk.kube.client import KubeClient, Response
+    from agentk.kube.client import KubeClient
     from agentlink.refs import ObjectRef
-
-PAGE: Final = 500
-"""Objects in a page of a list, as kubectl and client-go ask for."""
 
 _FEW: Final = 8
 """Names that are looked up one by one without asking how many objects there are beside them."""
@@ -75,9 +72,7 @@ class Objects:
             retries: How often and how far apart a request that may pass is sent again.
             timeout: Seconds for one attempt.
         """
-        self._client = client
-        self._retries = retries or RetryPolicy()
-        self._timeout = timeout
+        self._sender = Sender(client, retries or RetryPolicy(), timeout=timeout)
 
     async def apply(self, kind: Kind, ref: ObjectRef, body: bytes, *, force: bool, dry_run: bool = False) -> Applied:
         """Apply one object server-side as manager ``agentk``.
@@ -97,7 +92,7 @@ class Objects:
             f"{object_path(kind, ref)}?fieldManager={FIELD_MANAGER}"
             f"&force={'true' if force else 'false'}{'&dryRun=All' if dry_run else ''}"
         )
-        response = await self._send("PATCH", path, body, content_type=APPLY_PATCH, accept=METADATA)
+        response = await self._sender.send("PATCH", path, body, content_type=APPLY_PATCH, accept=METADATA)
         return Applied(live_of(kind, orjson.loads(response.body)["metadata"]), response.status == 201)  # noqa: PLR2004 - Created
 
     async def delete(
@@ -121,7 +116,7 @@ class Objects:
         if dry_run:
             options["dryRun"] = ["All"]
         try:
-            await self._send("DELETE", object_path(kind, ref), orjson.dumps(options), accept=METADATA)
+            await self._sender.send("DELETE", object_path(kind, ref), orjson.dumps(options), accept=METADATA)
         except KubeError as error:
             if error.status == 404:  # noqa: PLR2004 - Not Found
                 return False
@@ -148,7 +143,7 @@ class Objects:
             KubeError: For anything but a clear yes or no.
         """
         try:
-            response = await self._send("GET", object_path(kind, ref), accept=METADATA)
+            response = await self._sender.send("GET", object_path(kind, ref), accept=METADATA)
         except KubeError as error:
             if error.status == 404:  # noqa: PLR2004 - Not Found
                 return None
@@ -158,7 +153,7 @@ class Objects:
     async def read(self, kind: Kind, ref: ObjectRef) -> dict[str, object] | None:
         """Return one whole object, None when it does not exist; for what needs its ``status``."""
         try:
-            response = await self._send("GET", object_path(kind, ref))
+            response = await self._sender.send("GET", object_path(kind, ref))
         except KubeError as error:
             if error.status == 404:  # noqa: PLR2004 - Not Found
                 return None
@@ -168,7 +163,7 @@ class Objects:
 
     async def list(
         self, kind: Kind, *, namespace: str | None = None, selector: str | None = None, size: int = PAGE
-    ) -> AsyncIterator[ListPage]:
+    ) -> AsyncGenerator[ListPage, None]:
         """Yield the objects of a kind page by page, metadata only.
 
         Args:
@@ -178,31 +173,13 @@ class Objects:
             size: Objects in a page.
         """
         path = collection_path(kind, namespace or "")
-        query = {"limit": str(size)} | ({"labelSelector": selector} if selector else {})
-        first = True
-        token = ""
-        while True:
-            asked = query | ({"continue": token} if token else {})
-            try:
-                response = await self._send("GET", f"{path}?{urlencode(asked)}", accept=METADATA_LIST)
-            except KubeError as error:
-                if error.status != 410 or not token:  # noqa: PLR2004 - Gone: the token outlived what the server keeps
-                    raise
-                first, token = True, ""
-                continue
-            document = orjson.loads(response.body)
-            metadata = document["metadata"]
-            remaining = metadata.get("remainingItemCount")
-            token = metadata.get("continue") or ""
+        async for page in self._sender.pages(path, selector=selector, accept=METADATA_LIST, size=size):
             yield ListPage(
-                items=tuple(live_of(kind, item["metadata"]) for item in document.get("items") or ()),
-                resource_version=str(metadata.get("resourceVersion", "")),
-                remaining=remaining if token else 0,
-                first=first,
+                items=tuple(live_of(kind, item["metadata"]) for item in page.items),
+                resource_version=page.resource_version,
+                remaining=page.remaining,
+                first=page.first,
             )
-            first = False
-            if not token:
-                return
 
     async def lookup(self, kind: Kind, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Live]:
         """Find out about many objects of one kind at the least cost; those that do not exist are left out.
@@ -256,25 +233,6 @@ class Objects:
                 raise
             return open_
         return set()
-
-    async def _send(
-        self, method: str, path: str, body: bytes | None = None, *, content_type: str = JSON, accept: str = JSON
-    ) -> Response:
-        waits: Iterator[float] | None = None
-        while True:
-            try:
-                return await self._client.send(
-                    method, path, body=body, content_type=content_type, accept=accept, timeout=self._timeout
-                )
-            except KubeError as error:
-                if not error.retryable:
-                    raise
-                waits = waits or self._retries.waits()
-                wait = next(waits, None)
-                if wait is None:
-                    raise
-                pause = self._retries.honour(wait, error)
-            await asyncio.sleep(pause)
 
 
 def _first_of(errors: BaseExceptionGroup[KubeError]) -> KubeError:
