@@ -56,7 +56,7 @@ def up(state: Path) -> int:
         wait_until(
             lambda: _ready_mark(state).exists() or daemon.poll() is not None,
             what="the control plane is up",
-            timeout=START_SECONDS,
+            within=START_SECONDS,
         )
         if not _ready_mark(state).exists():
             click.echo((state / "run.log").read_text(errors="replace"), err=True)
@@ -73,7 +73,7 @@ def down(state: Path) -> int:
         click.echo("no control plane is running")
         return 0
     os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: _holder(state) is None, what=f"the control plane (pid {pid}) has ended", timeout=STOP_SECONDS)
+    wait_until(lambda: _holder(state) is None, what=f"the control plane (pid {pid}) has ended", within=STOP_SECONDS)
     click.echo("the control plane has ended")
     return 0
 

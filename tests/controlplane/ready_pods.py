@@ -81,7 +81,7 @@ class ReadyPods:
             log=self._directory / "kwok.log",
         )
         stack.callback(kwok.kill)
-        kwok.wait_until(lambda: _is_ready(kube), what=f"node {NODE} is Ready", timeout=READY_SECONDS)
+        kwok.wait_until(lambda: _is_ready(kube), what=f"node {NODE} is Ready", within=READY_SECONDS)
 
 
 def _is_ready(kube: Kube) -> bool:

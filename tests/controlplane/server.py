@@ -94,7 +94,7 @@ class ControlPlane:
             ],
             log=self._directory / "kube-apiserver.log",
         )
-        self._api_server.wait_until(self._is_ready, what="/readyz answers ok", timeout=READY_SECONDS)
+        self._api_server.wait_until(self._is_ready, what="/readyz answers ok", within=READY_SECONDS)
 
     def start_ready_pods(self) -> None:
         """Make pods become Ready from now on: a scheduler and one node played by kwok. Repeating it changes nothing.
@@ -146,7 +146,7 @@ class ControlPlane:
             log=self._directory / "etcd.log",
         )
         self._stack.callback(etcd.kill)
-        etcd.wait_until(lambda: _answers(f"{client}/health"), what="/health answers", timeout=READY_SECONDS)
+        etcd.wait_until(lambda: _answers(f"{client}/health"), what="/health answers", within=READY_SECONDS)
 
     def _start_controller_manager(self) -> None:
         if self._binaries.kube_controller_manager is None:
@@ -173,7 +173,7 @@ class ControlPlane:
         kube = Kube(self.kubeconfig)
         self._stack.callback(kube.close)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        manager.wait_until(lambda: kube.find(account), what="the default service account exists", timeout=READY_SECONDS)
+        manager.wait_until(lambda: kube.find(account), what="the default service account exists", within=READY_SECONDS)
 
     def _is_ready(self) -> bool:
         return self.ca_file.is_file() and _answers(f"{self.url}/readyz", ca_file=self.ca_file, token=self.token)

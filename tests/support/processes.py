@@ -106,7 +106,7 @@ class Process:
         self._popen.kill()
         return self._popen.wait()
 
-    def wait_until(self, probe: Callable[[], object], *, what: str, timeout: float = 60.0) -> None:
+    def wait_until(self, probe: Callable[[], object], *, what: str, within: float = 60.0) -> None:
         """Wait until ``probe`` is true, giving up at once when the program ends.
 
         Raises:
@@ -120,7 +120,7 @@ class Process:
                 raise ProcessEndedError(f"{self.name} ended with {self.exit_code} before {what}; its log ends:\n{tail}")
             return bool(probe())
 
-        wait_until(alive_and_probe, what=f"{self.name}: {what} (log: {self.log})", timeout=timeout)
+        wait_until(alive_and_probe, what=f"{self.name}: {what} (log: {self.log})", within=within)
 
 
 def start_module(

@@ -21,51 +21,51 @@ class NotInTimeError(AssertionError):
     """The condition did not come true before the deadline; the text says which, and what was seen last."""
 
 
-def wait_until(probe: Callable[[], T], *, what: str, timeout: float = 30.0) -> T:
+def wait_until(probe: Callable[[], T], *, what: str, within: float = 30.0) -> T:
     """Call ``probe`` until it returns something true, and return that.
 
     Args:
         probe: called from this thread; an exception ends the wait and reaches the caller.
         what: the condition in words, for the error.
-        timeout: seconds.
+        within: seconds.
 
     Raises:
         NotInTimeError: the deadline passed.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + within
     never = threading.Event()
     while not (value := probe()):
         if time.monotonic() > deadline:
-            raise NotInTimeError(f"not within {timeout:g} s: {what}; last seen: {value!r}")
+            raise NotInTimeError(f"not within {within:g} s: {what}; last seen: {value!r}")
         never.wait(POLL_SECONDS)
     return value
 
 
 @overload
-async def eventually(probe: Callable[[], Awaitable[T]], *, what: str, timeout: float = ...) -> T: ...
+async def eventually(probe: Callable[[], Awaitable[T]], *, what: str, within: float = ...) -> T: ...
 
 
 @overload
-async def eventually(probe: Callable[[], T], *, what: str, timeout: float = ...) -> T: ...
+async def eventually(probe: Callable[[], T], *, what: str, within: float = ...) -> T: ...
 
 
 async def eventually(
     probe: Callable[[], object],
     *,
     what: str,
-    timeout: float = 30.0,  # noqa: ASYNC109 - a deadline over many probes, which asyncio.timeout would cut inside one
+    within: float = 30.0,
 ) -> object:
     """Call ``probe``, awaiting it if it is asynchronous, until it returns something true, and return that.
 
     Raises:
         NotInTimeError: the deadline (seconds) passed.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + within
     while True:
         outcome = probe()
         value = await outcome if inspect.isawaitable(outcome) else outcome
         if value:
             return value
         if time.monotonic() > deadline:
-            raise NotInTimeError(f"not within {timeout:g} s: {what}; last seen: {value!r}")
+            raise NotInTimeError(f"not within {within:g} s: {what}; last seen: {value!r}")
         await asyncio.sleep(POLL_SECONDS)

@@ -61,14 +61,14 @@ async def test_a_deployment_becomes_ready_and_its_pods_go_with_it(kube: Kube, na
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     kube.create(path, deployment("web", 2))
     await eventually(
-        lambda: kube.get(f"{path}/web")["status"].get("readyReplicas") == 2, what="two pods are Ready", timeout=60
+        lambda: kube.get(f"{path}/web")["status"].get("readyReplicas") == 2, what="two pods are Ready", within=60
     )
     kube.scale(f"{path}/web", 3)
     assert kube.get(f"{path}/web")["spec"]["replicas"] == 3
 
     kube.delete(f"{path}/web", propagationPolicy="Background")
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    await eventually(lambda: not kube.get(pods)["items"], what="the pods have been collected", timeout=60)
+    await eventually(lambda: not kube.get(pods)["items"], what="the pods have been collected", within=60)
 
 
 def test_rbac_is_on(kube: Kube, namespace: str) -> None:
@@ -103,7 +103,7 @@ def test_a_restarted_api_server_keeps_its_address_and_data(own_control_plane: Co
     assert kube.get(f"{path}/kept")["data"] == {"a": "1"}
     kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "later"}})
     account = "/api/v1/namespaces/later/serviceaccounts/default"
-    wait_until(lambda: kube.find(account), what="the controller manager works again", timeout=60)
+    wait_until(lambda: kube.find(account), what="the controller manager works again", within=60)
     kube.close()
 
 

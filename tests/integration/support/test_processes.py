@@ -3,12 +3,16 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.paths import ROOT
 from tests.support.processes import Process, ProcessEndedError
 from tests.support.waiting import NotInTimeError, eventually, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def python(code: str, tmp_path: Path) -> Process:
@@ -21,17 +25,12 @@ def test_a_program_that_ends_early_shows_the_end_of_its_log(tmp_path: Path) -> N
         process.wait_until(lambda: False, what="it is ready")
 
 
-def test_a_program_is_ended_by_its_own_pid(tmp_path: Path) -> None:
-    code = "import signal; print('up'); signal.pause()"
-    polite, killed = (
-        python(code, tmp_path),
-        Process("other", [sys.executable, "-u", "-c", code], log=tmp_path / "other"),
-    )
-    for process in (polite, killed):
-        process.wait_until(lambda process=process: "up" in process.log_text(), what="it is up")
-        assert process.exit_code is None
-    assert polite.terminate() == -signal.SIGTERM
-    assert killed.kill() == -signal.SIGKILL
+@pytest.mark.parametrize(("end", "expected"), [(Process.terminate, -signal.SIGTERM), (Process.kill, -signal.SIGKILL)])
+def test_a_program_is_ended_by_its_own_pid(end: Callable[[Process], int], expected: int, tmp_path: Path) -> None:
+    process = python("import signal; print('up'); signal.pause()", tmp_path)
+    process.wait_until(lambda: "up" in process.log_text(), what="it is up")
+    assert process.exit_code is None
+    assert end(process) == expected
 
 
 def test_a_program_dies_with_the_process_that_started_it_even_by_sigkill(tmp_path: Path) -> None:
@@ -50,7 +49,7 @@ signal.pause()
     child = Path("/proc") / parent.log_text().split()[-1]
     assert child.exists()
     parent.kill()
-    wait_until(lambda: not child.exists(), what="the child has ended", timeout=10)
+    wait_until(lambda: not child.exists(), what="the child has ended", within=10)
 
 
 async def test_waiting_takes_plain_and_awaitable_probes_and_ends_at_its_deadline() -> None:
@@ -63,4 +62,4 @@ async def test_waiting_takes_plain_and_awaitable_probes_and_ends_at_its_deadline
     assert await eventually(third_time, what="the third call") == "yes"
     assert await eventually(lambda: "at once", what="a value") == "at once"
     with pytest.raises(NotInTimeError, match=r"not within 0.1 s: rain; last seen: None"):
-        await eventually(lambda: None, what="rain", timeout=0.1)
+        await eventually(lambda: None, what="rain", within=0.1)
