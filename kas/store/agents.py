@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from kas.store.errors import AgentExists, NotFound
 from kas.store.projects import ensure_project
@@ -88,6 +88,26 @@ class Agents:
             query = query.where(projects.c.path == project)
         async with self._database.read() as connection:
             return tuple(agent_of(row) for row in await connection.execute(query))
+
+    async def config_commit(self, agent_id: int) -> str:
+        """Return the commit of the last configuration that could be used; empty where there was none.
+
+        Raises:
+            NotFound: no agent has that id.
+        """
+        async with self._database.read() as connection:
+            commit = await connection.scalar(select(agents.c.config_commit).where(agents.c.id == agent_id))
+        if commit is None:
+            raise NotFound("agent", agent_id)
+        return str(commit)
+
+    async def set_config_commit(self, agent_id: int, commit: str) -> None:
+        """Remember the commit of a configuration that could be used, to go on with while newer ones cannot."""
+        if await self.config_commit(agent_id) == commit:
+            return
+        query = update(agents).where(agents.c.id == agent_id).values(config_commit=commit)
+        async with self._database.write(durable=True) as connection:
+            await connection.execute(query)
 
 
 def select_agents() -> Select[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -95,7 +96,10 @@ class Batches:
                 if report.project_id not in known:
                     continue
                 sync = _unheard_of(batch.agent_id, known[report.project_id], report, now)
-                latest.setdefault(report.project_id, sync.received_at)
+                before = latest.get(report.project_id)
+                if before is not None and before >= now:
+                    sync = replace(sync, received_at=before + timedelta(microseconds=1))
+                latest[report.project_id] = sync.received_at
             newest = sync.received_at >= latest[sync.project_id]
             after = advance(sync, report, newest=newest, now=now)
             if after is not None:
@@ -104,7 +108,10 @@ class Batches:
 
 
 def _unheard_of(agent_id: int, project: str, report: SyncReported, now: datetime) -> SyncRecord:
-    """Return a sync that this store has no memory of: it was cleaned up, or restored from a backup before it."""
+    """Return a sync that this store knows nothing of, as the newest: it is what the agent works on.
+
+    The agent can be faster with its report than kas with its own note, or the store was restored from a backup.
+    """
     return SyncRecord(
         id=report.sync_id,
         agent_id=agent_id,
@@ -116,7 +123,7 @@ def _unheard_of(agent_id: int, project: str, report: SyncReported, now: datetime
         reason="",
         message="",
         counts=Counts(),
-        received_at=min(report.at, now),
+        received_at=now,
         applied_at=None,
         finished_at=None,
         updated_at=now,

@@ -38,6 +38,7 @@ agents: Final = Table(
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("name", String(253), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("config_commit", String(64), nullable=False, server_default=""),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,  # as above
 )

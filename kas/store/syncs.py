@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import and_, case, func, not_, select
 
 from kas.store.errors import NotFound
+from kas.store.events import write_events
 from kas.store.records import CONFIGURATION_REF, Counts, ProjectRecord, SyncKind, SyncRecord, SyncState
 from kas.store.schema import projects, syncs
 from kas.store.sync_rows import select_syncs, sync_of, write_syncs
@@ -22,16 +23,17 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from kas.store.database import Database
+    from kas.store.records import EventRecord
 
 _TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class SyncChange:
-    """A sync as it is now, and every sync that changed on the way (itself included, when it did)."""
+class Noted:
+    """Every sync that changed, and the events that were stored with them, with their ``seq``."""
 
-    sync: SyncRecord
-    changed: tuple[SyncRecord, ...]
+    changed: tuple[SyncRecord, ...] = ()
+    events: tuple[EventRecord, ...] = ()
 
 
 class Syncs:
@@ -41,11 +43,30 @@ class Syncs:
         self._database = database
         self._clock = clock
 
-    async def received(self, agent_id: int, project_id: int, *, sync_id: str, ref: str, commit: str) -> SyncChange:
+    async def received(
+        self,
+        agent_id: int,
+        project_id: int,
+        *,
+        sync_id: str,
+        ref: str,
+        commit: str,
+        total: int = 0,
+        event: EventRecord | None = None,
+    ) -> Noted:
         """Note that a revision is on its way to an agent, and with it the newest of its project.
 
         Older revisions that have not ended become superseded. The newest one again (a reconnect): it stays as it is,
         and refusals since then are over. An older one again (a force-push back): it starts anew.
+
+        Args:
+            agent_id: the agent.
+            project_id: the manifest project.
+            sync_id: the sync's, as on the wire.
+            ref: what the revision was found at.
+            commit: the revision.
+            total: how many objects it has.
+            event: stored too, in the same transaction, if this is news.
 
         Raises:
             NotFound: there is no such project.
@@ -55,32 +76,44 @@ class Syncs:
             project = await _project(connection, project_id)
             known = await _of_project(connection, agent_id, project_id)
             revisions = [sync for sync in known if sync.kind is SyncKind.REVISION]
+            changed = [_superseded(old, now) for old in revisions if old.id != sync_id and not old.state.ended]
             newest = max(revisions, key=_received_at, default=None)
             if newest is not None and newest.id == sync_id and newest.state is not SyncState.SUPERSEDED:
-                over = [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
-                await write_syncs(connection, over)
-                return SyncChange(newest, tuple(over))
-            sync = _new(
-                agent_id,
-                project,
-                sync_id,
-                ref=ref,
-                commit=commit,
-                state=SyncState.RECEIVED,
-                kind=SyncKind.REVISION,
-                now=now,
-                known=known,
-            )
-            replaced = [_superseded(old, now) for old in revisions if old.id != sync_id and not old.state.ended]
-            await write_syncs(connection, [*replaced, sync])
-            return SyncChange(sync, (*replaced, sync))
+                changed += [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
+                if not newest.ref:  # the agent was faster with its report than kas with this note
+                    changed.append(replace(newest, ref=ref, updated_at=now))
+                event = None
+            else:
+                sync = _new(agent_id, project, known, sync_id=sync_id, kind=SyncKind.REVISION, now=now)
+                changed.append(replace(sync, ref=ref, commit=commit, counts=Counts(total=total)))
+            return await _write(connection, changed, event)
 
     async def failed(
-        self, agent_id: int, project_id: int, *, sync_id: str, ref: str, commit: str, reason: str, message: str
-    ) -> SyncChange:
+        self,
+        agent_id: int,
+        project_id: int,
+        *,
+        sync_id: str,
+        ref: str,
+        commit: str,
+        reason: str,
+        message: str,
+        event: EventRecord | None = None,
+    ) -> Noted:
         """Note that kas could not use a revision, or (``ref`` CONFIGURATION_REF) the agent's configuration.
 
-        What the agent is doing goes on: its syncs are left alone. The same failure again changes nothing.
+        What the agent is doing goes on: its syncs are left alone. The same failure again changes nothing, in other
+        words only the message.
+
+        Args:
+            agent_id: the agent.
+            project_id: the manifest project, or the configuration project.
+            sync_id: the same for the same failure.
+            ref: what was looked at.
+            commit: the revision; empty where there is none.
+            reason: a CamelCase word for programs.
+            message: a sentence for people.
+            event: stored too, in the same transaction, if this is news.
 
         Raises:
             NotFound: there is no such project.
@@ -91,36 +124,27 @@ class Syncs:
             project = await _project(connection, project_id)
             known = await _of_project(connection, agent_id, project_id)
             scope = [sync for sync in known if (sync.kind is SyncKind.CONFIGURATION) == (ref == CONFIGURATION_REF)]
-            newest = max(scope, key=_received_at, default=None)
-            if newest is not None and newest.id == sync_id and newest.state is SyncState.FAILED:
-                if (newest.reason, newest.message) == (reason, message):
-                    return SyncChange(newest, ())
-                sync = replace(newest, reason=reason, message=message, updated_at=now)
+            sync = max(scope, key=_received_at, default=None)
+            if sync is not None and sync.id == sync_id and sync.state is SyncState.FAILED:
+                if (sync.reason, sync.message) == (reason, message):
+                    return Noted()
+                event = None
             else:
-                sync = _new(
-                    agent_id,
-                    project,
-                    sync_id,
-                    ref=ref,
-                    commit=commit,
-                    state=SyncState.FAILED,
-                    kind=kind,
-                    now=now,
-                    known=known,
-                )
-                sync = replace(sync, reason=reason, message=message, finished_at=sync.received_at)
-            await write_syncs(connection, [sync])
-            return SyncChange(sync, (sync,))
+                sync = _new(agent_id, project, known, sync_id=sync_id, kind=kind, now=now)
+                sync = replace(sync, ref=ref, commit=commit, state=SyncState.FAILED, finished_at=sync.received_at)
+            sync = replace(sync, reason=reason, message=message, updated_at=now)
+            return await _write(connection, [sync], event)
 
-    async def recovered(self, agent_id: int, project_id: int, *, configuration: bool) -> tuple[SyncRecord, ...]:
-        """Note that what kas could not use is over; return the failures that this ended."""
+    async def recovered(
+        self, agent_id: int, project_id: int, *, configuration: bool, event: EventRecord | None = None
+    ) -> Noted:
+        """Note that what kas could not use is over; ``event`` is stored too if that is news."""
         kind = SyncKind.CONFIGURATION if configuration else SyncKind.REFUSAL
         now = self._clock()
         async with self._database.write(durable=False) as connection:
             known = await _of_project(connection, agent_id, project_id)
             over = [_superseded(sync, now) for sync in known if sync.kind is kind and sync.state is SyncState.FAILED]
-            await write_syncs(connection, over)
-        return tuple(over)
+            return await _write(connection, over, event) if over else Noted()
 
     async def get(self, agent_id: int, sync_id: str) -> SyncRecord:
         """Return one sync.
@@ -205,33 +229,35 @@ def _superseded(sync: SyncRecord, now: datetime) -> SyncRecord:
     return replace(sync, state=SyncState.SUPERSEDED, finished_at=sync.finished_at or now, updated_at=now)
 
 
+async def _write(connection: AsyncConnection, changed: Sequence[SyncRecord], event: EventRecord | None) -> Noted:
+    await write_syncs(connection, changed)
+    added = await write_events(connection, (event,)) if event is not None else []
+    return Noted(tuple(changed), tuple(added))
+
+
 def _new(
     agent_id: int,
     project: ProjectRecord,
-    sync_id: str,
+    known: Sequence[SyncRecord],
     *,
-    ref: str,
-    commit: str,
-    state: SyncState,
+    sync_id: str,
     kind: SyncKind,
     now: datetime,
-    known: Sequence[SyncRecord],
 ) -> SyncRecord:
     # The order in which syncs were received is what decides; a clock that is put back must not change it.
     latest = max((sync.received_at for sync in known), default=None)
-    received = now if latest is None else max(now, latest + _TICK)
     return SyncRecord(
         id=sync_id,
         agent_id=agent_id,
         project_id=project.id,
         project=project.path,
-        ref=ref,
-        commit=commit,
-        state=state,
+        ref="",
+        commit="",
+        state=SyncState.RECEIVED,
         reason="",
         message="",
         counts=Counts(),
-        received_at=received,
+        received_at=now if latest is None else max(now, latest + _TICK),
         applied_at=None,
         finished_at=None,
         updated_at=now,

@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("project_id", _ID, nullable=False),
         sa.Column("name", sa.String(length=253), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("config_commit", sa.String(length=64), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_agents_project_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agents")),
         sa.UniqueConstraint("project_id", "name", name=op.f("uq_agents_project_id_name")),
