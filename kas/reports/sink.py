@@ -1,0 +1,83 @@
+"""Takes in what agents report: checked, stored, and only then told to those who watch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from kas.reports.convert import batch_of
+from kas.reports.feed import EventAdded, ObjectsChanged, Resync, SyncChanged
+from kas.store.times import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from agentlink.refs import ObjectRef
+    from agentlink.v1 import agentlink_pb2 as wire
+    from kas.reports.feed import Change, Feed
+    from kas.store.batches import Written
+    from kas.store.records import ObjectRecord
+    from kas.store.store import Store
+
+log = structlog.get_logger(mod_name="reports")
+
+
+class Identity(Protocol):
+    """The agent that speaks, as ``kas.rpc`` has made sure of it."""
+
+    @property
+    def agent_id(self) -> int:
+        """The agent's id."""
+
+
+class ReportSink:
+    """Stores the reports of all agents."""
+
+    def __init__(self, store: Store, feed: Feed, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._feed = feed
+        self._clock = clock
+
+    async def store(self, identity: Identity, request: wire.ReportRequest) -> None:
+        """Store a batch; when this returns, it is committed and survives the death of kas. Again: no change.
+
+        Raises:
+            ReportRefused: it is larger than agents may send; sending it again will not help.
+            StoreUnavailable: nothing was stored; sending it again may help.
+        """
+        batch = batch_of(identity.agent_id, request, self._clock())
+        if not (batch.syncs or batch.objects or batch.events):
+            return
+        try:
+            written = await self._store.batches.write(batch)
+        except BaseException:
+            # It may have been committed all the same, when the agent hung up in that moment; sent again it would be
+            # no change, and those who watch would never hear of it.
+            self._feed.publish([Resync()])
+            raise
+        if written.unknown_projects:
+            log.warning(
+                "Reports about projects that kas does not know were left out",
+                agent_id=identity.agent_id,
+                project_ids=sorted(written.unknown_projects),
+            )
+        self._feed.publish(changes_of(identity.agent_id, written))
+
+
+def changes_of(agent_id: int, written: Written) -> Iterator[Change]:
+    """Return what a batch changed, as watchers hear of it: a sync's end after its objects."""
+    for project_id, objects in _by_project(written.objects).items():
+        yield ObjectsChanged(agent_id, project_id, tuple(objects))
+    for sync in written.syncs:
+        yield SyncChanged(sync)
+    for event in written.events:
+        yield EventAdded(event)
+
+
+def _by_project(objects: Iterable[ObjectRecord]) -> dict[int, dict[ObjectRef, None]]:
+    projects: dict[int, dict[ObjectRef, None]] = {}
+    for record in objects:
+        projects.setdefault(record.project_id, {})[record.object] = None
+    return projects

@@ -1,0 +1,154 @@
+"""What kas itself has to say about an agent's revisions: sent, refused, usable again. Stored and told like reports."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final, Protocol
+
+from kas.reports.feed import EventAdded, Resync, SyncChanged
+from kas.reports.sync_id import failure_id_of, warning_id_of
+from kas.reports.texts import SENTENCE, WORD, inert
+from kas.store.records import CONFIGURATION_REF, EventRecord
+from kas.store.times import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    from kas.reports.feed import Feed
+    from kas.reports.sink import Identity
+    from kas.store.store import Store
+    from kas.store.syncs import Noted
+
+_WARNINGS: Final = 20
+"""The most warnings about one configuration that become events; whoever repairs these sees the others next."""
+
+_REF: Final = 1024
+"""The most characters of a ref as the store keeps it."""
+
+
+class Finding(Protocol):
+    """One thing that is not as it should be in a configuration."""
+
+    @property
+    def key(self) -> str:
+        """The path of the key."""
+
+    @property
+    def line(self) -> int:
+        """Where it is, from 1."""
+
+    @property
+    def message(self) -> str:
+        """What was found and what was expected."""
+
+
+class SyncLog:
+    """Notes what kas does with revisions. Every method may raise StoreUnavailable."""
+
+    def __init__(self, store: Store, feed: Feed, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._store = store
+        self._feed = feed
+        self._clock = clock
+
+    async def received(
+        self, identity: Identity, project: str, ref: str, commit: str, sync_id: str, *, objects: int = 0
+    ) -> None:
+        """Note that a revision of a manifest project goes to the agent; ``objects`` is how many it has.
+
+        Older ones that have not ended are superseded, and refusals of kas since the same revision are over.
+        """
+        project_id = await self._store.projects.id_of(project)
+        ref = inert(ref, _REF)
+        event = self._event(identity, project_id, "Received", f"{project}: {ref} is at {commit}", sync_id=sync_id)
+        await self._noted(
+            self._store.syncs.received(
+                identity.agent_id, project_id, sync_id=sync_id, ref=ref, commit=commit, total=objects, event=event
+            )
+        )
+
+    async def failed(  # noqa: PLR0917  # in the order of ``received``: who, what, where, and then why
+        self, identity: Identity, project: str, ref: str, commit: str, reason: str, message: str
+    ) -> None:
+        """Note that kas cannot use a revision, or with the ref ``configuration`` the configuration.
+
+        The same failure again is no news. ``commit`` is empty where there is none: a missing ref, a repository that is
+        gone.
+        """
+        project_id = await self._store.projects.id_of(project)
+        ref, reason = inert(ref, _REF), inert(reason, WORD)
+        message = inert(message, SENTENCE, lines=True)
+        sync_id = failure_id_of(identity.agent_id, project_id, ref, commit, reason)
+        event = self._event(identity, project_id, reason, message, warning=True, sync_id=sync_id)
+        await self._noted(
+            self._store.syncs.failed(
+                identity.agent_id,
+                project_id,
+                sync_id=sync_id,
+                ref=ref,
+                commit=commit,
+                reason=reason,
+                message=message,
+                event=event,
+            )
+        )
+
+    async def recovered(self, identity: Identity, project: str, ref: str) -> None:
+        """Note that what failed under this ref can be used again; no news where nothing had failed."""
+        project_id = await self._store.projects.id_of(project)
+        configuration = ref == CONFIGURATION_REF
+        what = "the configuration" if configuration else inert(ref, _REF)
+        event = self._event(identity, project_id, "Recovered", f"{project}: {what} can be used again")
+        await self._noted(
+            self._store.syncs.recovered(identity.agent_id, project_id, configuration=configuration, event=event)
+        )
+
+    async def warned(
+        self, identity: Identity, project: str, commit: str, path: str, findings: Sequence[Finding]
+    ) -> None:
+        """Note what is odd in a configuration that can be used; the same commit again is no news."""
+        project_id = await self._store.projects.id_of(project)
+        for finding in findings[:_WARNINGS]:
+            event = self._event(
+                identity,
+                project_id,
+                "ConfigurationWarning",
+                f"{path}:{finding.line}: {finding.key}: {finding.message}",
+                warning=True,
+                event_id=warning_id_of(identity.agent_id, project_id, commit, finding.key, finding.line),
+            )
+            added = await self._store.events.add(event)
+            if added is not None:
+                self._feed.publish([EventAdded(added)])
+
+    async def _noted(self, note: Awaitable[Noted]) -> None:
+        try:
+            noted = await note
+        except BaseException:
+            self._feed.publish([Resync()])  # as in ReportSink.store
+            raise
+        self._feed.publish(SyncChanged(sync) for sync in noted.changed)
+        self._feed.publish(EventAdded(event) for event in noted.events)
+
+    def _event(
+        self,
+        identity: Identity,
+        project_id: int,
+        reason: str,
+        message: str,
+        *,
+        warning: bool = False,
+        sync_id: str = "",
+        event_id: str = "",
+    ) -> EventRecord:
+        return EventRecord(
+            id=event_id or uuid.uuid4().hex,
+            at=self._clock(),
+            source="kas",
+            type="Warning" if warning else "Normal",
+            reason=reason,
+            message=inert(message, SENTENCE, lines=True),
+            agent_id=identity.agent_id,
+            project_id=project_id,
+            sync_id=sync_id,
+        )
