@@ -1,0 +1,84 @@
+"""The configuration that every git process runs under, in place of the machine's and the user's.
+
+It travels in a file, named by ``GIT_CONFIG_GLOBAL``, because that is the one way by which a credential shows neither
+in a process's arguments nor in its environment nor in a URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kas.git.remotes import Remote
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def render(schemes: Sequence[str], remote: Remote | None = None) -> str:
+    """Return the text of the configuration file: for processes on this machine alone, or to reach ``remote`` too."""
+    lines = [
+        "[protocol]",
+        "\tallow = never",
+        *(line for scheme in schemes for line in (f'[protocol "{scheme}"]', "\tallow = always")),
+        "[http]",
+        # A redirect would carry the request, and maybe the credential, to where the operator did not point.
+        "\tfollowRedirects = false",
+        # Ends a transfer that stands still even when kas itself was killed and nobody is left to end it.
+        "\tlowSpeedLimit = 1",
+        "\tlowSpeedTime = 60",
+        "[credential]",
+        "\thelper =",
+        "[core]",
+        "\taskPass =",
+        "\thooksPath = /dev/null",
+        # A mirror can be fetched again, so a power cut may cost one; a wait for the disk would cost every fetch.
+        "\tfsync = none",
+        "[fetch]",
+        # Always a pack, which appears whole or not at all: a killed fetch leaves no commit without its files.
+        "\tunpackLimit = 1",
+        "[gc]",
+        # Run by Mirrors.maintain, never in the way of a fetch. Refs stay loose: the mirror reads them as files.
+        "\tauto = 0",
+        "\tautoDetach = false",
+        "\tpackRefs = false",
+        "[safe]",
+        # A mounted volume is often owned by another user than the one kas runs as.
+        "\tdirectory = *",
+    ]
+    if remote is not None:
+        if remote.ca_file is not None:
+            lines += ["[http]", f"\tsslCAInfo = {_quoted(str(remote.ca_file))}"]
+        if remote.credential is not None:
+            pair = f"{remote.credential.username}:{remote.credential.password}".encode()
+            header = f"Authorization: Basic {base64.b64encode(pair).decode()}"
+            lines += [f"[http {_quoted(remote.url)}]", f"\textraHeader = {_quoted(header)}"]
+    return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def written(directory: Path, text: str) -> Iterator[Path]:
+    """Keep ``text`` in a file that only this user can read, for as long as the context lasts."""
+    # mkstemp creates with mode 0600.
+    descriptor, name = tempfile.mkstemp(dir=directory, suffix=".gitconfig")
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _quoted(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("a control character cannot be written to git's configuration")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,137 @@
+"""Runs git, and ends it.
+
+GitPython starts each process, without a shell. Ours are the environment, the bounds on output and disk, and the end:
+a process that is out of time or no longer wanted is ended with all its children, because ``git fetch`` is a family of
+four. What git says is judged in ``explain.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import selectors
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import git
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+T = TypeVar("T")
+
+# What a git process may inherit. Everything else stays behind: GIT_* would redirect it, and kas's own variables may
+# hold secrets that are none of its business.
+_INHERITED = frozenset(
+    {"PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    | {variable for name in ("http", "https", "all", "no") for variable in (f"{name}_proxy", f"{name}_proxy".upper())}
+)
+_CHUNK = 64 * 1024
+# Enough of stderr to explain a failure; a server may send any amount of "remote:" lines.
+_MAX_STDERR = 64 * 1024
+# How long a process may take to remove its lock files and half-written packs before it is killed, in seconds.
+_GRACE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a git process ended. ``code`` is negative for a signal; ``overflow`` if stdout was larger than allowed."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+    overflow: bool
+
+
+class GitProcess:
+    """One git process. ``run`` and ``open`` block, so they belong in a thread; ``stop`` may be called from any."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], directory: Path, max_file: int | None = None
+    ) -> None:
+        self._arguments = arguments
+        self._environment = environment
+        self._directory = directory
+        self._max_file = max_file
+        self._handle: git.Git.AutoInterrupt | None = None
+        self._stopped: signal.Signals | None = None
+
+    def open(self, *, stdin: int | None = None) -> subprocess.Popen[bytes]:
+        """Start it and return its process, with pipes at stdout and stderr."""
+        command = git.Git(self._directory)
+        command.update_environment(**self._environment)
+        kept = _INHERITED.union(self._environment)
+        unset = [word for name in os.environ if name not in kept for word in ("-u", name)]
+        # GitPython can add to the inherited environment but not take from it; env(1) can, for a millisecond.
+        argv = [*(("env", *unset) if unset else ()), git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *self._arguments]
+        self._handle = command.execute(argv, istream=cast("None", stdin), as_process=True, process_group=0)
+        process = self._handle.proc
+        if process is None:
+            raise OSError("git was not started")
+        if self._max_file is not None and sys.platform == "linux":
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (self._max_file, self._max_file))
+        if self._stopped is not None:
+            self.stop(self._stopped)
+        return cast("subprocess.Popen[bytes]", process)
+
+    def run(self, max_output: int) -> Finished:
+        """Start it and read what it says until it ends, or until stdout exceeds ``max_output`` bytes."""
+        process = self.open()
+        if process.stdout is None or process.stderr is None:
+            raise OSError("git was started without pipes")
+        stdout, stderr = bytearray(), bytearray()
+        overflow = False
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ, stdout)
+            selector.register(process.stderr, selectors.EVENT_READ, stderr)
+            while selector.get_map() and not overflow:
+                for key, _ in selector.select():
+                    chunk = os.read(key.fd, _CHUNK)
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+                    elif key.data is stdout:
+                        stdout += chunk
+                        overflow = len(stdout) > max_output
+                    elif len(stderr) < _MAX_STDERR:
+                        stderr += chunk
+        if overflow:
+            self.stop(signal.SIGKILL)
+        code = process.wait()
+        return Finished(code, bytes(stdout), stderr.decode("utf-8", "replace"), overflow)
+
+    def stop(self, sent: signal.Signals) -> None:
+        """Send a signal to it and all its children; if it has not started yet, as soon as it does."""
+        self._stopped = sent
+        process = None if self._handle is None else self._handle.proc
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sent)
+
+
+async def in_thread(pool: Executor, work: Callable[[], T], stop: Callable[[signal.Signals], None], seconds: float) -> T:
+    """Do blocking ``work`` in a thread; on timeout or cancellation call ``stop`` and wait for the thread to notice.
+
+    Raises ``TimeoutError`` after ``seconds``.
+    """
+    future = asyncio.get_running_loop().run_in_executor(pool, work)
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(future)
+    finally:
+        if not future.done():
+            stop(signal.SIGTERM)
+            await asyncio.wait({future}, timeout=_GRACE)
+        if not future.done():
+            stop(signal.SIGKILL)
+            await asyncio.wait({future})
+        if not future.cancelled():
+            # Whatever it raised after being stopped is not news; asking marks it as seen.
+            future.exception()

@@ -1,0 +1,114 @@
+"""What all mirrors share: threads, turns at each server, and the environment git runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from kas.git.config import render, written
+from kas.git.process import Finished, GitProcess, in_thread
+from kas.git.reader import ObjectReader
+from kas.git.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kas.git.remotes import GitSettings, Remote
+
+T = TypeVar("T")
+
+# Threads that wait for the network. Far more than turns, so that processes which hang do not use them up.
+_NETWORK_THREADS = 256
+# Threads that read the disk and parse; more would only fight over the interpreter.
+_LOCAL_THREADS = 4
+# Turns at one server, and how long one is held at most. A fetch that takes longer than that is waiting, not working.
+_TURNS = 16
+_TURN_SECONDS = 3.0
+# Open ``cat-file`` processes; the one used longest ago is closed first.
+_READERS = 64
+# A listing of about a million files.
+_MAX_OUTPUT = 128 * 1024**2
+
+
+class GitRunner:
+    """Runs git for the mirrors of one kas. ``close`` ends what is left of it."""
+
+    def __init__(self, settings: GitSettings) -> None:
+        self._settings = settings
+        self._private = Path(tempfile.mkdtemp(prefix="kas-git-"))
+        self._local_config = self._private / "local.gitconfig"
+        self._local_config.write_text(render(()))
+        self._network = ThreadPoolExecutor(_NETWORK_THREADS, "git-network")
+        self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
+        self._slots: dict[str, Slots] = {}
+        self._readers: OrderedDict[Path, ObjectReader] = OrderedDict()
+
+    async def network(self, mirror: Path, remote: Remote, arguments: Sequence[str]) -> Finished:
+        """Run git in ``mirror`` with what it needs to reach ``remote``. Raises ``TimeoutError``, ``OSError``."""
+        host = urlsplit(remote.url).netloc
+        slots = self._slots.setdefault(host, Slots(_TURNS, _TURN_SECONDS))
+        with written(self._private, render(self._settings.schemes, remote)) as config:
+            process = self._process(mirror, arguments, config, self._settings.max_pack_bytes)
+            async with slots.turn():
+                return await in_thread(
+                    self._network, partial(process.run, _MAX_OUTPUT), process.stop, self._settings.timeout
+                )
+
+    async def local(self, mirror: Path, arguments: Sequence[str], *, seconds: float | None = None) -> Finished:
+        """Run git in ``mirror`` without any way to the network. Raises ``TimeoutError``, ``OSError``."""
+        process = self._process(mirror, arguments, self._local_config)
+        # Housekeeping may take minutes and must not hold up reading.
+        pool = self._local if seconds is None else self._network
+        return await in_thread(pool, partial(process.run, _MAX_OUTPUT), process.stop, seconds or self._settings.timeout)
+
+    async def objects(self, mirror: Path, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
+        """Read objects of ``mirror``, see ``ObjectReader.read``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
+        reader = self._readers.get(mirror)
+        if reader is None:
+            arguments = ("cat-file", "--batch")
+            reader = self._readers[mirror] = ObjectReader(partial(self._process, mirror, arguments, self._local_config))
+        self._readers.move_to_end(mirror)
+        surplus = self._readers.popitem(last=False)[1] if len(self._readers) > _READERS else None
+        answers = await in_thread(self._local, partial(reader.read, names), reader.stop, self._settings.timeout)
+        if surplus is not None:
+            await self.threaded(surplus.close)
+        return answers
+
+    async def forget(self, mirror: Path) -> None:
+        """Close what is open in ``mirror``, which is about to be moved."""
+        reader = self._readers.pop(mirror, None)
+        if reader is not None:
+            await self.threaded(reader.close)
+
+    async def threaded(self, work: Callable[[], T]) -> T:
+        """Do short blocking work in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._local, work)
+
+    async def close(self) -> None:
+        """End everything. Nothing may be running any more."""
+        for reader in self._readers.values():
+            await self.threaded(reader.close)
+        self._readers.clear()
+        self._local.shutdown(wait=False)
+        self._network.shutdown(wait=False)
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    def _process(self, mirror: Path, arguments: Sequence[str], config: Path, max_file: int | None = None) -> GitProcess:
+        environment = {
+            "GIT_DIR": str(mirror),
+            "GIT_CONFIG_GLOBAL": str(config),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "HOME": str(self._private),
+            "LC_ALL": "C",
+            "LANGUAGE": "C",
+        }
+        return GitProcess(arguments, environment=environment, directory=mirror.parent, max_file=max_file)
