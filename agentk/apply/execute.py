@@ -145,6 +145,7 @@ class Executor:
             fingerprint=live.fingerprint or "",
             uid=live.uid,
             resource_version=live.resource_version,
+            live=live,
         )
 
     async def _apply_or_force(self, action: Apply, *, dry_run: bool) -> Applied:

@@ -189,7 +189,7 @@ class Outcome:
     """What became of one object. ``reason`` is a CamelCase word for programs, ``message`` a sentence for people.
 
     ``digest``, ``fingerprint`` and ``uid`` are what the inventory records after a successful apply; empty where nothing
-    was applied.
+    was applied. ``live`` is the object as that apply left it, ahead of any watch.
     """
 
     ref: ObjectRef
@@ -201,6 +201,7 @@ class Outcome:
     fingerprint: str = ""
     uid: str = ""
     resource_version: str = ""
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)
