@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.controlplane.fixtures", "tests.support.fixtures"]
+pytest_plugins = ["tests.controlplane.fixtures", "tests.support.fixtures", "tests.forge.fixtures"]

@@ -56,7 +56,7 @@ class Process:
         """
         self.name = name
         self.log = log
-        command = [*_dies_with_us(user), *(str(part) for part in argv)]
+        command = [*dies_with_us(user), *(str(part) for part in argv)]
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
@@ -144,8 +144,8 @@ def free_port() -> int:
         return port
 
 
-def _dies_with_us(user: str | None) -> list[str]:
-    """Return the prefix that makes the kernel end the program with us, and run it as ``user``."""
+def dies_with_us(user: str | None = None) -> list[str]:
+    """Return what to put before a command so that the kernel ends it with us, and runs it as ``user``."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:  # not Linux: the program is still ended at a normal end
         return []
