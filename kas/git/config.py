@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from kas.git.remotes import Remote
 
+# Of Git's wire protocols the one that lets the client name the refs it wants; the older send all of them each time.
+PROTOCOL = 2
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -26,6 +29,7 @@ def render(schemes: Sequence[str], remote: Remote | None = None) -> str:
     """Return the text of the configuration file: for processes on this machine alone, or to reach ``remote`` too."""
     lines = [
         "[protocol]",
+        f"\tversion = {PROTOCOL}",
         "\tallow = never",
         *(line for scheme in schemes for line in (f'[protocol "{scheme}"]', "\tallow = always")),
         "[http]",

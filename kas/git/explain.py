@@ -44,7 +44,7 @@ def _when(pattern: str, reason: str, advice: str, *, retryable: bool = False) ->
 # The first that matches decides.
 _MEANINGS = (
     _when(
-        r"(died of|by) signal 25|file too large|maximum allowed size",
+        r"file too large",
         "TooLarge",
         "the repository is larger than one fetch may bring; raise git.max_pack_bytes, or use a smaller repository",
     ),

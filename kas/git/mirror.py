@@ -151,7 +151,10 @@ class Mirror:
         if finished.code != 0 and ref.kind is RefKind.COMMIT and "unadvertised object" in finished.stderr:
             return await self._fetch_unadvertised(remote, ref, name)
         if finished.code != 0:
-            raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
+            # git does not say why a pack broke off when the limit ended it; the size of what is left does.
+            half = await self._runner.threaded(partial(_half_pack, self._path))
+            cause = "file too large" if half >= self._runner.max_pack_bytes else finished.stderr
+            raise explain(self._project, ref, finished.code, cause, remote.credential)
         commit = await self._commit(name)
         if commit is None:
             message = f"{self._project}: {ref} does not lead to a commit; correct the ref in the agent's configuration"
@@ -270,7 +273,11 @@ class Mirror:
         async with self._lock:
             await self._start_anew()
 
-    async def _sweep(self) -> None:
+    async def _half_pack(path: Path) -> int:
+    return max((left.stat().st_size for left in path.glob("objects/pack/tmp_*")), default=0)
+
+
+def _sweep(self) -> None:
         """Remove what killed git processes left behind: they would lock out or crowd out the next."""
         if not self._tidying:
             await self._runner.threaded(partial(_sweep, self._path))
@@ -326,6 +333,10 @@ def _remove(path: Path, away: Path) -> None:
     if path.exists():
         path.rename(away)
         shutil.rmtree(away, ignore_errors=True)
+
+
+def _half_pack(path: Path) -> int:
+    return max((left.stat().st_size for left in path.glob("objects/pack/tmp_*")), default=0)
 
 
 def _sweep(path: Path) -> None:

@@ -39,6 +39,9 @@ _MAX_STDERR = 64 * 1024
 # How long a process may take to remove its lock files and half-written packs before it is killed, in seconds.
 _GRACE = 2.0
 
+# How long children may keep quiet before it is asked whether git itself still lives, in seconds.
+_ORPHANS = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -85,6 +88,17 @@ class GitProcess:
     def run(self, max_output: int) -> Finished:
         """Start it and read what it says until it ends, or until stdout exceeds ``max_output`` bytes."""
         process = self.open()
+        try:
+            return self._read(process, max_output)
+        finally:
+            if process.returncode is None:
+                self.stop(signal.SIGKILL)
+                process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+    def _read(self, process: subprocess.Popen[bytes], max_output: int) -> Finished:
         if process.stdout is None or process.stderr is None:
             raise OSError("git was started without pipes")
         stdout, stderr = bytearray(), bytearray()
@@ -93,7 +107,11 @@ class GitProcess:
             selector.register(process.stdout, selectors.EVENT_READ, stdout)
             selector.register(process.stderr, selectors.EVENT_READ, stderr)
             while selector.get_map() and not overflow:
-                for key, _ in selector.select():
+                ready = selector.select(_ORPHANS)
+                if not ready and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    # Somebody killed git, and its children, who will never be asked again, hold our pipes.
+                    self.stop(signal.SIGKILL)
+                for key, _ in ready:
                     chunk = os.read(key.fd, _CHUNK)
                     if not chunk:
                         selector.unregister(key.fileobj)

@@ -42,6 +42,7 @@ class GitRunner:
 
     def __init__(self, settings: GitSettings) -> None:
         self._settings = settings
+        self.max_pack_bytes = settings.max_pack_bytes
         self._private = Path(tempfile.mkdtemp(prefix="kas-git-"))
         self._local_config = self._private / "local.gitconfig"
         self._local_config.write_text(render(()))
@@ -55,7 +56,7 @@ class GitRunner:
         host = urlsplit(remote.url).netloc
         slots = self._slots.setdefault(host, Slots(_TURNS, _TURN_SECONDS))
         with written(self._private, render(self._settings.schemes, remote)) as config:
-            process = self._process(mirror, arguments, config, self._settings.max_pack_bytes)
+            process = self._process(mirror, arguments, config, self.max_pack_bytes)
             async with slots.turn():
                 return await in_thread(
                     self._network, partial(process.run, _MAX_OUTPUT), process.stop, self._settings.timeout

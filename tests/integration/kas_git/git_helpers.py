@@ -1,0 +1,92 @@
+"""What the tests of kas/git share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kas.git.errors import GitError
+from kas.git.refs import GitRef, RefKind
+from kas.git.remotes import CredentialSettings, GitSettings
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from kas.git.mirror import Mirror
+
+PROJECT = "group/project"
+MAIN = GitRef(RefKind.BRANCH, "main")
+
+
+def settings_for(template: str, *, credential: CredentialSettings | None = None, timeout: float = 30.0) -> GitSettings:
+    return GitSettings(url_template=template, credential=credential, allow_http=True, timeout=timeout)
+
+
+async def files_of(mirror: Mirror, commit: str) -> dict[str, bytes]:
+    entries = [entry for entry in await mirror.tree(commit) if entry.mode != "160000"]
+    blobs = await mirror.blobs([entry.blob_id for entry in entries])
+    return {entry.path: blobs[entry.blob_id] for entry in entries}
+
+
+async def refused(mirror: Mirror, ref: GitRef) -> GitError:
+    with pytest.raises(GitError) as caught:
+        await mirror.fetch(ref)
+    assert str(caught.value).startswith(PROJECT)
+    return caught.value
+
+
+def path_of(tmp_path: Path) -> Path:
+    (path,) = (tmp_path / "data" / "mirrors").iterdir()
+    return path
+
+
+class HangingServer:
+    """Takes a request, keeps its head in ``request``, and never answers."""
+
+    def __init__(self) -> None:
+        self.request = b""
+        self.arrived = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._hang, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.template = f"http://127.0.0.1:{port}/{{project}}.git"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _hang(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.request = await reader.readuntil(b"\r\n\r\n")
+        self.arrived.set()
+        with contextlib.suppress(OSError):
+            await reader.read()
+        writer.close()
+
+
+def children(parent: int | None = None) -> list[int]:
+    """The git processes started by this one, or by ``parent``."""
+    found = []
+    for task in Path(f"/proc/{parent or os.getpid()}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread or process that has just ended
+            found += [int(pid) for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if "git" in proc(pid, "cmdline")]
+
+
+def family() -> list[int]:
+    """The git processes started by this one, and theirs."""
+    direct = children()
+    return direct + [pid for parent in direct for pid in children(parent)]
+
+
+def proc(pid: int, what: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{what}").read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,105 @@
+"""Private repositories: the credential opens them, and shows nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kas.git.mirror import Mirror, Mirrors
+from kas.git.remotes import CredentialKind, CredentialSettings
+from tests.integration.kas_git.git_helpers import (
+    MAIN,
+    PROJECT,
+    HangingServer,
+    family,
+    proc,
+    refused,
+    settings_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.support.git_server import GitServer
+
+PASSWORD = "glpat-s3cret-Value"
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text(f"{PASSWORD}\n")
+    return file
+
+
+@pytest.fixture
+async def mirror(git_server: GitServer, tmp_path: Path, secret: Path) -> AsyncIterator[Mirror]:
+    credential = CredentialSettings(CredentialKind.ACCESS_TOKEN, secret)
+    mirrors = Mirrors(settings_for(git_server.template, credential=credential), tmp_path / "data")
+    yield mirrors.mirror(PROJECT)
+    await mirrors.close()
+
+
+async def test_the_right_credential_opens_it(mirror: Mirror, git_server: GitServer) -> None:
+    repository = git_server.create(PROJECT, username="oauth2", password=PASSWORD)
+    commit = repository.push_files({"a.yaml": "a: 1\n"})
+    assert await mirror.fetch(MAIN) == commit
+
+
+def write(secret: Path, content: str) -> None:
+    secret.write_text(content)
+
+
+async def test_a_rotated_credential_is_used_at_the_next_fetch(
+    mirror: Mirror, git_server: GitServer, secret: Path
+) -> None:
+    commit = git_server.create(PROJECT, username="oauth2", password=PASSWORD).push_files({"a": "a"})
+    await mirror.fetch(MAIN)
+    git_server.set_password(PROJECT, "oauth2", "glpat-rotated")
+    error = await refused(mirror, MAIN)
+    assert error.reason == "AccessDenied"
+    assert PASSWORD not in f"{error!r} {error}"
+    write(secret, "glpat-rotated")
+    assert await mirror.fetch(MAIN) == commit
+
+
+async def test_no_credential_is_access_denied(mirrors: Mirrors, git_server: GitServer) -> None:
+    git_server.create(PROJECT, username="oauth2", password=PASSWORD).push_files({"a": "a"})
+    assert (await refused(mirrors.mirror(PROJECT), MAIN)).reason == "AccessDenied"
+
+
+async def test_a_credential_file_without_a_credential_is_named(mirror: Mirror, secret: Path) -> None:
+    write(secret, "")
+    error = await refused(mirror, MAIN)
+    assert error.reason == "AccessDenied"
+    assert str(secret) in str(error)
+
+
+async def test_the_credential_is_in_no_argument_environment_or_readable_file(
+    tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What kas's own environment holds is no business of git's, and could redirect it.
+    monkeypatch.setenv("KAS_DATABASE_PASSWORD", "db-s3cret")
+    monkeypatch.setenv("GIT_WORK_TREE", "somewhere")
+    async with HangingServer() as server:
+        credential = CredentialSettings(CredentialKind.ACCESS_TOKEN, secret)
+        mirrors = Mirrors(settings_for(server.template, credential=credential), tmp_path / "data")
+        fetching = asyncio.gather(mirrors.mirror(PROJECT).fetch(MAIN))
+        await server.arrived.wait()
+        private = mirrors._runner._private
+        shown = "".join(proc(pid, what) for pid in family() for what in ("cmdline", "environ"))
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in private.glob("tmp*.gitconfig")}
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+        assert "GIT_CONFIG_GLOBAL" in shown
+        assert not [word for word in (PASSWORD, "Basic", "db-s3cret", "GIT_WORK_TREE=") if word in shown]
+        assert (modes, stat.S_IMODE(private.stat().st_mode)) == ({0o600}, 0o700)
+        assert b"authorization: basic" in server.request.lower()
+        assert not list(private.glob("tmp*.gitconfig"))
+        await mirrors.close()
+        assert not private.exists()
