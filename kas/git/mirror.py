@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import hashlib
 import re
-import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kas.git import disk
 from kas.git.errors import GitError
 from kas.git.explain import explain
 from kas.git.reader import ReaderBrokenError
@@ -152,7 +152,7 @@ class Mirror:
             return await self._fetch_unadvertised(remote, ref, name)
         if finished.code != 0:
             # git does not say why a pack broke off when the limit ended it; the size of what is left does.
-            half = await self._runner.threaded(partial(_half_pack, self._path))
+            half = await self._runner.threaded(partial(disk.half_pack, self._path))
             cause = "file too large" if half >= self._runner.max_pack_bytes else finished.stderr
             raise explain(self._project, ref, finished.code, cause, remote.credential)
         commit = await self._commit(name)
@@ -176,7 +176,7 @@ class Mirror:
 
     async def _commit(self, name: str) -> str | None:
         """Return the commit of a ref of the mirror, None if there is no such ref or it leads to something else."""
-        value = await self._runner.threaded(partial(_read_ref, self._path / name))
+        value = await self._runner.threaded(partial(disk.read_ref, self._path / name))
         if value is None:
             return None
         if value not in self._commits:
@@ -254,7 +254,7 @@ class Mirror:
         self._opened = False
         away = self._path.with_suffix(".broken")
         try:
-            await self._runner.threaded(partial(_remove, self._path, away))
+            await self._runner.threaded(partial(disk.remove, self._path, away))
         except OSError as error:
             raise self._storage(error) from error
 
@@ -280,7 +280,7 @@ class Mirror:
 def _sweep(self) -> None:
         """Remove what killed git processes left behind: they would lock out or crowd out the next."""
         if not self._tidying:
-            await self._runner.threaded(partial(_sweep, self._path))
+            await self._runner.threaded(partial(disk.sweep, self._path))
 
     def _timeout(self) -> GitError:
         message = f"{self._project}: git did not end in time; it is tried again by itself, git.timeout sets the limit"
@@ -318,28 +318,3 @@ class Mirrors:
     async def close(self) -> None:
         """End the processes and threads of all mirrors."""
         await self._runner.close()
-
-
-def _read_ref(path: Path) -> str | None:
-    try:
-        value = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return value if is_commit_id(value) else None
-
-
-def _remove(path: Path, away: Path) -> None:
-    shutil.rmtree(away, ignore_errors=True)
-    if path.exists():
-        path.rename(away)
-        shutil.rmtree(away, ignore_errors=True)
-
-
-def _half_pack(path: Path) -> int:
-    return max((left.stat().st_size for left in path.glob("objects/pack/tmp_*")), default=0)
-
-
-def _sweep(path: Path) -> None:
-    for pattern in ("*.lock", "refs/kas/*.lock", "objects/pack/tmp_*", "objects/info/*.lock"):
-        for left in path.glob(pattern):
-            left.unlink(missing_ok=True)
