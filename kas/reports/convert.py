@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from agentlink.limits import OUTCOMES_PER_BATCH, REPORTS_PER_BATCH
 from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.reports.texts import NAME, SENTENCE, WORD, inert
@@ -61,21 +60,11 @@ _COMMIT: Final = 64
 """The most characters of a commit id: SHA-256 in hexadecimal."""
 
 
-class ReportRefused(Exception):  # noqa: N818  # a refusal, as the brief of every room has them
-    """A batch is larger than any agentk makes it; nothing of it was stored, and sending it again will not help."""
-
-
 def batch_of(agent_id: int, request: wire.ReportRequest, now: datetime) -> Batch:
-    """Return what a request says, bounded and inert; times are never after ``now``.
+    """Return what a request says, its texts bounded and inert; times are never after ``now``.
 
-    Raises:
-        ReportRefused: it holds more reports or outcomes than ``agentlink.limits`` allows.
+    ``kas.rpc`` has bounded the number of reports and outcomes.
     """
-    if len(request.reports) > REPORTS_PER_BATCH:
-        raise ReportRefused(f"{len(request.reports)} reports in one batch; the most is {REPORTS_PER_BATCH}")
-    outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
-    if outcomes > OUTCOMES_PER_BATCH:
-        raise ReportRefused(f"{outcomes} outcomes in one batch; the most is {OUTCOMES_PER_BATCH}")
     syncs: list[SyncReported] = []
     objects: list[ObjectRecord] = []
     events: list[EventRecord] = []

@@ -44,7 +44,6 @@ class ReportSink:
         """Store a batch; when this returns, it is committed and survives the death of kas. Again: no change.
 
         Raises:
-            ReportRefused: it is larger than agents may send; sending it again will not help.
             StoreUnavailable: nothing was stored; sending it again may help.
         """
         batch = batch_of(identity.agent_id, request, self._clock())

@@ -1,0 +1,230 @@
+"""What an operator may set. Every setting has a default that works on a laptop, and a description for the document."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from kas.settings.values import Address, Duration, File, ListenAddress, Size, WebUrl, Written
+
+Count = Annotated[int, Field(ge=1), Written("number")]
+"""A whole number from 1."""
+
+_PROJECT = "{project}"
+
+
+def default_data_dir() -> Path:
+    """Return where kas keeps its files when nothing else is set: ``$XDG_DATA_HOME/kas``."""
+    # An empty or relative value is to be ignored, says the XDG specification.
+    home = Path(os.environ.get("XDG_DATA_HOME") or "~")
+    return (home if home.is_absolute() else Path.home() / ".local" / "share") / "kas"
+
+
+class _Section(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Listener(_Section):
+    """A listener that may have TLS."""
+
+    certificate_file: File | None = Field(
+        default=None, description="PEM file with the certificate and those that lead to its authority; turns TLS on."
+    )
+    key_file: File | None = Field(default=None, description="PEM file with the certificate's private key.")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together: set both, or none for no TLS")
+        return self
+
+
+class AgentListenerSettings(_Listener):
+    """Where agents connect."""
+
+    websocket_address: ListenAddress = Field(
+        default=Address("127.0.0.1", 8150), description="Takes agents that dial ws:// or wss://, also through a proxy."
+    )
+    grpc_address: ListenAddress | None = Field(
+        default=Address("127.0.0.1", 8152), description="Takes agents that dial grpc:// or grpcs://; null for none."
+    )
+
+
+class ApiSettings(_Listener):
+    """The HTTP API, the webhooks, and what the command line talks to."""
+
+    address: ListenAddress = Field(default=Address("127.0.0.1", 8153), description="Where it listens.")
+    external_url: WebUrl | None = Field(
+        default=None, description="How people reach it, for links; null where only this machine does."
+    )
+
+
+class ObservabilitySettings(_Section):
+    """Liveness, readiness and metrics, without authentication: keep it inside."""
+
+    address: ListenAddress = Field(default=Address("127.0.0.1", 8151), description="Where it listens.")
+
+
+class CredentialSettings(_Section):
+    """How kas shows Git who it is. The secret itself is only ever in a file, read anew for each fetch."""
+
+    kind: Literal["deploy_token", "access_token", "basic"] = Field(
+        description="A GitLab deploy token, a project, group or personal access token, or a user with a password."
+    )
+    username: str = Field(default="", description="Needed for deploy_token and basic.")
+    token_file: File = Field(description="File with the token or password and nothing else.")
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if not self.username and self.kind != "access_token":
+            raise ValueError(f"a credential of kind {self.kind} needs a username")
+        return self
+
+
+class ProjectSettings(_Section):
+    """What is different for one project."""
+
+    url: str | None = Field(
+        default=None, description="Its Git URL, instead of url_template's; the common credential is not sent there."
+    )
+    id: Count | None = Field(
+        default=None,
+        description="Its numeric id in GitLab, to take over what GitLab's agent applied; only before its first sync.",
+    )
+    credential: CredentialSettings | None = Field(default=None, description="Instead of git.credential.")
+
+
+class GitSettings(_Section):
+    """Where the projects' repositories are."""
+
+    allowed_schemes: tuple[Literal["https", "http", "file"], ...] = Field(
+        default=("https",),
+        description="Kinds of URL that kas may fetch from. http sends credentials unprotected; file is for trying out.",
+        strict=False,
+        min_length=1,
+    )
+    url_template: str = Field(
+        default="https://gitlab.com/{project}.git",
+        description="URL of a project's repository; {project} stands for its path, such as group/project.",
+    )
+    credential: CredentialSettings | None = Field(default=None, description="For all projects of url_template.")
+    ca_file: File | None = Field(
+        default=None, description="PEM file with the certificate authorities to trust; null for the system's."
+    )
+    poll_interval: Duration = Field(
+        default=20.0, description="How often each ref is looked at, give or take a tenth; webhooks need no waiting."
+    )
+    timeout: Duration = Field(default=60.0, description="How long one conversation with a Git server may take.")
+    fetch_size: Size = Field(default=2 * 1024**3, description="The most that one fetch may bring.")
+    projects: dict[str, ProjectSettings] = Field(
+        default_factory=dict, description="What is different for single projects, by path: group/project."
+    )
+
+    @field_validator("url_template")
+    @classmethod
+    def _usable(cls, value: str, info: ValidationInfo) -> str:
+        if value.count(_PROJECT) != 1 or _PROJECT not in urlsplit(value).path:
+            raise ValueError("expected {project} once in the path of the URL")
+        return _git_url(value, info.data.get("allowed_schemes"))
+
+    @field_validator("projects")
+    @classmethod
+    def _projects_usable(cls, value: dict[str, ProjectSettings], info: ValidationInfo) -> dict[str, ProjectSettings]:
+        holders: dict[int, str] = {}
+        for path, project in value.items():
+            if project.url is not None:
+                try:
+                    _git_url(project.url, info.data.get("allowed_schemes"))
+                except ValueError as error:
+                    raise ValueError(f"{path}.url: {error}") from error
+            if project.id is not None and holders.setdefault(project.id, path) != path:
+                raise ValueError(f"{path}.id: project {holders[project.id]} has the same id")
+        return value
+
+
+class GitLabWebhookSettings(_Section):
+    """Push and tag events of GitLab, at /webhooks/gitlab."""
+
+    secret_token_file: File | None = Field(
+        default=None, description="File with the secret token that GitLab sends; null refuses all webhooks."
+    )
+
+
+class WebhookSettings(_Section):
+    """What tells kas of a push at once."""
+
+    gitlab: GitLabWebhookSettings = Field(default=GitLabWebhookSettings(), description=GitLabWebhookSettings.__doc__)
+
+
+class LimitSettings(_Section):
+    """What one manifest project may make kas read. A revision beyond is refused, and says so."""
+
+    file_size: Size = Field(default=5 * 1024**2, description="One manifest file.")
+    project_size: Size = Field(default=64 * 1024**2, description="All selected files of a revision together.")
+    files: Count = Field(default=10_000, description="Selected files of a revision.")
+    paths: Count = Field(default=100, description="Globs of one project in an agent's configuration.")
+    yaml_nodes: Count = Field(default=1_000_000, description="Values in one file, with those that aliases repeat.")
+    yaml_depth: Count = Field(default=100, description="Values inside values.")
+
+
+class RetentionSettings(_Section):
+    """How much history is kept. What things stand at now is always kept."""
+
+    syncs: Count = Field(default=50, description="Syncs of each agent and project.")
+    events: Count = Field(default=1_000, description="Events of each agent and project.")
+    pruned_objects: Duration = Field(default=7 * 86400.0, description="How long pruned objects are remembered.")
+    interval: Duration = Field(default=600.0, description="How often the rest is deleted.")
+
+
+class LoggingSettings(_Section):
+    """What kas writes to standard error."""
+
+    level: Literal["debug", "info", "warn", "error"] = Field(default="info", description="The least that is written.")
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto is console on a terminal and json otherwise."
+    )
+
+
+class Settings(_Section):
+    """Everything an operator may set."""
+
+    data_dir: File = Field(
+        default_factory=default_data_dir,
+        description="Folder for the database, the Git mirrors and the first API token.",
+        json_schema_extra={"shown": "$XDG_DATA_HOME/kas, ~/.local/share/kas otherwise"},
+    )
+    database: str | None = Field(
+        default=None,
+        description="sqlite:////path/to/kas.db, on a local disk; null for kas.db in data_dir.",
+    )
+    agent_listener: AgentListenerSettings = AgentListenerSettings()
+    api: ApiSettings = ApiSettings()
+    observability: ObservabilitySettings = ObservabilitySettings()
+    git: GitSettings = GitSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database, whether set or not."""
+        return self.database or f"sqlite:///{self.data_dir / 'kas.db'}"
+
+
+def _git_url(url: str, schemes: tuple[str, ...] | None) -> str:
+    """Raise ValueError where the URL is none that kas may fetch from; ``schemes`` is None when those are wrong."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ValueError("expected a URL") from error
+    if schemes is not None and parts.scheme not in schemes:
+        expected = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ValueError(f"expected a URL that begins with {expected}; git.allowed_schemes says which may be used")
+    if "@" in parts.netloc:
+        raise ValueError("expected a URL without a user or password; name them under credential, in a file")
+    return url
