@@ -36,7 +36,7 @@ class ManifestObject:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """One selected file and its objects, in order."""
+    """One selected file and its objects, in order. ``path`` is a ``printable_path``."""
 
     path: str
     blob_id: str
@@ -62,6 +62,24 @@ class Limits:
     paths: int = 100
     yaml_nodes: int = 1_000_000
     yaml_depth: int = 100
+
+
+def printable_path(path: str) -> str:
+    r"""Return the path for messages and the wire, where it must be text: ``\x1b`` or ``\xff`` for what is none.
+
+    A backslash becomes two, so different paths stay different.
+    """
+    if path.isprintable() and "\\" not in path:
+        return path
+    return "".join(map(_printable, path))
+
+
+def _printable(character: str) -> str:
+    if character == "\\":
+        return r"\\"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
 
 
 class ManifestError(Exception):

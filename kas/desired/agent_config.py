@@ -1,0 +1,201 @@
+"""GitLab's configuration of an agent, ``.gitlab/agents/<name>/config.yaml``, to values.
+
+A file written for GitLab's agent 15 or 16 is read unchanged. Everything that is wrong in it is reported at once, each
+with its key and line; what is unknown is a warning, because a configuration may be newer than this program. What the
+file may hold is in ``agent_schema``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from kas.desired.agent_schema import DryRunStrategy, File, InventoryPolicy, ManifestProject, PropagationPolicy
+from kas.desired.documents import read_documents
+from kas.desired.model import ManifestError, printable_path
+from kas.desired.positions import line_at, lines_of
+from kas.desired.references import RefSpec
+from kas.desired.select import DEFAULT_GLOBS, compile_globs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kas.desired.documents import Document
+    from kas.desired.model import Limits
+    from kas.desired.positions import Lines, Path
+
+MAX_CONFIG_BYTES = 128 * 1024
+"""GitLab's own limit of this file."""
+MAX_PROJECTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestProjectConfig:
+    """One entry of ``gitops.manifest_projects``. Timeouts in seconds; 0 is not to wait."""
+
+    project: str
+    ref: RefSpec = RefSpec()
+    default_namespace: str = "default"
+    globs: tuple[str, ...] = DEFAULT_GLOBS
+    reconcile_timeout: float = 3600.0
+    dry_run_strategy: DryRunStrategy = "none"
+    prune: bool = True
+    prune_timeout: float = 3600.0
+    prune_propagation_policy: PropagationPolicy = "foreground"
+    inventory_policy: InventoryPolicy = "must_match"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """The whole configuration. ``ci_access`` and ``user_access`` are as the file has them, for whoever grants access."""
+
+    projects: tuple[ManifestProjectConfig, ...] = ()
+    log_level: str = "info"
+    grpc_log_level: str = "error"
+    ci_access: Mapping[str, object] = field(default_factory=dict)
+    user_access: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFinding:
+    """Something to tell the configuration's author. ``key`` is like ``gitops.manifest_projects[0].ref``; lines from 1."""
+
+    key: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.key}: {self.message}" if self.key else f"line {self.line}: {self.message}"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: every error in it, by line. ``str()`` of it begins each with the path."""
+
+    def __init__(self, path: str, findings: tuple[ConfigFinding, ...]) -> None:
+        super().__init__("\n".join(f"{path}: {finding}" for finding in findings))
+        self.path = path
+        self.findings = findings
+
+
+def parse_agent_config(
+    data: bytes, *, path: str, own_project: str, limits: Limits
+) -> tuple[AgentConfig, tuple[ConfigFinding, ...]]:
+    """Return the configuration, and warnings about keys that mean nothing here.
+
+    ``own_project`` is the configuration project, which an entry without ``id`` means.
+
+    Raises:
+        ConfigError: with everything that is wrong in the file.
+    """
+    path = printable_path(path)
+    document = _read(data, path, limits)
+    if document is None:
+        return AgentConfig(), ()
+    lines = lines_of(document.text, document.text_line)
+    places = _Places(lines, document.line)
+    value = _without_nulls(document.value)
+    if not isinstance(value, dict):
+        raise ConfigError(path, (ConfigFinding("", document.line, "expected a mapping of settings"),))
+    try:
+        file = File.model_validate(value)
+    except ValidationError as error:
+        findings = (
+            places.finding(detail["loc"], detail["msg"].removeprefix("Value error, "))
+            for detail in error.errors(include_url=False, include_context=False, include_input=False)
+        )
+        raise ConfigError(path, _sorted(findings)) from None
+    projects = tuple(_project(entry, own_project) for entry in file.gitops.manifest_projects)
+    errors = _sorted(places.finding(where, message) for where, message in _check(projects, limits))
+    if errors:
+        raise ConfigError(path, errors)
+    logging = file.observability.logging
+    config = AgentConfig(projects, logging.level, logging.grpc_level, file.ci_access, file.user_access)
+    return config, _sorted(places.finding(where, "unknown key, ignored") for where in _unknown(file, ()))
+
+
+def _read(data: bytes, path: str, limits: Limits) -> Document | None:
+    """Return the one document of the file, None where it holds only comments."""
+    if len(data) > MAX_CONFIG_BYTES:
+        raise ConfigError(path, (ConfigFinding("", 1, f"{len(data)} bytes; at most {MAX_CONFIG_BYTES} are read"),))
+    try:
+        documents = [document for document in read_documents(data, limits) if document.value is not None]
+    except ManifestError as error:
+        raise ConfigError(path, (ConfigFinding("", error.line, error.message),)) from error.__cause__
+    if len(documents) > 1:
+        raise ConfigError(path, (ConfigFinding("", documents[1].line, "expected a single YAML document"),))
+    return documents[0] if documents else None
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON has no smaller type
+    """Return the value without keys that say nothing; GitLab takes ``paths:`` for no ``paths``."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
+    return ManifestProjectConfig(
+        project=entry.id or own_project,
+        ref=entry.ref.spec(),
+        default_namespace=entry.default_namespace,
+        globs=tuple(path.glob for path in entry.paths) or DEFAULT_GLOBS,
+        reconcile_timeout=entry.reconcile_timeout,
+        dry_run_strategy=entry.dry_run_strategy,
+        prune=entry.prune,
+        prune_timeout=entry.prune_timeout,
+        prune_propagation_policy=entry.prune_propagation_policy,
+        inventory_policy=entry.inventory_policy,
+    )
+
+
+def _check(projects: tuple[ManifestProjectConfig, ...], limits: Limits) -> Iterator[tuple[Path, str]]:
+    """Yield what is wrong with the entries together, and with their globs."""
+    where: Path = ("gitops", "manifest_projects")
+    if len(projects) > MAX_PROJECTS:
+        yield where, f"{len(projects)} manifest projects; at most {MAX_PROJECTS} are allowed"
+    first: dict[str, int] = {}
+    for index, project in enumerate(projects[:MAX_PROJECTS]):
+        if first.setdefault(project.project, index) != index:
+            yield (
+                (*where, index, "id"),
+                f"the same project as entry {first[project.project] + 1}; put their paths together",
+            )
+        if len(project.globs) > limits.paths:
+            yield (*where, index, "paths"), f"{len(project.globs)} paths; at most {limits.paths} are allowed"
+            continue
+        for number, glob in enumerate(project.globs):
+            try:
+                compile_globs((glob,), limits)
+            except ManifestError as error:
+                yield (*where, index, "paths", number, "glob"), error.message
+
+
+def _unknown(model: BaseModel, where: Path) -> Iterator[Path]:
+    for key in model.model_extra or ():
+        yield (*where, key)
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _unknown(value, (*where, name))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from _unknown(item, (*where, name, index))
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where in the file its values stand."""
+
+    lines: Lines
+    default: int
+
+    def finding(self, where: tuple[int | str, ...], message: str) -> ConfigFinding:
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+        return ConfigFinding(printable_path(key), line_at(self.lines, where, self.default), message)
+
+
+def _sorted(findings: Iterator[ConfigFinding]) -> tuple[ConfigFinding, ...]:
+    return tuple(sorted(findings, key=lambda finding: finding.line))

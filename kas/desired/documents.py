@@ -1,0 +1,175 @@
+"""A file cut into documents, as kubectl cuts it.
+
+kubectl decodes UTF-16 and a byte order mark, tries JSON on what begins with a brace, and otherwise cuts at lines that
+begin with ``---`` before any YAML parser sees the text. What one YAML document means is in ``yaml_reader``.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from kas.desired.model import ManifestError
+from kas.desired.yaml_reader import read_document
+from kas.desired.yaml_scalars import ScalarError, json_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kas.desired.model import Limits
+
+_SEPARATOR = re.compile(r"^---(.*)$", re.MULTILINE)
+_JSON_SPACE = re.compile(r"[ \t\n\r]*")
+_INT64_MIN, _UINT64_END = -(2**63), 2**64
+_JSON_PEEK = 4096  # how far kubectl looks for the brace
+_JSON_AMBIGUOUS = 1  # after more JSON values than this, kubectl no longer tries YAML
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a file.
+
+    ``line`` is where its value begins, from 1. ``text`` is the part of the file that holds it, which begins at
+    ``text_line``.
+    """
+
+    line: int
+    value: object
+    text: str
+    text_line: int
+
+
+def read_documents(data: bytes, limits: Limits) -> Iterator[Document]:
+    """Yield each document, in order; a document that holds only comments has the value None.
+
+    Raises:
+        ManifestError: InvalidYAML, TooDeep or TooManyNodes, with the line and without a path.
+    """
+    text = decode(data)
+    start = 0
+    if text[:_JSON_PEEK].lstrip().startswith("{"):
+        documents, start = _read_json(text, limits)
+        yield from documents
+        if start == len(text):
+            return
+    yield from _read_yaml(text, start, limits)
+
+
+def decode(data: bytes) -> str:
+    r"""Return the file's text with ``\n`` line ends. Bytes that are no text become U+FFFD, as in kubectl."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", errors="replace")
+    else:
+        text = data.removeprefix(codecs.BOM_UTF8).decode(errors="replace")
+    return text.replace("\r\n", "\n") if "\r" in text else text
+
+
+def _read_yaml(text: str, start: int, limits: Limits) -> Iterator[Document]:
+    line = 1 + text.count("\n", 0, start)
+    for separator in _SEPARATOR.finditer(text, start):
+        rest = separator[1].strip()
+        yield from _read_part(text[start : separator.start()], line, limits)
+        line += text.count("\n", start, separator.start())
+        if rest and not rest.startswith("#"):
+            raise ManifestError("InvalidYAML", "only a comment may follow '---' on its line", line=line)
+        start = separator.end()
+    yield from _read_part(text[start:], line, limits)
+
+
+def _read_part(text: str, line: int, limits: Limits) -> Iterator[Document]:
+    if text and not text.isspace():
+        value_line, value = read_document(text, line, limits)
+        yield Document(value_line, value, text, line)
+
+
+def _read_json(text: str, limits: Limits) -> tuple[list[Document], int]:
+    """Return the JSON values that the text begins with, and where begins what is not JSON."""
+    try:
+        # The whole text is nearly always one value, and this is the fastest way to read it.
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    else:
+        return [_json_document(value, text, 0, len(text), limits)], len(text)
+    documents: list[Document] = []
+    start = 0
+    while (begin := _after_space(text, start)) < len(text):
+        try:
+            value, end = _JSON.raw_decode(text, begin)
+        except RecursionError:
+            raise _too_deep(limits, _line_at(text, begin)) from None
+        except ValueError as error:
+            if len(documents) <= _JSON_AMBIGUOUS:
+                return documents, start
+            line = error.lineno if isinstance(error, json.JSONDecodeError) else _line_at(text, begin)
+            raise ManifestError("InvalidYAML", "not valid JSON, after valid JSON objects", line=line) from None
+        documents.append(_json_document(value, text, begin, end, limits))
+        start = end
+    return documents, len(text)
+
+
+def _json_document(value: object, text: str, start: int, end: int, limits: Limits) -> Document:
+    begin = _after_space(text, start)
+    line = _line_at(text, begin)
+    return Document(line, _as_go_reads(value, line, limits), text[begin:end], line)
+
+
+def _as_go_reads(value: object, line: int, limits: Limits) -> object:
+    """Put Go's numbers for Python's, in place, and hold the value to the limits."""
+    root = [value]
+    level: list[list[object] | dict[str, object]] = [root]
+    nodes = depth = 0
+    while level:
+        depth += 1
+        if depth > limits.yaml_depth + 1:
+            raise _too_deep(limits, line)
+        below: list[list[object] | dict[str, object]] = []
+        for container in level:
+            nodes += len(container)
+            items: Iterable[tuple[Any, object]]
+            items = container.items() if isinstance(container, dict) else enumerate(container)
+            numbers: dict[Any, int | float] = {}
+            for key, item in items:
+                if isinstance(item, dict | list):
+                    below.append(item)
+                elif isinstance(item, float) or (type(item) is int and not _INT64_MIN <= item < _UINT64_END):
+                    numbers[key] = _go_number(item, line)
+            for key, number in numbers.items():
+                container[key] = number
+        if nodes > limits.yaml_nodes:
+            raise ManifestError("TooManyNodes", f"more than {limits.yaml_nodes} values in one document", line=line)
+        level = below
+    return root[0]
+
+
+def _go_number(number: float, line: int) -> int | float:
+    try:
+        return json_number(float(number))
+    except (ScalarError, OverflowError):
+        raise ManifestError("InvalidYAML", "a number is too large for JSON", line=line) from None
+
+
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are JSON to Python only."""
+    raise ValueError(name)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _after_space(text: str, start: int) -> int:
+    match = _JSON_SPACE.match(text, start)
+    return match.end() if match else start
+
+
+def _line_at(text: str, position: int) -> int:
+    return 1 + text.count("\n", 0, position)
+
+
+def _too_deep(limits: Limits, line: int) -> ManifestError:
+    return ManifestError("TooDeep", f"nested deeper than {limits.yaml_depth} levels", line=line)

@@ -1,0 +1,21 @@
+"""Durations as Go writes them: ``3600s``, ``1h30m``, ``1.5h``, ``0``."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = r"(?P<number>[0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})(?P<unit>ns|us|µs|μs|ms|s|m|h)"
+_PARTS = re.compile(_PART)
+_DURATION = re.compile(rf"\+?(?:0|(?:{re.sub(r'\?P<[a-z]+>', '?:', _PART)})+)")
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds.
+
+    Raises:
+        ValueError: for anything else than a duration that is not negative.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError("expected a duration such as 3600s or 1h30m")
+    return sum(float(part["number"]) * _UNITS[part["unit"]] for part in _PARTS.finditer(text))
