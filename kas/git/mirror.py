@@ -273,11 +273,7 @@ class Mirror:
         async with self._lock:
             await self._start_anew()
 
-    async def _half_pack(path: Path) -> int:
-    return max((left.stat().st_size for left in path.glob("objects/pack/tmp_*")), default=0)
-
-
-def _sweep(self) -> None:
+    async def _sweep(self) -> None:
         """Remove what killed git processes left behind: they would lock out or crowd out the next."""
         if not self._tidying:
             await self._runner.threaded(partial(disk.sweep, self._path))
