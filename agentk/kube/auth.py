@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException
 from kubernetes.aio.config import load_incluster_config as untyped_load_incluster_config
@@ -31,6 +33,9 @@ _load_incluster_config = cast("Callable[..., None]", untyped_load_incluster_conf
 _FRESH: Final = 60.0
 """Seconds that a token is used before its source is asked again. Kubelet rotates tokens at 80 % of at least 10 minutes;
 an exec plugin is only run again when the expiry it gave is near."""
+
+
+_MISSING: Final = re.compile(r"Expected (?:key|object with name) ([\w.:@/-]+) in")
 
 
 class _Settings(Protocol):
@@ -121,7 +126,7 @@ async def load_credentials(*, kubeconfig: str | None, context: str | None) -> Cr
         try:
             _load_incluster_config(client_configuration=settings)
         except (ConfigException, OSError) as error:
-            raise _no_credentials("the service account of this pod", error) from error
+            raise _no_credentials("the service account of this pod", str(error)) from error
 
         async def reread() -> None:
             _load_incluster_config(client_configuration=settings)
@@ -134,16 +139,21 @@ async def load_credentials(*, kubeconfig: str | None, context: str | None) -> Cr
             config_file=path, context=context, client_configuration=settings, persist_config=False
         )
         return Credentials(settings, lambda: loader.load_and_set(settings))
-    except (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        # The loader trips over a malformed file in as many ways as there are.
-        raise _no_credentials(f"kubeconfig {path}", error) from error
+    except (OSError, yaml.YAMLError) as error:
+        raise _no_credentials(f"kubeconfig {path}", str(error)) from error
+    except (ConfigException, ValueError, KeyError, TypeError, AttributeError) as error:
+        # The loader trips over a malformed file in as many ways as there are, and some of its texts hold the user's
+        # whole entry, with the token in it: of them only the name that is missing is repeated, and nothing chained.
+        missing = _MISSING.search(str(error))
+        why = f"it has no {missing[1]}" if missing else f"it is not a valid kubeconfig ({type(error).__name__})"
+    raise _no_credentials(f"kubeconfig {path}", why)
 
 
-def _no_credentials(source: str, error: Exception) -> KubeError:
+def _no_credentials(source: str, why: str) -> KubeError:
     return KubeError(
         0,
         "NoCredentials",
-        f"{source} cannot be used: {error}; give --kubeconfig, set KUBECONFIG, or run in a pod with a service account",
+        f"{source} cannot be used: {why}; give --kubeconfig, set KUBECONFIG, or run in a pod with a service account",
     )
 
 
