@@ -9,7 +9,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -29,7 +29,7 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake. ``where`` is the file with its line, or the environment variable; ``key`` such as ``git.timeout``."""
+    """One mistake. ``where`` is the file with its line, or the variable; ``key`` is written like ``git.timeout``."""
 
     where: str
     key: str
@@ -193,21 +193,16 @@ def _message(detail: ErrorDetails) -> str:
 
 
 def _known(key: Key) -> list[str]:
-    """Return the names of the settings at a key."""
-    model: Any = Settings
+    """Return the names of the settings that there are below a key."""
+    here: Any = Settings
     for part in key:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = _model_in(model.model_fields[str(part)].annotation)
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _model_in(annotation: Any) -> Any:  # noqa: ANN401  # an annotation may be anything
-    """Return the model of ``Model``, ``Model | None`` or ``dict[str, Model]``; a key below a dict stays with it."""
-    arguments = getattr(annotation, "__args__", ())
-    for candidate in (annotation, *arguments):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+        if get_origin(here) is dict:
+            here = get_args(here)[1]  # any name leads to what the dict holds
+            continue
+        here = here.model_fields[str(part)].annotation
+        if get_origin(here) is not dict:  # of ``Section | None`` the section
+            here = next((choice for choice in get_args(here) if choice is not type(None)), here)
+    return list(here.model_fields)
 
 
 def _line(node: yaml.Node | None, key: Key) -> int:

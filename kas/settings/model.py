@@ -199,6 +199,7 @@ class Settings(_Section):
     )
     database: str | None = Field(
         default=None,
+        repr=False,  # the URL of a database server may hold a password
         description="sqlite:////path/to/kas.db, on a local disk; null for kas.db in data_dir.",
     )
     agent_listener: AgentListenerSettings = AgentListenerSettings()

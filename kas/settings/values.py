@@ -1,7 +1,7 @@
 """How single values are written: durations, sizes, addresses, files. Pure.
 
-Each is a type for the model that says what was expected when a value is not one, and never quotes the value: what stands
-in the wrong place may be a secret.
+Each is a type for the model that says what was expected when a value is not one, and never quotes the value: what
+stands in the wrong place may be a secret.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class Address:
 
 
 def _wrong(expected: str) -> PydanticCustomError:
-    # The text is not a template for pydantic: braces in it are doubled.
     return PydanticCustomError("wrong_value", "{expected}", {"expected": f"expected {expected}"})
 
 
