@@ -16,7 +16,7 @@ from kas.desired.agent_schema import DryRunStrategy, File, InventoryPolicy, Mani
 from kas.desired.documents import read_documents
 from kas.desired.model import ManifestError, printable_path
 from kas.desired.positions import line_at, lines_of
-from kas.desired.references import RefSpec
+from kas.desired.references import DEFAULT_BRANCH, RefSpec
 from kas.desired.select import DEFAULT_GLOBS, compile_globs
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ManifestProjectConfig:
     """One entry of ``gitops.manifest_projects``. Timeouts in seconds; 0 is not to wait."""
 
     project: str
-    ref: RefSpec = RefSpec()
+    ref: RefSpec = DEFAULT_BRANCH
     default_namespace: str = "default"
     globs: tuple[str, ...] = DEFAULT_GLOBS
     reconcile_timeout: float = 3600.0
@@ -49,7 +49,7 @@ class ManifestProjectConfig:
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """The whole configuration. ``ci_access`` and ``user_access`` are as the file has them, for whoever grants access."""
+    """The whole configuration. ``ci_access`` and ``user_access`` are as the file has them."""
 
     projects: tuple[ManifestProjectConfig, ...] = ()
     log_level: str = "info"
@@ -60,7 +60,7 @@ class AgentConfig:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFinding:
-    """Something to tell the configuration's author. ``key`` is like ``gitops.manifest_projects[0].ref``; lines from 1."""
+    """Something to tell the author. ``key`` is like ``gitops.manifest_projects[0].ref``; lines count from 1."""
 
     key: str
     line: int

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = r"(?P<number>[0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})(?P<unit>ns|us|µs|μs|ms|s|m|h)"
-_PARTS = re.compile(_PART)
-_DURATION = re.compile(rf"\+?(?:0|(?:{re.sub(r'\?P<[a-z]+>', '?:', _PART)})+)")
+_PARTS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(rf"\+?(?:0|(?:{_PARTS.pattern})+)")
 
 
 def parse_duration(text: str) -> float:
@@ -18,4 +17,4 @@ def parse_duration(text: str) -> float:
     """
     if not _DURATION.fullmatch(text):
         raise ValueError("expected a duration such as 3600s or 1h30m")
-    return sum(float(part["number"]) * _UNITS[part["unit"]] for part in _PARTS.finditer(text))
+    return sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(text))

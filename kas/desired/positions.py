@@ -6,14 +6,22 @@ asks here, for a text that has been read before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from yaml import YAMLError
 from yaml._yaml import CParser
-from yaml.events import MappingEndEvent, MappingStartEvent, NodeEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
+from yaml.events import (
+    Callable,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Path = tuple[str | int, ...]
 Lines = dict[Path, int]
@@ -26,13 +34,13 @@ def lines_of(text: str, first_line: int) -> Lines:
     ``text`` holds one document that ``yaml_reader`` has read, and begins at ``first_line``.
     """
     lines: Lines = {}
-    parser = CParser(text)
+    next_event: Callable[[], Any] = CParser(text).get_event
     stack: list[tuple[Path, int | None]] = []
     path: Path = ()
     index: int | None = 0  # of the next item; None where a key comes next
     pending: Path | None = ()
     try:
-        while (event := cast("Any", parser.get_event())) is not None:
+        while (event := next_event()) is not None:
             if isinstance(event, MappingEndEvent | SequenceEndEvent):
                 path, index = stack.pop()
             elif isinstance(event, NodeEvent):

@@ -31,6 +31,9 @@ class RefSpec:
     name: str = ""
 
 
+DEFAULT_BRANCH = RefSpec()
+
+
 def checked_project(text: str) -> str:
     """Return the path of a project.
 
