@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from agentk.apply.model import InventoryPolicy, Live, ProjectSettings, Recorded
+from agentk.apply.rules.adopt import refuse_to_apply
+from agentlink.refs import ObjectRef
+
+REF = ObjectRef("", "ConfigMap", "web", "settings")
+MUST, IF_NONE, ALL = InventoryPolicy
+
+
+def live(owner: str | None) -> Live:
+    return Live(REF, "uid-1", "1", owner=owner)
+
+
+@pytest.mark.parametrize("policy", InventoryPolicy)
+@pytest.mark.parametrize("there", [None, live("7-1")])
+def test_new_objects_and_our_own_may_always_be_applied(policy: InventoryPolicy, there: Live | None) -> None:
+    assert refuse_to_apply(there, None, ProjectSettings(1, "p", "7-1", inventory_policy=policy)) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "owner", "reason"),
+    [
+        (MUST, None, "NotInInventory"),
+        (IF_NONE, None, None),
+        (ALL, None, None),
+        (MUST, "9-9", "OwnedByAnotherInventory"),
+        (IF_NONE, "9-9", "OwnedByAnotherInventory"),
+        (ALL, "9-9", None),
+    ],
+)
+def test_the_policy_decides_about_what_others_made(
+    policy: InventoryPolicy, owner: str | None, reason: str | None
+) -> None:
+    refusal = refuse_to_apply(live(owner), None, ProjectSettings(1, "p", "7-1", inventory_policy=policy))
+    assert (refusal.reason if refusal else None) == reason
+
+
+def test_the_refusal_names_the_inventory_that_owns_the_object() -> None:
+    refusal = refuse_to_apply(live("9-9"), None, ProjectSettings(1, "p", "7-1"))
+    assert refusal is not None
+    assert "9-9" in refusal.message
+    assert "adopt_all" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("recorded", "allowed"),
+    [
+        (Recorded(REF, "d", "f", "uid-1"), True),
+        (Recorded(REF, "d", "f", "uid-0"), False),
+        (Recorded(REF), False),
+    ],
+)
+def test_an_object_that_lost_its_annotation_is_ours_only_if_the_inventory_knows_its_uid(
+    recorded: Recorded, *, allowed: bool
+) -> None:
+    assert (refuse_to_apply(live(None), recorded, ProjectSettings(1, "p", "7-1")) is None) is allowed

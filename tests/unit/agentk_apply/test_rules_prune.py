@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agentk.apply.model import InventoryPolicy, Kind, Live, ProjectSettings, Propagation, Recorded, Refusal, Result
+from agentk.apply.rules.prune import Pruning, decide
+from agentlink.refs import ObjectRef
+
+SETTINGS = ProjectSettings(1, "p", "7-1", propagation=Propagation.BACKGROUND)
+REF = ObjectRef("", "ConfigMap", "web", "settings")
+RECORDED = Recorded(REF, "digest", "print", "uid-1")
+LIVE = Live(REF, "uid-1", "1", "print", "7-1", labelled=True)
+
+
+class AllServed:
+    """A cluster that serves every kind but one."""
+
+    def find(self, group: str, kind: str, version: str) -> Kind | None:
+        return None if kind == "Gone" else Kind(group, version or "v1", kind, kind.lower() + "s", namespaced=True)
+
+
+def pruning(
+    *left: tuple[Recorded, Live | None],
+    settings: ProjectSettings = SETTINGS,
+    owned: int = 100,
+    hold: Refusal | None = None,
+    confirmed: bool = False,
+) -> Pruning:
+    return decide(
+        [recorded for recorded, _ in left],
+        {recorded.ref: live for recorded, live in left if live is not None},
+        settings,
+        kinds=AllServed(),
+        owned=owned,
+        hold=hold,
+        own_namespace="agentk-system",
+        confirmed=confirmed,
+    )
+
+
+def of(group: str, kind: str, name: str, namespace: str = "web") -> tuple[Recorded, Live]:
+    ref = ObjectRef(group, kind, namespace, name)
+    return replace(RECORDED, ref=ref), replace(LIVE, ref=ref)
+
+
+def test_an_object_that_left_git_is_deleted_with_its_uid() -> None:
+    ((prune,),) = pruning((RECORDED, LIVE)).waves
+    assert (prune.ref, prune.uid, prune.propagation) == (REF, "uid-1", Propagation.BACKGROUND)
+
+
+def test_an_object_taken_over_without_uid_is_deleted_with_the_one_it_has_now() -> None:
+    ((prune,),) = pruning((Recorded(REF), LIVE)).waves
+    assert prune.uid == "uid-1"
+
+
+def test_an_object_that_is_gone_is_forgotten_without_a_word() -> None:
+    assert pruning((RECORDED, None)) == Pruning(forget=(REF,))
+
+
+@pytest.mark.parametrize(
+    ("live", "reason"),
+    [
+        (replace(LIVE, uid="uid-2"), "Recreated"),
+        (replace(LIVE, owner="9-9"), "NotOurs"),
+        (replace(LIVE, owner=None), "NotOurs"),
+        (replace(LIVE, keep_on_remove=True), "Released"),
+    ],
+)
+def test_what_is_not_ours_to_delete_stays_and_is_forgotten(live: Live, reason: str) -> None:
+    decided = pruning((RECORDED, live))
+    assert decided.waves == ()
+    assert decided.forget == (REF,)
+    assert [(one.result, one.reason) for one in decided.decided] == [(Result.SKIPPED, reason)]
+
+
+@pytest.mark.parametrize("policy", [InventoryPolicy.ADOPT_IF_NO_INVENTORY, InventoryPolicy.ADOPT_ALL])
+def test_policies_that_adopt_unowned_objects_prune_them_too(policy: InventoryPolicy) -> None:
+    settings = replace(SETTINGS, inventory_policy=policy)
+    assert pruning((RECORDED, replace(LIVE, owner=None)), settings=settings).waves
+
+
+def test_another_inventorys_object_is_never_deleted_even_where_all_is_adopted() -> None:
+    settings = replace(SETTINGS, inventory_policy=InventoryPolicy.ADOPT_ALL)
+    assert not pruning((RECORDED, replace(LIVE, owner="9-9")), settings=settings).waves
+
+
+def test_an_object_whose_kind_is_not_served_now_stays_on_record() -> None:
+    decided = pruning((replace(RECORDED, ref=replace(REF, kind="Gone")), None))
+    assert (decided.waves, decided.forget) == ((), ())
+    assert [one.reason for one in decided.decided] == ["UnknownKind"]
+
+
+def test_the_namespace_that_agentk_runs_in_is_never_pruned() -> None:
+    decided = pruning(of("", "Namespace", "agentk-system", ""), confirmed=True)
+    assert (decided.waves, decided.forget) == ((), ())
+    assert [one.reason for one in decided.decided] == ["Protected"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "hold", "reason"),
+    [
+        (replace(SETTINGS, prune=False), None, "PruneDisabled"),
+        (SETTINGS, Refusal("PruneWaits", "not complete"), "PruneWaits"),
+    ],
+)
+def test_nothing_is_pruned_or_forgotten_while_pruning_is_held(
+    settings: ProjectSettings, hold: Refusal | None, reason: str
+) -> None:
+    decided = pruning((RECORDED, LIVE), of("", "Secret", "gone"), settings=settings, hold=hold)
+    assert (decided.waves, decided.forget) == ((), ())
+    assert [one.reason for one in decided.decided] == [reason, reason]
+
+
+def test_deleting_runs_in_the_reverse_order_of_applying() -> None:
+    left = (
+        of("", "Namespace", "web", ""),
+        of("apiextensions.k8s.io", "CustomResourceDefinition", "widgets.example.com", ""),
+        of("", "ConfigMap", "a"),
+        of("apps", "Deployment", "b"),
+        of("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "c", ""),
+    )
+    waves = pruning(*left, confirmed=True).waves
+    assert [[prune.ref.name for prune in wave] for wave in waves] == [
+        ["c"],
+        ["a", "b"],
+        ["widgets.example.com"],
+        ["web"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [("", "Namespace"), ("", "PersistentVolumeClaim"), ("apiextensions.k8s.io", "CustomResourceDefinition")],
+)
+def test_a_prune_with_a_precious_kind_waits_as_a_whole_and_names_it(group: str, kind: str) -> None:
+    decided = pruning((RECORDED, LIVE), of(group, kind, "precious"))
+    assert (decided.waves, decided.forget) == ((), ())
+    assert [one.reason for one in decided.decided] == ["PruneNeedsConfirmation"] * 2
+    assert "precious" in decided.decided[0].message
+
+
+@pytest.mark.parametrize(
+    ("leaving", "owned", "waits"),
+    [(1, 2, False), (2, 2, False), (9, 9, False), (10, 20, False), (10, 19, True), (10, 10, True), (40, 100, False)],
+)
+def test_a_prune_of_ten_or_more_over_half_of_the_project_waits(leaving: int, owned: int, *, waits: bool) -> None:
+    left = [of("", "ConfigMap", f"c{i}") for i in range(leaving)]
+    decided = pruning(*left, owned=owned)
+    assert bool(decided.decided) is waits
+    assert bool(decided.waves) is not waits
+    assert pruning(*left, owned=owned, confirmed=True).waves
+
+
+def test_objects_that_stay_anyway_do_not_make_a_prune_large() -> None:
+    left = [
+        (one, replace(live, keep_on_remove=i > 0))
+        for i, (one, live) in enumerate(of("", "Role", f"r{i}") for i in range(12))
+    ]
+    decided = pruning(*left, owned=12)
+    assert [len(wave) for wave in decided.waves] == [1]
