@@ -17,10 +17,12 @@ from kas.desired.documents import read_documents
 from kas.desired.model import ManifestError, printable_path
 from kas.desired.positions import line_at, lines_of
 from kas.desired.references import DEFAULT_BRANCH, RefSpec
-from kas.desired.select import DEFAULT_GLOBS, compile_globs
+from kas.desired.select import DEFAULT_GLOBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pydantic_core import ErrorDetails
 
     from kas.desired.documents import Document
     from kas.desired.model import Limits
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
 MAX_CONFIG_BYTES = 128 * 1024
 """GitLab's own limit of this file."""
 MAX_PROJECTS = 100
+_EXPECTED = {
+    "missing": "is missing",
+    "string_type": "expected a string",
+    "bool_type": "expected true or false",
+    "list_type": "expected a list",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +108,15 @@ def parse_agent_config(
     value = _without_nulls(document.value)
     if not isinstance(value, dict):
         raise ConfigError(path, (ConfigFinding("", document.line, "expected a mapping of settings"),))
+    errors = [places.finding(where, message) for where, message in _check_entries(value, own_project, limits)]
     try:
         file = File.model_validate(value)
     except ValidationError as error:
-        findings = (
-            places.finding(detail["loc"], detail["msg"].removeprefix("Value error, "))
-            for detail in error.errors(include_url=False, include_context=False, include_input=False)
-        )
-        raise ConfigError(path, _sorted(findings)) from None
-    projects = tuple(_project(entry, own_project) for entry in file.gitops.manifest_projects)
-    errors = _sorted(places.finding(where, message) for where, message in _check(projects, limits))
+        errors += [places.finding(detail["loc"], _expectation(detail)) for detail in error.errors(include_url=False)]
+        raise ConfigError(path, _sorted(errors)) from None
     if errors:
-        raise ConfigError(path, errors)
+        raise ConfigError(path, _sorted(errors))
+    projects = tuple(_project(entry, own_project) for entry in file.gitops.manifest_projects)
     logging = file.observability.logging
     config = AgentConfig(projects, logging.level, logging.grpc_level, file.ci_access, file.user_access)
     return config, _sorted(places.finding(where, "unknown key, ignored") for where in _unknown(file, ()))
@@ -150,26 +157,32 @@ def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
     )
 
 
-def _check(projects: tuple[ManifestProjectConfig, ...], limits: Limits) -> Iterator[tuple[Path, str]]:
-    """Yield what is wrong with the entries together, and with their globs."""
+def _check_entries(value: dict[str, Any], own_project: str, limits: Limits) -> Iterator[tuple[Path, str]]:
+    """Yield what is wrong with the entries together; what is wrong with one alone, the schema finds."""
     where: Path = ("gitops", "manifest_projects")
-    if len(projects) > MAX_PROJECTS:
-        yield where, f"{len(projects)} manifest projects; at most {MAX_PROJECTS} are allowed"
+    gitops = value.get("gitops")
+    entries = gitops.get("manifest_projects") if isinstance(gitops, dict) else None
+    if not isinstance(entries, list):
+        return
+    if len(entries) > MAX_PROJECTS:
+        yield where, f"{len(entries)} manifest projects; at most {MAX_PROJECTS} are allowed"
     first: dict[str, int] = {}
-    for index, project in enumerate(projects[:MAX_PROJECTS]):
-        if first.setdefault(project.project, index) != index:
-            yield (
-                (*where, index, "id"),
-                f"the same project as entry {first[project.project] + 1}; put their paths together",
-            )
-        if len(project.globs) > limits.paths:
-            yield (*where, index, "paths"), f"{len(project.globs)} paths; at most {limits.paths} are allowed"
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict):
             continue
-        for number, glob in enumerate(project.globs):
-            try:
-                compile_globs((glob,), limits)
-            except ManifestError as error:
-                yield (*where, index, "paths", number, "glob"), error.message
+        project = entry.get("id", own_project)
+        if isinstance(project, str) and first.setdefault(project, index) != index:
+            yield (*where, index, "id"), f"the same project as entry {first[project] + 1}; put their paths together"
+        paths = entry.get("paths")
+        if isinstance(paths, list) and len(paths) > limits.paths:
+            yield (*where, index, "paths"), f"{len(paths)} paths; at most {limits.paths} are allowed"
+
+
+def _expectation(detail: ErrorDetails) -> str:
+    """Say what was expected, without the value that was found."""
+    if detail["type"] == "literal_error":
+        return f"expected {detail['ctx']['expected']}"
+    return _EXPECTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
 
 
 def _unknown(model: BaseModel, where: Path) -> Iterator[Path]:
@@ -197,5 +210,5 @@ class _Places:
         return ConfigFinding(printable_path(key), line_at(self.lines, where, self.default), message)
 
 
-def _sorted(findings: Iterator[ConfigFinding]) -> tuple[ConfigFinding, ...]:
+def _sorted(findings: Iterable[ConfigFinding]) -> tuple[ConfigFinding, ...]:
     return tuple(sorted(findings, key=lambda finding: finding.line))

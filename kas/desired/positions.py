@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from yaml import YAMLError
 from yaml._yaml import CParser
 from yaml.events import (
-    Callable,
     MappingEndEvent,
     MappingStartEvent,
     NodeEvent,
@@ -41,10 +40,10 @@ def lines_of(text: str, first_line: int) -> Lines:
     pending: Path | None = ()
     try:
         while (event := next_event()) is not None:
+            line = first_line + event.start_mark.line
             if isinstance(event, MappingEndEvent | SequenceEndEvent):
                 path, index = stack.pop()
             elif isinstance(event, NodeEvent):
-                line = first_line + event.start_mark.line
                 if pending is None and index is None:
                     # A key. One that is an alias gets a path that nobody looks for.
                     pending = (*path, event.value if isinstance(event, ScalarEvent) else "")
