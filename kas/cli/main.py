@@ -1,0 +1,66 @@
+"""The command ``kas`` and its first subcommand, ``serve``; the others are one file a subject."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import click
+
+from kas.cli.agents import agent
+from kas.cli.get import events, get, tree
+from kas.cli.options import Failure, examples
+from kas.cli.tokens import token
+
+
+def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click calls it so
+    if asked and not context.resilient_parsing:
+        click.echo(f"kas {importlib.metadata.version('agentk')}")
+        context.exit()
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "kas serve --config kas.yaml",
+        "kas agent create --project group/config --name my-agent",
+        "kas token create --agent my-agent > token",
+        "kas get agents",
+    ),
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
+def main() -> None:
+    """GitOps for GitLab and Kubernetes: run kas, register agents, see what runs in the clusters.
+
+    All commands but `serve` talk to a running kas. KAS_ADDRESS says where it is (http://127.0.0.1:8153 otherwise),
+    KAS_TOKEN or KAS_TOKEN_FILE which API token to use (otherwise the one that a kas on this machine wrote).
+    """
+
+
+@main.command(epilog=examples("kas serve", "kas serve --config /etc/kas/kas.yaml"))
+@click.option(
+    "--config",
+    metavar="FILE",
+    envvar="KAS_CONFIG",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Settings, YAML; without it every setting has its default. [KAS_CONFIG]",
+)
+def serve(config: Path | None) -> None:
+    """Run kas until it is told to stop (SIGTERM, Ctrl-C)."""
+    # Loaded here: no other command needs the server, and it takes a while.
+    from kas.app import serve as serve_app  # noqa: PLC0415 -- see above
+    from kas.settings import SettingsError, load_settings  # noqa: PLC0415 -- see above
+
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        raise Failure(str(error)) from error
+    sys.exit(asyncio.run(serve_app(settings)))
+
+
+for command in (agent, token, get, tree, events):
+    main.add_command(command)

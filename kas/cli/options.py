@@ -1,0 +1,129 @@
+"""The options that commands share, and how a failure reads.
+
+Every command that talks to kas takes the same options in any position, as kubectl's do, and gets a ``Client`` made from
+them. A ``ClientError`` becomes two lines on standard error and exit code 1; wrong usage is exit code 2, by click.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
+
+import click
+
+from kas.cli.text import inert
+from kas.client import ApiToken, Client, ClientError, default_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Output = Literal["table", "wide", "json", "yaml"]
+
+ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 -- a file's name
+
+
+class Failure(click.ClickException):
+    """What went wrong and what to do next; exit code 1."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 -- always standard error, unlike click's
+        """Print both lines, inert: texts of kas and of others are in them."""
+        click.echo(f"error: {inert(self.message)}", err=True)
+        if self.hint:
+            click.echo(f"hint: {inert(self.hint)}", err=True)
+
+
+def make_client(address: str | None, ca_cert_file: Path | None) -> Client:
+    """Make the client that options and environment describe.
+
+    Raises:
+        ClientError: one of them is wrong.
+    """
+    from kas.settings import default_data_dir  # noqa: PLC0415 -- `--help` need not load the settings' library
+
+    token = ApiToken.find(os.environ, default_data_dir() / ADMIN_TOKEN_FILE)
+    return Client(address or default_address(), token, ca_cert_file=ca_cert_file)
+
+
+def with_client(command: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
+    """Add the options of the connection to a command, and hand it the client; see the module's docstring."""
+
+    @click.option(
+        "--address",
+        metavar="URL",
+        envvar="KAS_ADDRESS",
+        help="API of kas. [KAS_ADDRESS; default http://127.0.0.1:8153]",
+    )
+    @click.option(
+        "--ca-cert-file",
+        metavar="FILE",
+        envvar="KAS_CA_CERT_FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Trust the certificate authorities in this PEM file. [KAS_CA_CERT_FILE]",
+    )
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **options: P.kwargs) -> T:
+        address, ca_cert_file = options.pop("address"), options.pop("ca_cert_file")
+        try:
+            client = make_client(
+                address if isinstance(address, str) else None,
+                ca_cert_file if isinstance(ca_cert_file, Path) else None,
+            )
+            return command(client, *args, **options)
+        except ClientError as error:
+            raise Failure(str(error), error.hint) from error
+
+    return wrapper
+
+
+def complete_agent(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of agents to the shell, and nothing where kas does not answer."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 -- only completion needs it
+
+    try:
+        answer = make_client(None, None).get("agents")
+    except (ClientError, ValueError):
+        return []
+    items = answer.get("items", []) if isinstance(answer, dict) else []
+    names = sorted({item["name"] for item in items} | {f"{item['project']}:{item['name']}" for item in items})
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def examples(*lines: str) -> str:
+    """Return what stands at the end of a command's help."""
+    # \\b is how click is told to leave the line ends alone.
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="How to write it.",
+)
+no_headers_option = click.option("--no-headers", is_flag=True, help="Leave the line with the columns' names out.")
+watch_option = click.option("-w", "--watch", is_flag=True, help="Go on and write every change until interrupted.")
+project_option = click.option("--project", metavar="PATH", help="Only this project.")
+
+
+def agent_option(*, required: bool) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Add ``--agent``, which takes ``name`` or ``configuration/project:name``."""
+    return click.option(
+        "--agent",
+        metavar="[PROJECT:]NAME",
+        required=required,
+        shell_complete=complete_agent,
+        help="The agent; with its configuration project in front where the name alone is not enough.",
+    )

@@ -1,0 +1,118 @@
+"""Puts the API together, and starts and stops HTTP listeners."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from kas.web.api import Api
+from kas.web.authentication import ApiAuthentication
+from kas.web.middleware import authenticated, bearer_of, counting, limited, refusing
+from kas.web.reader import Reader
+from kas.web.watch import Watching
+from kas.web.webhooks import GITLAB_WEBHOOK, GitLabWebhook
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+    from ssl import SSLContext
+
+    from kas.reports.feed import Feed
+    from kas.rpc.sessions import Sessions
+    from kas.store.store import Store
+    from kas.web.metrics import Metrics
+    from kas.web.webhooks import Poke
+
+MAX_BODY = 64 * 1024
+"""Bytes of a request to the API; the webhook has its own limit."""
+
+_IDLE_SECONDS = 75.0
+"""An open connection without a request is closed then, a first request that does not come included."""
+
+_STOP_SECONDS = 5.0
+
+
+def api_app(
+    *,
+    store: Store,
+    sessions: Sessions,
+    feed: Feed,
+    poke: Poke,
+    webhook_secret_file: Path | None,
+    token_revoked: Callable[[int], None],
+    metrics: Metrics,
+) -> web.Application:
+    """Make the application of the API listener.
+
+    Args:
+        store: what kas keeps.
+        sessions: who is connected.
+        feed: tells watches when something that is stored has changed.
+        poke: looks at a project's refs at once (``kas.git.watcher.RefWatcher.poke``).
+        webhook_secret_file: holds what GitLab sends in ``X-Gitlab-Token``; None refuses every webhook.
+        token_revoked: told the id of each agent token that was revoked (``kas.rpc.auth.Authenticator.revoke``).
+        metrics: counts.
+    """
+    authenticate = ApiAuthentication(store)
+    reader = Reader(store, sessions)
+
+    async def still_allowed(request: web.Request) -> bool:
+        secret = bearer_of(request)
+        return secret is not None and await authenticate(secret)
+
+    watching = Watching(feed=feed, glance=reader.connections, still_allowed=still_allowed, metrics=metrics)
+    api = Api(store=store, sessions=sessions, reader=reader, watching=watching, token_revoked=token_revoked)
+    webhook = GitLabWebhook(secret_file=webhook_secret_file, poke=poke, metrics=metrics)
+    app = web.Application(
+        middlewares=[
+            counting(metrics, "api"),
+            refusing(),
+            limited(),
+            authenticated(authenticate, open_routes={GITLAB_WEBHOOK}),
+        ],
+        client_max_size=MAX_BODY,
+    )
+    app.add_routes([*api.routes(), *webhook.routes()])
+
+    async def end_watches(_: web.Application) -> None:
+        watching.stopping.set()
+
+    app.on_shutdown.append(end_watches)
+    return app
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, tls: SSLContext | None = None
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve an application as long as the block runs; give the address it listens at.
+
+    At the end no new connection is taken, watches are told, and requests have a few seconds to come to theirs.
+
+    Args:
+        app: what to serve.
+        host: an address of this machine; empty for all.
+        port: 0 for any free one.
+        tls: certificates, None for plain HTTP.
+
+    Raises:
+        OSError: the address cannot be listened at.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=_IDLE_SECONDS,
+        shutdown_timeout=_STOP_SECONDS,
+        max_line_size=16 * 1024,
+        max_field_size=16 * 1024,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host or None, port, ssl_context=tls, reuse_address=True)
+        await site.start()
+        bound_host, bound_port = runner.addresses[0][:2]
+        yield str(bound_host), int(bound_port)
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,160 @@
+"""What callers of the API may ask: parameters and bodies, read and checked. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from kas.store.records import SyncState
+from kas.web.errors import bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_LIMIT = 10_000
+_ID_DIGITS = 18
+
+_AGENT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_PROJECT_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.][\w.+-]*(?:/(?!$)|$)){1,30}", re.ASCII)
+_PATH_LENGTH = 1024
+_TEXT_LENGTH = 255
+_DESCRIPTION_LENGTH = 4096
+
+
+def is_project_path(text: str) -> bool:
+    """Tell whether a text can be a project's path: no empty, ``.`` or ``..`` part, which a file system would follow."""
+    return len(text) <= _PATH_LENGTH and _PROJECT_PATH.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """How a caller names an agent; ``project`` is None where the name alone is meant to do."""
+
+    project: str | None
+    name: str
+
+    def __str__(self) -> str:
+        """Write it as it was given."""
+        return self.name if self.project is None else f"{self.project}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parameters of a list or watch; None where one is not given. ``limit`` is None for the path's own."""
+
+    agent: AgentSpec | None = None
+    project: str | None = None
+    state: SyncState | None = None
+    event_type: str | None = None
+    everything: bool = False
+    limit: int | None = None
+    watch: bool = False
+
+
+def read_query(given: Mapping[str, str], allowed: frozenset[str]) -> Query:
+    """Read the parameters of a request.
+
+    Raises:
+        ApiError: a parameter is not among those this path takes, or has a wrong value.
+    """
+    for name in given:
+        if name not in allowed:
+            takes = ", ".join(sorted(allowed)) or "none"
+            raise bad_request(f"unknown parameter {name[:64]!r}", f"this path takes: {takes}")
+    return Query(
+        agent=_agent(given["agent"]) if "agent" in given else None,
+        project=given.get("project"),
+        state=_state(given["state"]) if "state" in given else None,
+        event_type=_one_of("type", given["type"], ("Normal", "Warning")) if "type" in given else None,
+        everything=_flag("all", given.get("all", "0")),
+        limit=_limit(given["limit"]) if "limit" in given else None,
+        watch=_flag("watch", given.get("watch", "0")),
+    )
+
+
+def _agent(text: str) -> AgentSpec:
+    project, colon, name = text.rpartition(":")
+    return AgentSpec(project if colon else None, name)
+
+
+def _state(text: str) -> SyncState:
+    return SyncState(_one_of("state", text, tuple(SyncState)))
+
+
+def _one_of(name: str, text: str, words: tuple[str, ...]) -> str:
+    if text not in words:
+        raise bad_request(f"parameter {name} cannot be {text[:64]!r}", f"it is one of {', '.join(words)}")
+    return text
+
+
+def _flag(name: str, text: str) -> bool:
+    return _one_of(name, text, ("0", "1", "false", "true")) in {"1", "true"}
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS and 1 <= int(text) <= MAX_LIMIT):
+        raise bad_request(f"parameter limit cannot be {text[:64]!r}", f"it is a number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def read_id(text: str) -> int:
+    """Read the id in a path.
+
+    Raises:
+        ApiError: it is not one.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
+        raise bad_request(f"{text[:64]!r} is not an id", "an id is a number; the lists show them")
+    return int(text)
+
+
+def _object(body: bytes, keys: frozenset[str]) -> dict[str, object]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request("the body is not JSON") from error
+    if not isinstance(value, dict):
+        raise bad_request("the body is not a JSON object")
+    for key in value:
+        if key not in keys:
+            raise bad_request(f"unknown key {key[:64]!r} in the body", f"it takes: {', '.join(sorted(keys))}")
+    return value
+
+
+def _text(value: object, key: str, length: int) -> str:
+    if not isinstance(value, str) or len(value) > length or not value.isprintable():
+        raise bad_request(f"{key} in the body must be text of at most {length} printable characters")
+    return value
+
+
+def read_new_agent(body: bytes) -> AgentSpec:
+    """Read the body that creates an agent: ``{"project": …, "name": …}``.
+
+    Raises:
+        ApiError: it is not such a body.
+    """
+    value = _object(body, frozenset({"project", "name"}))
+    project = _text(value.get("project"), "project", _PATH_LENGTH)
+    name = _text(value.get("name"), "name", _TEXT_LENGTH)
+    if not is_project_path(project):
+        raise bad_request(f"{project!r} is not a project's path", "a path is such as group/config")
+    if not _AGENT_NAME.fullmatch(name):
+        raise bad_request(
+            f"{name!r} cannot be an agent's name",
+            "1 to 63 lower-case letters, digits and dashes, with a letter or digit first and last",
+        )
+    return AgentSpec(project, name)
+
+
+def read_new_token(body: bytes) -> tuple[str, str]:
+    """Read the body that creates a token, ``{"name": …, "description": …}``, both optional; return the two.
+
+    Raises:
+        ApiError: it is not such a body.
+    """
+    value = _object(body, frozenset({"name", "description"}))
+    name = _text(value.get("name", ""), "name", _TEXT_LENGTH)
+    return name, _text(value.get("description", ""), "description", _DESCRIPTION_LENGTH)
