@@ -1,4 +1,4 @@
-"""``python -m tests.controlplane up|down|run``: a control plane for a person to play with."""
+"""``python -m tests.controlplane up|down|run|build``: a control plane for a person to play with."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tests.controlplane.binaries import BinariesError, find_binaries
+from tests.controlplane.cluster import ExistingClusterError, existing_kubeconfig
 from tests.controlplane.server import ControlPlane
 from tests.support.go_build import GoBuildError
 from tests.support.paths import ROOT, cache_directory
@@ -28,15 +29,22 @@ STOP_SECONDS = 30.0
 
 
 @click.command(help=__doc__)
-@click.argument("command", type=click.Choice(["up", "down", "run"]))
+@click.argument("command", type=click.Choice(["up", "down", "run", "build"]))
 def main(command: str) -> None:
     """Run one command; ``run`` stays in the foreground until Ctrl-C."""
     state = cache_directory() / "cluster"
     state.mkdir(parents=True, exist_ok=True)
     try:
-        sys.exit({"up": up, "down": down, "run": run}[command](state))
-    except (BinariesError, GoBuildError) as error:
+        sys.exit({"up": up, "down": down, "run": run, "build": build}[command](state))
+    except (BinariesError, ExistingClusterError, GoBuildError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def build(_: Path) -> int:
+    """Build the programs unless they are cached or an existing cluster is asked for."""
+    if existing_kubeconfig() is None:
+        find_binaries()
+    return 0
 
 
 def up(state: Path) -> int:
