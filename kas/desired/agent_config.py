@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from kas.desired.agent_schema import DryRunStrategy, File, InventoryPolicy, ManifestProject, PropagationPolicy
 from kas.desired.documents import read_documents
+from kas.desired.globs import GlobError, check_glob
 from kas.desired.model import ManifestError, printable_path
 from kas.desired.positions import line_at, lines_of
 from kas.desired.references import DEFAULT_BRANCH, RefSpec
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 MAX_CONFIG_BYTES = 128 * 1024
 """GitLab's own limit of this file."""
 MAX_PROJECTS = 100
+MAX_ALTERNATIVES = 5000
+_MAX_SHOWN = 50
 _EXPECTED = {
     "missing": "is missing",
     "string_type": "expected a string",
@@ -84,7 +87,10 @@ class ConfigError(Exception):
     """A configuration that cannot be used: every error in it, by line. ``str()`` of it begins each with the path."""
 
     def __init__(self, path: str, findings: tuple[ConfigFinding, ...]) -> None:
-        super().__init__("\n".join(f"{path}: {finding}" for finding in findings))
+        shown = [f"{path}: {finding}" for finding in findings[:_MAX_SHOWN]]
+        if len(findings) > _MAX_SHOWN:
+            shown.append(f"{path}: and {len(findings) - _MAX_SHOWN} more errors")
+        super().__init__("\n".join(shown))
         self.path = path
         self.findings = findings
 
@@ -167,6 +173,7 @@ def _check_entries(value: dict[str, Any], own_project: str, limits: Limits) -> I
     if len(entries) > MAX_PROJECTS:
         yield where, f"{len(entries)} manifest projects; at most {MAX_PROJECTS} are allowed"
     first: dict[str, int] = {}
+    globs = _Globs()
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict):
             continue
@@ -174,8 +181,29 @@ def _check_entries(value: dict[str, Any], own_project: str, limits: Limits) -> I
         if isinstance(project, str) and first.setdefault(project, index) != index:
             yield (*where, index, "id"), f"the same project as entry {first[project] + 1}; put their paths together"
         paths = entry.get("paths")
-        if isinstance(paths, list) and len(paths) > limits.paths:
-            yield (*where, index, "paths"), f"{len(paths)} paths; at most {limits.paths} are allowed"
+        if isinstance(paths, list):
+            if len(paths) > limits.paths:
+                yield (*where, index, "paths"), f"{len(paths)} paths; at most {limits.paths} are allowed"
+            for number, path in enumerate(paths[: limits.paths]):
+                yield from globs.check(path, (*where, index, "paths", number, "glob"))
+
+
+class _Globs:
+    """Checks globs, which cost time to expand and compile, and so how many there are together."""
+
+    def __init__(self) -> None:
+        self._left = MAX_ALTERNATIVES
+
+    def check(self, path: object, where: Path) -> Iterator[tuple[Path, str]]:
+        glob = path.get("glob") if isinstance(path, dict) else None
+        if not isinstance(glob, str) or self._left < 0:
+            return
+        try:
+            self._left -= check_glob(glob)
+        except GlobError as error:
+            yield where, str(error)
+        if self._left < 0:
+            yield where, f"all globs of the file together may have {MAX_ALTERNATIVES} alternatives in braces"
 
 
 def _expectation(detail: ErrorDetails) -> str:

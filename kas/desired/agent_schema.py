@@ -17,7 +17,6 @@ from pydantic import (
 )
 
 from kas.desired.durations import parse_duration
-from kas.desired.globs import compile_patterns
 from kas.desired.references import RefSpec, RefSpecKind, checked_branch_or_tag, checked_commit, checked_project
 
 LogLevel = Literal["debug", "info", "warn", "error"]
@@ -40,18 +39,11 @@ def _namespace(text: str) -> str:
     return text
 
 
-def _glob(text: str) -> str:
-    compile_patterns((text,))
-    return text
-
-
 _Duration = Annotated[float, BeforeValidator(_duration)]
 _Name = Annotated[StrictStr, AfterValidator(checked_branch_or_tag)]
 _Commit = Annotated[StrictStr, AfterValidator(checked_commit)]
 _Project = Annotated[StrictStr, AfterValidator(checked_project)]
 _Namespace = Annotated[StrictStr, AfterValidator(_namespace)]
-
-_Glob = Annotated[StrictStr, AfterValidator(_glob)]
 
 
 class _Section(BaseModel):
@@ -88,7 +80,7 @@ class Ref(_Section):
 class GlobPath(_Section):
     """One of ``paths``."""
 
-    glob: _Glob
+    glob: StrictStr
 
 
 class ManifestProject(_Section):

@@ -9,6 +9,7 @@ its version 12); its own ``**`` backtracks, and bash's braces, which it follows,
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wcmatch import glob as wcglob
@@ -51,6 +52,18 @@ def compile_patterns(globs: Sequence[str]) -> re.Pattern[str]:
             if len(expressions) > _MAX_ALTERNATIVES or length > _MAX_EXPANDED:
                 raise GlobError(glob, "too many alternatives in braces")
     return re.compile("|".join(expressions), re.DOTALL)
+
+
+def check_glob(glob: str) -> int:
+    """Return how many alternatives the glob has, without the cost of compiling it.
+
+    Raises:
+        GlobError: as ``compile_patterns``.
+    """
+    alternatives = _alternatives(glob)
+    for alternative in alternatives:
+        _expression(glob, alternative)
+    return len(alternatives)
 
 
 def _alternatives(glob: str) -> list[str]:
@@ -151,6 +164,7 @@ def _parts(segments: list[str]) -> Iterator[str]:
         yield f"(?:[^/]+/)*?{'/'.join(last)}"
 
 
+@lru_cache(maxsize=1024)  # the alternatives of a glob are mostly made of the same segments
 def _segment(segment: str) -> str:
     (translated,), _ = wcglob.translate(segment, flags=_FLAGS)
     match = _TRANSLATED.fullmatch(translated)
