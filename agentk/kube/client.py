@@ -8,6 +8,7 @@ shared, and aiohttp.
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
@@ -38,6 +39,8 @@ _MAX_ANSWER: Final = 64 << 20
 _MAX_ERROR: Final = 1 << 20
 _MAX_LINE: Final = 8 << 20
 """Bytes of one event of a watch: etcd's limit for an object is 1.5 MiB, and JSON may be several times its protobuf."""
+_MAX_AT_ONCE: Final = 1 << 20
+"""Bytes of a request's body that are written in one go; aiohttp wants more as a file, and sends that in pieces."""
 _CONNECT_TIMEOUT: Final = 10.0
 _KEEPALIVE: Final = 75.0
 """Seconds an idle connection is kept; API servers keep them for 90 and more."""
@@ -186,7 +189,7 @@ class KubeClient:
             async with self._session.request(
                 method,
                 URL(self._credentials.host + path, encoded=True),
-                data=body,
+                data=body if body is None or len(body) <= _MAX_AT_ONCE else io.BytesIO(body),
                 headers=self._headers.get((content_type, accept)) or self._headers_for(content_type, accept),
                 allow_redirects=False,
                 timeout=timeout,

@@ -37,6 +37,11 @@ _PAGE_IN_GETS: Final = 20
 _AT_ONCE: Final = 32
 """GETs in flight while looking up many names; the throughput of one API server grows little beyond."""
 
+_CREATED: Final = 201
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -93,7 +98,7 @@ class Objects:
             f"&force={'true' if force else 'false'}{'&dryRun=All' if dry_run else ''}"
         )
         response = await self._sender.send("PATCH", path, body, content_type=APPLY_PATCH, accept=METADATA)
-        return Applied(live_of(kind, orjson.loads(response.body)["metadata"]), response.status == 201)  # noqa: PLR2004 - Created
+        return Applied(live_of(kind, orjson.loads(response.body)["metadata"]), response.status == _CREATED)
 
     async def delete(
         self, kind: Kind, ref: ObjectRef, *, uid: str, propagation: Propagation, dry_run: bool = False
@@ -118,9 +123,9 @@ class Objects:
         try:
             await self._sender.send("DELETE", object_path(kind, ref), orjson.dumps(options), accept=METADATA)
         except KubeError as error:
-            if error.status == 404:  # noqa: PLR2004 - Not Found
+            if error.status == _NOT_FOUND:
                 return False
-            if error.status != 409:  # noqa: PLR2004 - Conflict
+            if error.status != _CONFLICT:
                 raise
             # A namespace on its way out answers a second delete with the same status as a wrong UID.
             live = await self.get(kind, ref)
@@ -145,7 +150,7 @@ class Objects:
         try:
             response = await self._sender.send("GET", object_path(kind, ref), accept=METADATA)
         except KubeError as error:
-            if error.status == 404:  # noqa: PLR2004 - Not Found
+            if error.status == _NOT_FOUND:
                 return None
             raise
         return live_of(kind, orjson.loads(response.body)["metadata"])
@@ -155,7 +160,7 @@ class Objects:
         try:
             response = await self._sender.send("GET", object_path(kind, ref))
         except KubeError as error:
-            if error.status == 404:  # noqa: PLR2004 - Not Found
+            if error.status == _NOT_FOUND:
                 return None
             raise
         document: dict[str, object] = orjson.loads(response.body)
@@ -219,6 +224,8 @@ class Objects:
             async for page in self.list(kind, namespace=namespace or None):
                 if page.first:
                     open_ = set(wanted)
+                    for ref in wanted:
+                        found.pop(ref, None)
                 for live in page.items:
                     if live.ref in open_:
                         found[live.ref] = live
@@ -228,8 +235,11 @@ class Objects:
                     # With no page left the list was complete: what it did not hold does not exist.
                     return open_ if pages_left else set()
         except KubeError as error:
+            if error.status == _NOT_FOUND:
+                # The kind itself is not served (any more).
+                return set()
             # Somebody allowed to get need not be allowed to list.
-            if error.status != 403:  # noqa: PLR2004 - Forbidden
+            if error.status != _FORBIDDEN:
                 raise
             return open_
         return set()

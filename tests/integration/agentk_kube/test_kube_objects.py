@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+import urllib3
 
 from agentk.apply.model import Kind, Propagation
 from agentk.kube.client import KubeClient
@@ -17,6 +18,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.controlplane.server import ControlPlane
     from tests.support.kube import Kube
 
 pytestmark = pytest.mark.cluster
@@ -268,6 +270,10 @@ async def test_lists_come_in_pages_and_lookups_find_what_exists(objects: Objects
         found = await objects.lookup(CONFIG_MAP, [*wanted, missing])
         assert found.keys() == set(wanted)
     assert await objects.lookup(CONFIG_MAP, []) == {}
+    unserved = Kind("no.such.group", "v1", "Thing", "things", namespaced=True)
+    for count in (1, 20):
+        things = [ObjectRef("no.such.group", "Thing", namespace, f"t-{number}") for number in range(count)]
+        assert await objects.lookup(unserved, things) == {}
 
 
 async def test_who_may_get_but_not_list_can_look_up(
@@ -322,3 +328,29 @@ async def test_a_request_is_repeated_while_the_server_is_away(objects: Objects, 
     with pytest.raises(KubeError, match="not yet"):
         await patient.get(NAMESPACE, ref)
     assert attempts == -5
+
+
+async def test_a_list_starts_over_when_the_server_forgot_where_it_began(own_control_plane: ControlPlane) -> None:
+    plane = own_control_plane
+    async with await KubeClient.connect(kubeconfig=str(plane.kubeconfig)) as client:
+        own = Objects(client)
+        await fill(own, "default", 12)
+        pages = []
+        async for page in own.list(CONFIG_MAP, namespace="default", selector="agentk.io/agent=7", size=5):
+            pages.append(page)
+            if len(pages) == 1:
+                ref, body = config_map("default", "late")
+                late = (await own.apply(CONFIG_MAP, ref, body, force=True)).live
+                plane.stop_api_server()
+                compact(plane._etcd_urls[0], late.resource_version)
+                await asyncio.to_thread(plane.start_api_server)
+    assert [page.first for page in pages] == [True, True, False, False]
+    names = [live.ref.name for page in pages[1:] for live in page.items]
+    assert names == ["late", *(f"many-{number:04}" for number in range(12))]
+
+
+def compact(etcd: str, revision: str) -> None:
+    """Make etcd forget what was before, as the API server does every five minutes."""
+    body = orjson.dumps({"revision": revision, "physical": True})
+    answer = urllib3.request("POST", f"{etcd}/v3/kv/compaction", body=body, timeout=10.0, retries=False)
+    assert answer.status == 200

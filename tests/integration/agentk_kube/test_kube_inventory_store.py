@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from agentk.apply.inventory import encode
+from agentk.apply.model import Recorded
+from agentk.kube.client import KubeClient
+from agentk.kube.errors import (
+    InventoryConflictError,
+    InventoryDoubledError,
+    InventoryTooLargeError,
+    KubeError,
+)
+from agentk.kube.inventory_store import InventoryStore
+from agentlink.refs import ObjectRef
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.controlplane.cluster import Cluster
+    from tests.support.kube import Kube
+
+pytestmark = pytest.mark.cluster
+
+LABEL = "cli-utils.sigs.k8s.io/inventory-id"
+
+
+class Recording(KubeClient):
+    """The real client, which also remembers what was sent."""
+
+    sent: list[tuple[str, str, bytes]]
+
+    async def send(self, method: str, path: str, *, body: bytes | None = None, **named: Any) -> Any:  # noqa: ANN401 - passes on
+        self.sent.append((method, path, body or b""))
+        return await super().send(method, path, body=body, **named)
+
+
+@pytest.fixture
+async def recording(control_plane: Cluster) -> AsyncIterator[Recording]:
+    client = await Recording.connect(kubeconfig=str(control_plane.kubeconfig))
+    assert isinstance(client, Recording)
+    client.sent = []
+    async with client:
+        yield client
+
+
+@pytest.fixture
+def inventory_id() -> str:
+    return f"7-{secrets.token_hex(4)}"
+
+
+def record(number: int, digest: str = "0123456789abcdef") -> Recorded:
+    ref = ObjectRef("", "ConfigMap", "shop", f"object-{number:05}")
+    return Recorded(ref, digest, "fedcba9876543210", "8a5f8f4e-1111-2222-3333-444455556666")
+
+
+def writes(client: Recording) -> list[tuple[str, bytes]]:
+    return [(method, body) for method, _, body in client.sent if method != "GET"]
+
+
+async def test_what_is_written_is_read_by_the_next_process(
+    client: KubeClient, kube: Kube, namespace: str, inventory_id: str
+) -> None:
+    store = InventoryStore(client, inventory_id, namespace=namespace)
+    assert await store.read() is None
+    written = await store.write([record(1), record(2)])
+    assert (written.namespace, written.name) == (namespace, f"inventory-{inventory_id}")
+    found = await InventoryStore(client, inventory_id, namespace="elsewhere").read()
+    assert found == written
+    live = kube.get(f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}")
+    assert live["metadata"]["labels"][LABEL] == inventory_id
+    assert {entry["manager"] for entry in live["metadata"]["managedFields"]} == {"agentk"}
+
+
+async def test_only_what_changed_is_sent(recording: Recording, namespace: str, inventory_id: str) -> None:
+    store = InventoryStore(recording, inventory_id, namespace=namespace)
+    records = {number: record(number) for number in range(2000)}
+    first = await store.write(records.values())
+    again = await store.write(records.values())
+    assert again.resource_version == first.resource_version
+    assert [method for method, _ in writes(recording)] == ["POST"]
+
+    del records[5]
+    records[7] = record(7, "aaaaaaaaaaaaaaaa")
+    records[2000] = record(2000)
+    await store.write(records.values())
+    method, body = writes(recording)[-1]
+    assert method == "PATCH"
+    assert len(body) < 1000
+    assert len(orjson.loads(body)["data"]) == 3
+    found = await InventoryStore(recording, inventory_id, namespace=namespace).read()
+    assert found is not None
+    assert found.records == {one.ref: one for one in records.values()}
+
+    emptied = await store.write([])
+    assert emptied.records == {}
+    found = await store.read()
+    assert found is not None
+    assert found.records == {}
+
+
+async def test_an_inventory_of_gitlab_s_agent_is_taken_over_where_it_is(
+    client: KubeClient, kube: Kube, namespace: str, inventory_id: str
+) -> None:
+    kube.create(
+        f"/api/v1/namespaces/{namespace}/configmaps",
+        {
+            "metadata": {"name": "inventory-old-name", "labels": {LABEL: inventory_id}},
+            "data": {"shop_web_apps_Deployment": "", "_shop__Namespace": ""},
+        },
+    )
+    store = InventoryStore(client, inventory_id, namespace="elsewhere")
+    found = await store.read()
+    assert found is not None
+    refs = {ObjectRef("apps", "Deployment", "shop", "web"), ObjectRef("", "Namespace", "", "shop")}
+    assert found.records == {ref: Recorded(ref) for ref in refs}
+    written = await store.write([record(1)])
+    assert (written.namespace, written.name) == (namespace, "inventory-old-name")
+
+
+async def test_of_two_inventories_none_is_chosen(
+    client: KubeClient, kube: Kube, namespace: str, inventory_id: str
+) -> None:
+    for name in ("a", "b"):
+        body: dict[str, object] = {"metadata": {"name": f"{name}-{inventory_id}", "labels": {LABEL: inventory_id}}}
+        kube.create(f"/api/v1/namespaces/{namespace}/configmaps", body)
+    store = InventoryStore(client, inventory_id, namespace=namespace)
+    with pytest.raises(InventoryDoubledError) as caught:
+        await store.read()
+    assert f"{namespace}/a-{inventory_id}, {namespace}/b-{inventory_id}" in caught.value.message
+    with pytest.raises(InventoryDoubledError):
+        await store.write([record(1)])
+
+
+async def test_another_writer_is_noticed_and_not_overwritten(
+    client: KubeClient, kube: Kube, namespace: str, inventory_id: str
+) -> None:
+    mine = InventoryStore(client, inventory_id, namespace=namespace)
+    await mine.write([record(1)])
+    other = InventoryStore(client, inventory_id, namespace=namespace)
+    await other.read()
+    theirs = await other.write([record(1), record(2)])
+    with pytest.raises(InventoryConflictError, match="read it again"):
+        await mine.write([record(3)])
+    assert await mine.read() == theirs
+    assert (await mine.write([record(3)])).records.keys() == {record(3).ref}
+
+    kube.delete(f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}")
+    with pytest.raises(InventoryConflictError, match="deleted by another"):
+        await mine.write([record(4)])
+    assert await mine.read() is None
+    await mine.write([record(4)])
+
+    # Recreated under its name, it is another one although nobody told.
+    kube.delete(f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}")
+    assert await other.read() is None
+    await other.write([record(5)])
+    with pytest.raises(InventoryConflictError):
+        await mine.write([record(6)])
+
+
+async def test_a_name_that_somebody_else_uses_is_not_taken(
+    client: KubeClient, kube: Kube, namespace: str, inventory_id: str
+) -> None:
+    name = f"inventory-{inventory_id}"
+    kube.create(f"/api/v1/namespaces/{namespace}/configmaps", {"metadata": {"name": name}, "data": {"a": "b"}})
+    with pytest.raises(InventoryConflictError, match="exists already"):
+        await InventoryStore(client, inventory_id, namespace=namespace).write([record(1)])
+    assert kube.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")["data"] == {"a": "b"}
+
+
+async def test_a_write_whose_answer_was_lost_is_recognised_when_repeated(
+    recording: Recording, namespace: str, inventory_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = KubeClient.send
+    lose = True
+
+    async def losing(self: KubeClient, method: str, path: str, **named: Any) -> Any:  # noqa: ANN401 - passes on
+        nonlocal lose
+        answer = await original(self, method, path, **named)
+        if method != "GET" and lose:
+            lose = False
+            raise KubeError(0, "Timeout", "lost")
+        return answer
+
+    monkeypatch.setattr(KubeClient, "send", losing)
+    store = InventoryStore(recording, inventory_id, namespace=namespace)
+    created = await store.write([record(1)])
+    lose = True
+    updated = await store.write([record(2)])
+    assert updated.uid == created.uid
+    assert updated.records.keys() == {record(2).ref}
+    assert [method for method, _ in writes(recording)] == ["POST", "POST", "PATCH", "PATCH"]
+
+
+async def test_what_no_configmap_holds_is_refused_before_it_is_sent_and_what_passes_is_stored(
+    recording: Recording, namespace: str, inventory_id: str
+) -> None:
+    store = InventoryStore(recording, inventory_id, namespace=namespace)
+    with pytest.raises(InventoryTooLargeError, match="1048576 bytes"):
+        await store.write([record(number) for number in range(20_000)])
+    assert writes(recording) == []
+    low, high = 0, 20_000
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            store._check_size(encode(record(number) for number in range(middle)))
+            low = middle
+        except InventoryTooLargeError:
+            high = middle
+    assert low > 5000
+    await store.write([record(number) for number in range(low)])
+
+
+@pytest.fixture
+async def confined(
+    kube: Kube, kubeconfig_of: Callable[[dict[str, object]], str], account_token: str, namespace: str
+) -> AsyncIterator[KubeClient]:
+    """A client that may list ConfigMaps in the namespace, and nothing else."""
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}
+    kube.create(f"{rbac}/roles", {"metadata": {"name": "lister"}, "rules": [rule]})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "lister"}
+    subject = {"kind": "ServiceAccount", "name": "default", "namespace": namespace}
+    kube.create(f"{rbac}/rolebindings", {"metadata": {"name": "lister"}, "roleRef": role, "subjects": [subject]})
+    async with await KubeClient.connect(kubeconfig=kubeconfig_of({"token": account_token})) as weak:
+
+        async def allowed() -> bool:
+            try:
+                await weak.request("GET", f"/api/v1/namespaces/{namespace}/configmaps")
+            except KubeError as error:
+                if error.status != 403:
+                    raise
+                return False
+            return True
+
+        await eventually(allowed, what="the role is in force")
+        yield weak
+
+
+async def test_an_agent_confined_to_its_namespace_finds_its_inventory_there(
+    client: KubeClient, confined: KubeClient, namespace: str, inventory_id: str
+) -> None:
+    await InventoryStore(client, inventory_id, namespace=namespace).write([record(1)])
+    found = await InventoryStore(confined, inventory_id, namespace=namespace).read()
+    assert found is not None
+    assert found.records.keys() == {record(1).ref}
+    with pytest.raises(KubeError, match="cannot list"):
+        await InventoryStore(confined, inventory_id, namespace="default").read()
