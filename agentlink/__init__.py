@@ -2,3 +2,6 @@
 
 A module moves in here only when both programs import it.
 """
+
+__version__ = "0.1.0"
+"""The version of both programs; the package's own is read from here."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from agentk.health.rules import Status
+from agentk.health.model import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from agentk.health.rules import Health
+    from agentk.health.model import Health
     from agentlink.refs import ObjectRef
 
 NAMED = 3
@@ -74,7 +74,7 @@ class _Current:
 _CURRENT = _Current()
 
 
-def _sentence(unwell: list[tuple[ObjectRef, Health | None]]) -> str:
+def _sentence(unwell: Sequence[tuple[ObjectRef, Health | None]]) -> str:
     named = "; ".join(
         f"{ref}: {health.message or health.status.value if health else 'not seen yet'}"
         for ref, health in unwell[:NAMED]

@@ -1,0 +1,123 @@
+"""The command ``agentk``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from agentk.gitops.address import AddressError, KasAddress, parse_kas_address
+from agentk.gitops.token_file import TokenError, check_token, read_token
+from agentlink import __version__
+from agentlink.logs import LEVELS, LogFormat
+
+RUN_EXAMPLES = """\b
+Examples:
+  agentk run --kas-address wss://kas.example.com --token-file /etc/agentk/token
+  agentk run --kas-address ws://127.0.0.1:8150 --token-file token --kubeconfig ~/.kube/config
+  AGENTK_TOKEN=glagent-… agentk run --kas-address grpcs://kas.example.com:8152 --ca-cert-file ca.pem
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="agentk", message="%(prog)s %(version)s")
+def main() -> None:
+    """The GitOps agent: makes this cluster what Git says, and reports what became of it."""
+
+
+def _address(_: click.Context, __: click.Parameter, value: str) -> KasAddress:
+    try:
+        return parse_kas_address(value)
+    except AddressError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _host_port(_: click.Context, __: click.Parameter, value: str) -> tuple[str, int] | None:
+    if not value:
+        return None
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the highest port
+        raise click.BadParameter("write host:port, such as 127.0.0.1:8081 or :8081, or nothing to leave it out")
+    return host.strip("[]"), int(port)
+
+
+@main.command(epilog=RUN_EXAMPLES)
+@click.option(
+    "--kas-address",
+    required=True,
+    callback=_address,
+    metavar="URL",
+    help="Where kas is: ws://, wss:// (gRPC in websockets), grpc:// or grpcs://.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Holds the agent's token; read anew at each connection. [otherwise AGENTK_TOKEN]",
+)
+@click.option(
+    "--ca-cert-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Certificates (PEM) to trust for kas besides the system's.",
+)
+@click.option("--kubeconfig", metavar="FILE", help="[in-cluster where there is a service account, else KUBECONFIG]")
+@click.option("--context", metavar="NAME", help="Context in the kubeconfig. [its current one]")
+@click.option(
+    "--observability-address",
+    default="127.0.0.1:8081",
+    show_default=True,
+    callback=_host_port,
+    metavar="HOST:PORT",
+    help="Serves /liveness, /readiness and /metrics; empty for nowhere.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(list(LEVELS)),
+    default="info",
+    show_default=True,
+    help="Until the agent's configuration says another.",
+)
+@click.option("--log-format", type=click.Choice([form.value for form in LogFormat]), default="auto", show_default=True)
+def run(
+    *,
+    kas_address: KasAddress,
+    token_file: Path | None,
+    ca_cert_file: Path | None,
+    kubeconfig: str | None,
+    context: str | None,
+    observability_address: tuple[str, int] | None,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Connect to kas and keep the cluster as Git says, until SIGTERM.
+
+    POD_NAMESPACE and POD_NAME, if set, say where agentk itself runs.
+    """
+    # Loaded here: --help and --version need none of it.
+    from agentk.app import Options, StartError, serve  # noqa: PLC0415 - see above
+
+    def token() -> str:
+        if token_file is not None:
+            return read_token(token_file)
+        return check_token(os.environ.get("AGENTK_TOKEN", ""), source="the environment variable AGENTK_TOKEN")
+
+    options = Options(
+        kas_address=kas_address,
+        token=token,
+        ca_cert_file=ca_cert_file,
+        kubeconfig=kubeconfig,
+        context=context,
+        pod_namespace=os.environ.get("POD_NAMESPACE", ""),
+        pod_name=os.environ.get("POD_NAME", ""),
+        observability=observability_address,
+        log_level=log_level,
+        log_format=LogFormat(log_format),
+    )
+    try:
+        token()
+        sys.exit(serve(options))
+    except (TokenError, StartError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,197 @@
+"""What the cluster holds of this agent's objects, kept current by one watch a kind for all projects together.
+
+Watches select by the agent's own label, so that other people's objects cost nothing, and carry metadata only, except
+for kinds whose health is told by their status. Of each object only ``Live`` and its health are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Protocol
+
+from agentk.apply.names import AGENT_LABEL
+from agentk.health.rules import Health, assess, needs_status
+from agentk.kube.watch import Gone, Interrupted, Synced, Unserved, Upsert, Watch
+from agentlink import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agentk.apply.model import Kind, Live
+    from agentk.kube.client import KubeClient
+    from agentk.kube.errors import KubeError
+    from agentlink.refs import ObjectRef
+
+log = logs.get_logger("observer")
+
+
+class Sink(Protocol):
+    """A project that wants to know what happens to its objects."""
+
+    def observed(self, ref: ObjectRef) -> None:
+        """Something about the object changed: look at ``Observer.live`` and ``Observer.health``."""
+
+
+class _Followed:
+    """One kind being watched: whether its first list is in, and what kept it from coming."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._synced = False
+        self._error: KubeError | None = None
+        self._news = asyncio.Event()
+
+    def start(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def ended(self) -> bool:
+        return self._task is not None and self._task.done()
+
+    def succeed(self) -> None:
+        self._synced, self._error = True, None
+        self._news.set()
+
+    def fail(self, error: KubeError) -> None:
+        self._error = error
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def synced(self) -> None:
+        """Wait for the first list.
+
+        Raises:
+            KubeError: The server refused it or could not be asked; the watch goes on trying.
+        """
+        while not self._synced:
+            await self._news.wait()
+            if self._error is not None:
+                raise self._error
+
+
+class Observer:
+    """Owns the watches. ``live`` and ``health`` are this agent's objects as last seen."""
+
+    def __init__(self, kube: KubeClient, agent_id: int, tasks: asyncio.TaskGroup) -> None:
+        self._kube = kube
+        self._selector = f"{AGENT_LABEL}={agent_id}"
+        self._tasks = tasks
+        self._sinks: dict[str, Sink] = {}
+        self._followed: dict[tuple[str, str], _Followed] = {}
+        self._live: dict[ObjectRef, Live] = {}
+        self._health: dict[ObjectRef, Health] = {}
+
+    @property
+    def live(self) -> Mapping[ObjectRef, Live]:
+        """Return every object that carries this agent's label, as last seen."""
+        return self._live
+
+    def health(self, ref: ObjectRef) -> Health | None:
+        """Return how an object fares; None when it was not seen or its kind needs no watching."""
+        return self._health.get(ref)
+
+    def register(self, inventory_id: str, sink: Sink) -> None:
+        """Tell this sink about objects that the inventory owns."""
+        self._sinks[inventory_id] = sink
+
+    def unregister(self, inventory_id: str) -> None:
+        """Stop telling; the watches go on for the other projects."""
+        self._sinks.pop(inventory_id, None)
+
+    async def ensure(self, kinds: Iterable[Kind]) -> None:
+        """Watch these kinds; return when each has been listed once, so that ``live`` is complete for them.
+
+        Raises:
+            KubeError: A kind could not be listed.
+        """
+        wanted = []
+        for kind in kinds:
+            key = (kind.group, kind.kind)
+            followed = self._followed.get(key)
+            if followed is None or followed.ended:
+                followed = self._followed[key] = _Followed()
+                followed.start(self._tasks.create_task(self._follow(kind, followed), name=f"watch-{kind.kind}"))
+            wanted.append(followed)
+        for followed in wanted:
+            await followed.synced()
+
+    def applied(self, live: Live) -> None:
+        """Take over what the answer to an apply said, ahead of the watch."""
+        if not is_older(live, self._live.get(live.ref)):
+            self._live[live.ref] = live
+
+    def deleted(self, ref: ObjectRef) -> None:
+        """Take over that an object is gone, ahead of the watch."""
+        self._live.pop(ref, None)
+        self._health.pop(ref, None)
+
+    def stop(self) -> None:
+        """End every watch."""
+        for followed in self._followed.values():
+            followed.stop()
+
+    async def _follow(self, kind: Kind, followed: _Followed) -> None:
+        watch = Watch(self._kube, kind, selector=self._selector, full=needs_status(kind))
+        async with aclosing(watch.events()) as events:
+            async for event in events:
+                match event:
+                    case Upsert():
+                        self._upsert(event)
+                    case Gone():
+                        self._gone(event.ref)
+                    case Synced():
+                        self._drop_all_but(kind, event.refs)
+                        followed.succeed()
+                    case Interrupted():
+                        log.debug("A watch was interrupted", kind=kind.kind, why=str(event.error), retry_in=event.wait)
+                        followed.fail(event.error)
+                    case Unserved():
+                        log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
+                        self._drop_all_but(kind, frozenset())
+                        followed.succeed()
+
+    def _drop_all_but(self, kind: Kind, refs: frozenset[ObjectRef]) -> None:
+        key = (kind.group, kind.kind)
+        for ref in [ref for ref in self._live if (ref.group, ref.kind) == key and ref not in refs]:
+            self._gone(ref)
+
+    def _upsert(self, event: Upsert) -> None:
+        live = event.live
+        before = self._live.get(live.ref)
+        if is_older(live, before):
+            return
+        self._live[live.ref] = live
+        if event.raw is not None:
+            self._health[live.ref] = assess(event.raw)
+        elif before is not None and before.resource_version == live.resource_version:
+            return
+        self._tell(live.ref, live.owner, before.owner if before else None)
+
+    def _gone(self, ref: ObjectRef) -> None:
+        before = self._live.pop(ref, None)
+        self._health.pop(ref, None)
+        if before is not None:
+            self._tell(ref, before.owner)
+
+    def _tell(self, ref: ObjectRef, *owners: str | None) -> None:
+        for owner in dict.fromkeys(owners):
+            if owner is not None and (sink := self._sinks.get(owner)):
+                sink.observed(ref)
+
+
+def is_older(live: Live, known: Live | None) -> bool:
+    """Tell whether ``live`` is from before ``known``.
+
+    Kubernetes compares the resourceVersions of one resource as numbers (KEP-5504); where they are none, or the object
+    was made anew, the later arrival counts.
+    """
+    if known is None or known.uid != live.uid:
+        return False
+    if live.resource_version.isdigit() and known.resource_version.isdigit():
+        return int(live.resource_version) < int(known.resource_version)
+    return False

@@ -1,0 +1,177 @@
+"""From the messages of kas to whole snapshots: sans-I/O, messages in, events out.
+
+A snapshot becomes visible only when all of it has arrived and its counts are right; until then the one before stays.
+What was received survives reconnects, so that only differences travel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentk.apply.model import DryRun, InventoryPolicy, ProjectSettings, Propagation, Snapshot
+from agentlink.v1 import agentlink_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class TransferError(Exception):
+    """kas sent something that does not fit what this agent holds; a new connection with nothing held puts it right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration in force: the agent's identity and every project it should drive."""
+
+    agent_id: int
+    agent_name: str
+    commit: str
+    log_level: str
+    projects: tuple[ProjectSettings, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A snapshot has arrived whole."""
+
+    snapshot: Snapshot
+
+
+class _Transfer:
+    """A snapshot that is arriving."""
+
+    def __init__(self, header: wire.SnapshotHeader, files: dict[str, tuple[bytes, ...]]) -> None:
+        self.header = header
+        self.files = files
+
+    def add(self, file: wire.ManifestFile) -> None:
+        objects = tuple(file.objects)
+        self.files[file.path] = self.files.get(file.path, ()) + objects if file.continuation else objects
+
+    def finish(self, digest: bytes) -> Snapshot:
+        header = self.header
+        objects = sum(len(objects) for objects in self.files.values())
+        if digest != header.digest or len(self.files) != header.total_files or objects != header.total_objects:
+            raise TransferError(
+                f"project {header.project_id} at {header.commit}: expected {header.total_files} files with "
+                f"{header.total_objects} objects, got {len(self.files)} with {objects}"
+            )
+        return Snapshot(header.project_id, header.commit, header.sync_id, digest, self.files)
+
+
+class Receiver:
+    """Holds the newest whole snapshot of each project and puts arriving ones together."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Snapshot] = {}
+        self._arriving: dict[int, _Transfer] = {}
+        self._wanted: frozenset[int] = frozenset()
+
+    def connected(self) -> list[wire.Holding]:
+        """Forget half-arrived transfers and return what to tell kas that this agent holds."""
+        self._arriving.clear()
+        return [
+            wire.Holding(project_id=held.project_id, commit=held.commit, digest=held.digest)
+            for held in self._held.values()
+        ]
+
+    def reset(self) -> None:
+        """Hold nothing, so that the next connection gets everything anew."""
+        self._held.clear()
+        self._arriving.clear()
+
+    def feed(self, message: wire.KasMessage) -> Configured | Received | None:
+        """Take one message; return what it completes. Unknown messages, of a newer kas, are ignored.
+
+        Raises:
+            TransferError: The message does not fit; call ``reset`` and connect anew.
+        """
+        match message.WhichOneof("message"):
+            case "configuration":
+                return self._configure(message.configuration)
+            case "snapshot_header":
+                self._begin(message.snapshot_header)
+            case "snapshot_files":
+                if transfer := self._arriving.get(message.snapshot_files.project_id):
+                    for file in message.snapshot_files.files:
+                        transfer.add(file)
+            case "snapshot_complete":
+                return self._complete(message.snapshot_complete)
+            case _:
+                pass
+        return None
+
+    def _configure(self, configuration: wire.Configuration) -> Configured:
+        configured = configured_of(configuration)
+        self._wanted = frozenset(project.project_id for project in configured.projects)
+        for project_id in self._held.keys() - self._wanted:
+            del self._held[project_id]
+        return configured
+
+    def _begin(self, header: wire.SnapshotHeader) -> None:
+        files: dict[str, tuple[bytes, ...]] = {}
+        if header.base_digest:
+            held = self._held.get(header.project_id)
+            if held is None or held.digest != header.base_digest:
+                raise TransferError(f"project {header.project_id}: kas sent a difference to a snapshot not held here")
+            files = dict(held.files)
+            for path in header.removed_paths:
+                files.pop(path, None)
+        self._arriving[header.project_id] = _Transfer(header, files)
+
+    def _complete(self, complete: wire.SnapshotComplete) -> Received | None:
+        transfer = self._arriving.pop(complete.project_id, None)
+        if transfer is None:
+            return None
+        snapshot = transfer.finish(complete.digest)
+        self._held[complete.project_id] = snapshot
+        return Received(snapshot)
+
+
+_LOG_LEVELS: Mapping[int, str] = {
+    wire.LOG_LEVEL_DEBUG: "debug",
+    wire.LOG_LEVEL_INFO: "info",
+    wire.LOG_LEVEL_WARN: "warning",
+    wire.LOG_LEVEL_ERROR: "error",
+}
+_DRY_RUN: Mapping[int, DryRun] = {
+    wire.DRY_RUN_STRATEGY_UNSPECIFIED: DryRun.NONE,
+    wire.DRY_RUN_STRATEGY_NONE: DryRun.NONE,
+    wire.DRY_RUN_STRATEGY_CLIENT: DryRun.CLIENT,
+    wire.DRY_RUN_STRATEGY_SERVER: DryRun.SERVER,
+}
+_PROPAGATION: Mapping[int, Propagation] = {
+    wire.PROPAGATION_POLICY_BACKGROUND: Propagation.BACKGROUND,
+    wire.PROPAGATION_POLICY_ORPHAN: Propagation.ORPHAN,
+}
+_INVENTORY: Mapping[int, InventoryPolicy] = {
+    wire.INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY: InventoryPolicy.ADOPT_IF_NO_INVENTORY,
+    wire.INVENTORY_POLICY_ADOPT_ALL: InventoryPolicy.ADOPT_ALL,
+}
+
+
+def configured_of(configuration: wire.Configuration) -> Configured:
+    """Read a configuration; a value that this version does not know counts as the careful default."""
+    return Configured(
+        agent_id=configuration.agent_id,
+        agent_name=configuration.agent_name,
+        commit=configuration.commit,
+        log_level=_LOG_LEVELS.get(configuration.log_level, "info"),
+        projects=tuple(_settings(configuration.agent_id, project) for project in configuration.projects),
+    )
+
+
+def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
+    return ProjectSettings(
+        project_id=project.id,
+        path=project.path,
+        inventory_id=f"{agent_id}-{project.id}",
+        default_namespace=project.default_namespace or "default",
+        dry_run=_DRY_RUN.get(project.dry_run_strategy, DryRun.CLIENT),
+        prune=project.prune,
+        propagation=_PROPAGATION.get(project.prune_propagation_policy, Propagation.FOREGROUND),
+        inventory_policy=_INVENTORY.get(project.inventory_policy, InventoryPolicy.MUST_MATCH),
+        reconcile_timeout=project.reconcile_timeout.ToMilliseconds() / 1000,
+        prune_timeout=project.prune_timeout.ToMilliseconds() / 1000,
+    )

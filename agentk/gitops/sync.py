@@ -1,0 +1,231 @@
+"""One revision driven into the cluster: resolve, look, plan, record, execute, record. Straight on, never back.
+
+Everything that is decided is decided in ``agentk.apply``; this file only fetches what deciding needs, has the plan
+carried out, and keeps the inventory so that a crash at any point forgets nothing: names are written before the first
+apply, digests and fingerprints after the last one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from agentk.apply.model import DryRun, Outcome, Plan, Recorded, Result, Stage
+from agentk.apply.plan import plan
+from agentk.apply.resolve import Resolved, resolve
+from agentk.kube.errors import KubeError
+from agentlink.refs import ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from agentk.apply.execute import Executor
+    from agentk.apply.model import Desired, Kind, Live, ProjectSettings, Snapshot
+    from agentk.gitops.observer import Observer
+    from agentk.kube.discovery import Discovery
+    from agentk.kube.inventory_store import InventoryStore
+    from agentk.kube.objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The parts that every project of an agent shares. ``own_namespace`` is where agentk runs, empty if outside."""
+
+    agent_id: int
+    discovery: Discovery
+    objects: Objects
+    observer: Observer
+    executor: Executor
+    own_namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """How a sync went: the outcomes, and the refusal when nothing could be done at all."""
+
+    outcomes: tuple[Outcome, ...]
+    blocked: Outcome | None = None
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """Return the outcomes that are failures."""
+        return tuple(outcome for outcome in self.outcomes if outcome.result is Result.FAILED)
+
+
+class ProjectSync:
+    """Syncs of one project, and what it remembers between them: what Git wants, and what the inventory says."""
+
+    def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore) -> None:
+        self._cluster = cluster
+        self._store = store
+        self.settings = settings
+        self._resolved: Resolved | None = None
+        self._desired: dict[ObjectRef, Desired] = {}
+        self._recorded: dict[ObjectRef, Recorded] | None = None
+
+    @property
+    def desired(self) -> Mapping[ObjectRef, Desired]:
+        """Return what the last snapshot wants, by name."""
+        return self._desired
+
+    def recorded(self, ref: ObjectRef) -> Recorded | None:
+        """Return what was recorded of an object when it was last applied."""
+        return self._recorded.get(ref) if self._recorded else None
+
+    async def run(self, snapshot: Snapshot, report: Callable[[Outcome], None]) -> SyncResult:
+        """Make the cluster what the snapshot says.
+
+        Args:
+            snapshot: The revision.
+            report: Told of each object's outcome as it is known; the whole comes in the result.
+
+        Raises:
+            KubeError: The cluster could not be asked or the inventory not be written. What was done is remembered.
+            InventoryError: The inventory cannot be understood.
+        """
+        resolved = await self._resolve(snapshot)
+        recorded = await self._read_inventory()
+        live = await self._look(resolved, recorded)
+        todo = plan(
+            resolved,
+            recorded,
+            live,
+            self.settings,
+            kinds=self._cluster.discovery,
+            own_namespace=self._cluster.own_namespace,
+        )
+        result = await self._carry_out(todo, recorded, report)
+        await self._cluster.observer.ensure(self._served_kinds(resolved, recorded))
+        return result
+
+    async def repair(self, refs: Iterable[ObjectRef]) -> SyncResult:
+        """Put drifted objects back as they were applied; work for these objects alone, whatever the project's size.
+
+        Raises:
+            KubeError: As for ``run``.
+        """
+        recorded = self._recorded
+        if self._resolved is None or recorded is None:
+            return SyncResult(())
+        desired = tuple(self._desired[ref] for ref in refs if ref in self._desired and ref in recorded)
+        live = await self._look_at(desired, (one.ref for one in desired))
+        todo = plan(
+            replace(self._resolved, desired=desired, refused=(), sources={}),
+            {one.ref: recorded[one.ref] for one in desired},
+            live,
+            self.settings,
+            kinds=self._cluster.discovery,
+        )
+        return await self._carry_out(todo, recorded, lambda _: None)
+
+    async def _resolve(self, snapshot: Snapshot) -> Resolved:
+        """Resolve; an unknown kind may be one that the cluster serves since we last asked."""
+        discovery, agent_id = self._cluster.discovery, self._cluster.agent_id
+        if not discovery.kinds:
+            await discovery.refresh()
+        resolved = resolve(snapshot, self.settings, discovery, agent_id, self._resolved)
+        if any(outcome.reason == "UnknownKind" for outcome in resolved.refused):
+            await discovery.refresh()
+            resolved = resolve(snapshot, self.settings, discovery, agent_id, resolved)
+        self._resolved = resolved
+        self._desired = {one.ref: one for one in resolved.desired}
+        return resolved
+
+    async def _read_inventory(self) -> dict[ObjectRef, Recorded]:
+        if self._recorded is None:
+            inventory = await self._store.read()
+            self._recorded = dict(inventory.records) if inventory else {}
+        return self._recorded
+
+    async def _look(self, resolved: Resolved, recorded: Mapping[ObjectRef, Recorded]) -> dict[ObjectRef, Live]:
+        """Find out what exists of everything wanted or recorded."""
+        await self._cluster.observer.ensure(self._served_kinds(resolved, recorded))
+        return await self._look_at(resolved.desired, recorded)
+
+    def _served_kinds(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> list[Kind]:
+        """Return the kinds to watch, each once, those of CRDs that are yet to be applied left out."""
+        find = self._cluster.discovery.find
+        names = {(one.ref.group, one.ref.kind) for one in resolved.desired}
+        names.update((ref.group, ref.kind) for ref in recorded)
+        return [kind for group, name in sorted(names) if (kind := find(group, name, ""))]
+
+    async def _look_at(self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]) -> dict[ObjectRef, Live]:
+        """Take what the watches know; ask for the rest, which may exist without our label."""
+        seen, discovery = self._cluster.observer.live, self._cluster.discovery
+        live: dict[ObjectRef, Live] = {}
+        ask: defaultdict[Kind, list[ObjectRef]] = defaultdict(list)
+        for ref in dict.fromkeys((*(one.ref for one in desired), *recorded)):
+            known = seen.get(ref)
+            if known is not None:
+                live[ref] = known
+            elif kind := discovery.find(ref.group, ref.kind, ""):
+                ask[kind].append(ref)
+        for kind, refs in ask.items():
+            live.update(await self._cluster.objects.lookup(kind, refs))
+        return live
+
+    async def _carry_out(
+        self, todo: Plan, recorded: dict[ObjectRef, Recorded], report: Callable[[Outcome], None]
+    ) -> SyncResult:
+        """Write the names, act, write what came of it; the second also when acting was broken off."""
+        outcomes: list[Outcome] = []
+
+        def note(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            self._remember(outcome, recorded)
+            report(outcome)
+
+        if todo.blocked is None and todo.record is not None:
+            todo = await self._open_namespace(todo, note)
+            for ref in todo.record or ():
+                recorded.setdefault(ref, Recorded(ref))
+            await self._write_inventory(recorded)
+        try:
+            await self._cluster.executor.run(todo, note)
+        finally:
+            if todo.dry_run is DryRun.NONE and todo.blocked is None:
+                for ref in todo.forget:
+                    recorded.pop(ref, None)
+                # A second failure to reach the cluster must not hide the first.
+                with suppress(KubeError) if sys.exc_info()[0] else nullcontext():
+                    await self._write_inventory(recorded)
+        return SyncResult(tuple(outcomes), todo.blocked)
+
+    async def _open_namespace(self, todo: Plan, note: Callable[[Outcome], None]) -> Plan:
+        """Create the namespace that the inventory itself needs, if the plan is to create it; return the rest.
+
+        Dying right after it forgets nothing: the namespace carries our annotation, and is ours when we come back.
+        """
+        home = ObjectRef("", "Namespace", "", self.settings.default_namespace)
+        first = todo.stages[0] if todo.stages else Stage(())
+        opening = tuple(action for action in first.applies if action.desired.ref == home and not action.live_version)
+        if not opening:
+            return todo
+        await self._cluster.executor.run(Plan(stages=(Stage(opening),), total=1), note)
+        rest = tuple(action for action in first.applies if action not in opening)
+        return replace(todo, stages=(Stage(rest, first.establishes), *todo.stages[1:]), total=todo.total - 1)
+
+    def _remember(self, outcome: Outcome, recorded: dict[ObjectRef, Recorded]) -> None:
+        """Take over what an action did to the object, ahead of the watches."""
+        observer = self._cluster.observer
+        if outcome.result is Result.PRUNED and outcome.uid and not outcome.reason:
+            recorded.pop(outcome.ref, None)
+        elif outcome.digest:
+            recorded[outcome.ref] = Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid)
+            if outcome.live is not None:
+                observer.applied(outcome.live)
+
+    async def _write_inventory(self, recorded: Mapping[ObjectRef, Recorded]) -> None:
+        """Write what changed.
+
+        Raises:
+            KubeError: Not written; what is remembered is forgotten, so that the next sync reads it anew.
+        """
+        try:
+            await self._store.write(recorded.values())
+        except KubeError:
+            self._recorded = None
+            raise

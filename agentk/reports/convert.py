@@ -1,0 +1,86 @@
+"""From agentk's values to the wire's. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentk.apply.model import Result
+from agentk.health.model import Status
+from agentlink.v1 import agentlink_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentk.apply.model import Outcome
+    from agentk.health.model import Health
+    from agentlink.refs import ObjectRef
+
+_RESULTS = {
+    Result.CREATED: wire.RESULT_CREATED,
+    Result.CONFIGURED: wire.RESULT_CONFIGURED,
+    Result.UNCHANGED: wire.RESULT_UNCHANGED,
+    Result.PRUNED: wire.RESULT_PRUNED,
+    Result.SKIPPED: wire.RESULT_SKIPPED,
+    Result.FAILED: wire.RESULT_FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStatus:
+    """What became of an object (``result``, None: nothing new) and how it fares (``health``, 0: nothing known)."""
+
+    ref: ObjectRef
+    result: Result | None = None
+    health: wire.Health = wire.HEALTH_UNSPECIFIED
+    reason: str = ""
+    message: str = ""
+    path: str = ""
+
+
+def status_of(outcome: Outcome, health: wire.Health = wire.HEALTH_UNSPECIFIED) -> ObjectStatus:
+    """Return the status to report for an outcome."""
+    return ObjectStatus(outcome.ref, outcome.result, health, outcome.reason, outcome.message, outcome.path)
+
+
+def ref_message(ref: ObjectRef) -> wire.ObjectRef:
+    """Return a reference as the wire has it."""
+    return wire.ObjectRef(group=ref.group, kind=ref.kind, namespace=ref.namespace, name=ref.name)
+
+
+def outcome_message(status: ObjectStatus) -> wire.ObjectOutcome:
+    """Return a status as the wire has it."""
+    return wire.ObjectOutcome(
+        object=ref_message(status.ref),
+        result=_RESULTS[status.result] if status.result else wire.RESULT_UNSPECIFIED,
+        health=status.health,
+        reason=status.reason,
+        message=status.message,
+        path=status.path,
+    )
+
+
+def count(outcomes: Iterable[Outcome]) -> wire.SyncCounts:
+    """Count outcomes by result; ``total`` leaves out what was pruned, which Git no longer has."""
+    counts = wire.SyncCounts()
+    for outcome in outcomes:
+        name = outcome.result.value
+        setattr(counts, name, getattr(counts, name) + 1)
+        if outcome.result is not Result.PRUNED:
+            counts.total += 1
+    return counts
+
+
+_HEALTH = {
+    Status.CURRENT: wire.HEALTH_CURRENT,
+    Status.IN_PROGRESS: wire.HEALTH_IN_PROGRESS,
+    Status.FAILED: wire.HEALTH_FAILED,
+    Status.TERMINATING: wire.HEALTH_TERMINATING,
+    Status.NOT_FOUND: wire.HEALTH_NOT_FOUND,
+    Status.UNKNOWN: wire.HEALTH_UNKNOWN,
+}
+
+
+def health_of(health: Health) -> wire.Health:
+    """Return a health as the wire has it."""
+    return _HEALTH[health.status]

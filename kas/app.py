@@ -1,0 +1,265 @@
+"""Wires kas together. The only place that knows every room; each part starts after what it stands on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from agentlink import logs
+from agentlink.lifecycle import run
+from kas.desired.model import Limits
+from kas.git import remotes
+from kas.git.mirror import Mirrors
+from kas.git.watcher import RefWatcher
+from kas.gitops.publisher import Publisher
+from kas.reports.feed import Feed
+from kas.reports.session_events import SessionEvents
+from kas.reports.sink import ReportSink
+from kas.reports.sync_log import SyncLog
+from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings, TlsFiles
+from kas.store.errors import StoreError
+from kas.store.store import Store
+from kas.store.times import utc_now
+from kas.web.authentication import ADMIN_ROLE, new_api_token
+from kas.web.listener import api_app, listening
+from kas.web.metrics import Metrics
+from kas.web.observability import Check, observability_app, syncs_by_state
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from agentlink.lifecycle import Lifecycle
+    from kas.settings import Settings
+    from kas.settings.model import ApiSettings, CredentialSettings
+
+log = logs.get_logger("app")
+
+ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
+"""In the data directory: the first API token, readable by kas' own user only."""
+
+
+_LOG_FORMATS = {"console": "text"}
+
+
+class StartError(Exception):
+    """kas cannot start. The text names the setting or the thing to look at."""
+
+
+def serve(settings: Settings) -> int:
+    """Run kas until it is told to stop; return its exit code.
+
+    Raises:
+        StartError: Something it stands on cannot be used.
+    """
+    log_format = logs.LogFormat(_LOG_FORMATS.get(settings.logging.format, settings.logging.format))
+    logs.configure(level=settings.logging.level, log_format=log_format)
+    refusal: list[StartError] = []
+
+    async def main(life: Lifecycle) -> None:
+        try:
+            await _serve(settings, life)
+        except StartError as error:
+            refusal.append(error)
+
+    code = run(main)
+    if refusal:
+        raise refusal[0]
+    return code
+
+
+async def _serve(settings: Settings, life: Lifecycle) -> None:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        store = await life.start("store", _store(settings))
+        await _pin_projects(settings, store)
+        await _first_api_token(settings.data_dir, store)
+    except StoreError as error:
+        raise StartError(f"database: {error}") from error
+    feed = Feed()
+    try:
+        git = git_settings(settings)
+    except ValueError as error:
+        raise StartError(f"git: {error}") from error
+    mirrors = Mirrors(git, settings.data_dir)
+    await life.start("mirrors", _closing(mirrors))
+    watcher = RefWatcher(mirrors, poll_interval=git.poll_interval)
+    limits = _limits(settings)
+    publisher = Publisher(watcher=watcher, mirrors=mirrors, store=store, sync_log=SyncLog(store, feed), limits=limits)
+    events = SessionEvents(store, feed)
+    listener = AgentListener(
+        _listener_settings(settings),
+        tokens=store.tokens,
+        publisher=publisher,
+        sink=ReportSink(store, feed),
+        observer=events,
+    )
+    await life.background("session-events", events.run())
+    await life.background("retention", _clean(settings, store))
+    await life.background("watcher", watcher.run())
+    await _start_http(settings, life, store=store, feed=feed, watcher=watcher, listener=listener)
+    try:
+        await life.start("agent-listener", listener.listening())
+    except ListenerError as error:
+        raise StartError(f"agent_listener: {error}") from error
+    log.info("kas is ready", data_dir=str(settings.data_dir))
+    await life.wait()
+    feed.close()
+
+
+async def _start_http(
+    settings: Settings, life: Lifecycle, *, store: Store, feed: Feed, watcher: RefWatcher, listener: AgentListener
+) -> None:
+    """Start the API and observability listeners."""
+    metrics = Metrics(CollectorRegistry())
+    metrics.count_agents_by(lambda: len({session.identity.agent_id for session in listener.sessions.list()}))
+
+    async def readiness() -> Sequence[Check]:
+        try:
+            await store.ping()
+        except StoreError as error:
+            return [Check("database", ok=False, message=str(error)), Check("running", ok=not life.stopping)]
+        return [Check("database", ok=True), Check("running", ok=not life.stopping)]
+
+    app = api_app(
+        store=store,
+        sessions=listener.sessions,
+        feed=feed,
+        poke=watcher.poke,
+        webhook_secret_file=settings.webhooks.gitlab.secret_token_file,
+        token_revoked=listener.token_revoked,
+        metrics=metrics,
+    )
+    api = settings.api.address
+    observability = settings.observability.address
+    watching = observability_app(metrics=metrics, readiness=readiness, count_syncs=syncs_by_state(store))
+    try:
+        tls = _api_tls(settings.api)
+        host, port = await life.start("api", listening(app, api.host, api.port, tls=tls))
+        await life.start("observability", listening(watching, observability.host, observability.port))
+    except OSError as error:
+        raise StartError(
+            f"api.address {api.host}:{api.port} or observability.address {observability.host}:{observability.port}: "
+            f"cannot listen: {error}; is another kas running?"
+        ) from error
+    log.info("Listening for people and webhooks", address=f"{'https' if tls else 'http'}://{host}:{port}")
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[Store]:
+    store = await Store.open(settings.database_url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _closing(mirrors: Mirrors) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await mirrors.close()
+
+
+async def _pin_projects(settings: Settings, store: Store) -> None:
+    for path, project in settings.git.projects.items():
+        if project.id is not None:
+            await store.projects.pin(path, project.id)
+
+
+async def _first_api_token(data_dir: Path, store: Store) -> None:
+    """On the first start make an administrator's token and leave it in a file that only kas' user can read."""
+    path = data_dir / ADMIN_TOKEN_FILE
+    if path.exists() or any(token.live(utc_now()) for token in await store.api_tokens.list()):
+        return
+    secret, token_hash = new_api_token()
+    await store.api_tokens.create("first", ADMIN_ROLE, token_hash)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secret + "\n")
+    log.info("The first API token has been written", file=str(path))
+
+
+async def _clean(settings: Settings, store: Store) -> None:
+    """Keep history bounded, for ever."""
+    retention = settings.retention
+    while True:
+        try:
+            await store.retention.clean(
+                keep_syncs=retention.syncs,
+                keep_events=retention.events,
+                pruned_before=utc_now() - timedelta(seconds=retention.pruned_objects),
+            )
+        except StoreError as error:
+            log.warning("Old records could not be deleted", why=str(error))
+        await asyncio.sleep(retention.interval)
+
+
+def git_settings(settings: Settings) -> remotes.GitSettings:
+    """Return the settings of the Git room."""
+    git = settings.git
+    return remotes.GitSettings(
+        url_template=git.url_template,
+        credential=_credential(git.credential),
+        projects={
+            path: remotes.ProjectOverride(url=project.url, credential=_credential(project.credential))
+            for path, project in git.projects.items()
+        },
+        ca_file=git.ca_file,
+        poll_interval=git.poll_interval,
+        timeout=git.timeout,
+        allow_http="http" in git.allowed_schemes,
+        allow_file="file" in git.allowed_schemes,
+        max_pack_bytes=git.fetch_size,
+    )
+
+
+def _credential(settings: CredentialSettings | None) -> remotes.CredentialSettings | None:
+    if settings is None:
+        return None
+    return remotes.CredentialSettings(
+        kind=remotes.CredentialKind(settings.kind), secret_file=settings.token_file, username=settings.username
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    limits = settings.limits
+    return Limits(
+        file_bytes=limits.file_size,
+        project_bytes=limits.project_size,
+        files=limits.files,
+        paths=limits.paths,
+        yaml_nodes=limits.yaml_nodes,
+        yaml_depth=limits.yaml_depth,
+    )
+
+
+def _listener_settings(settings: Settings) -> ListenerSettings:
+    listener = settings.agent_listener
+    tls = None
+    if listener.certificate_file is not None and listener.key_file is not None:
+        tls = TlsFiles(listener.certificate_file, listener.key_file)
+    return ListenerSettings(
+        host=listener.websocket_address.host,
+        websocket_port=listener.websocket_address.port,
+        grpc_port=listener.grpc_address.port if listener.grpc_address else None,
+        tls=tls,
+    )
+
+
+def _api_tls(settings: ApiSettings) -> ssl.SSLContext | None:
+    if settings.certificate_file is None or settings.key_file is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+    except OSError as error:
+        raise StartError(f"api.certificate_file, api.key_file: cannot be used: {error}") from error
+    return context

@@ -1,0 +1,64 @@
+"""An agent's configuration on its way to the wire. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentlink.v1 import agentlink_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kas.desired.agent_config import AgentConfig, ManifestProjectConfig
+
+_LOG_LEVELS = {
+    "debug": wire.LOG_LEVEL_DEBUG,
+    "info": wire.LOG_LEVEL_INFO,
+    "warn": wire.LOG_LEVEL_WARN,
+    "error": wire.LOG_LEVEL_ERROR,
+}
+_DRY_RUN = {
+    "none": wire.DRY_RUN_STRATEGY_NONE,
+    "client": wire.DRY_RUN_STRATEGY_CLIENT,
+    "server": wire.DRY_RUN_STRATEGY_SERVER,
+}
+_PROPAGATION = {
+    "foreground": wire.PROPAGATION_POLICY_FOREGROUND,
+    "background": wire.PROPAGATION_POLICY_BACKGROUND,
+    "orphan": wire.PROPAGATION_POLICY_ORPHAN,
+}
+_INVENTORY = {
+    "must_match": wire.INVENTORY_POLICY_MUST_MATCH,
+    "adopt_if_no_inventory": wire.INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY,
+    "adopt_all": wire.INVENTORY_POLICY_ADOPT_ALL,
+}
+
+
+def configuration_message(
+    *, agent_id: int, agent_name: str, commit: str, config: AgentConfig, project_ids: Mapping[str, int]
+) -> wire.KasMessage:
+    """Return what tells an agent its configuration. ``project_ids`` has every project of the configuration."""
+    return wire.KasMessage(
+        configuration=wire.Configuration(
+            agent_id=agent_id,
+            agent_name=agent_name,
+            commit=commit,
+            log_level=_LOG_LEVELS[config.log_level],
+            projects=[_project(project_ids[project.project], project) for project in config.projects],
+        )
+    )
+
+
+def _project(project_id: int, config: ManifestProjectConfig) -> wire.ManifestProject:
+    project = wire.ManifestProject(
+        id=project_id,
+        path=config.project,
+        default_namespace=config.default_namespace,
+        dry_run_strategy=_DRY_RUN[config.dry_run_strategy],
+        prune=config.prune,
+        prune_propagation_policy=_PROPAGATION[config.prune_propagation_policy],
+        inventory_policy=_INVENTORY[config.inventory_policy],
+    )
+    project.reconcile_timeout.FromMilliseconds(round(config.reconcile_timeout * 1000))
+    project.prune_timeout.FromMilliseconds(round(config.prune_timeout * 1000))
+    return project

@@ -1,0 +1,215 @@
+"""From new revisions to the stream of each connected agent.
+
+For each connected agent one ``AgentStream`` watches the configuration project and every manifest project that the
+configuration names, makes the snapshots and offers them to the agent's outbox. What cannot be offered (a missing ref, a
+broken manifest, a wrong configuration) becomes a failed sync, which people see; the agent goes on with what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from agentlink import logs
+from kas.desired.agent_config import MAX_CONFIG_BYTES, AgentConfig, ConfigError, ConfigFinding, parse_agent_config
+from kas.desired.model import ManifestError
+from kas.git.errors import GitError
+from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
+from kas.gitops.configuration import configuration_message
+from kas.gitops.delta import Offer
+from kas.gitops.outbox import Outbox
+from kas.gitops.snapshots import Snapshots, Wanted
+from kas.reports.sync_id import sync_id_of
+from kas.store.records import CONFIGURATION_REF
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from agentlink.v1 import agentlink_pb2 as wire
+    from kas.desired.agent_config import ManifestProjectConfig
+    from kas.desired.model import Limits, Snapshot
+    from kas.git.mirror import Mirrors
+    from kas.git.watcher import RefState, RefWatcher
+    from kas.reports.sync_log import SyncLog
+    from kas.rpc.sessions import AgentIdentity
+    from kas.store.store import Store
+
+log = logs.get_logger("gitops")
+
+
+def config_path(agent_name: str) -> str:
+    """Return where an agent's configuration stands in its configuration project."""
+    return f".gitlab/agents/{agent_name}/config.yaml"
+
+
+class Publisher:
+    """Opens the stream of each agent that connects."""
+
+    def __init__(
+        self, *, watcher: RefWatcher, mirrors: Mirrors, store: Store, sync_log: SyncLog, limits: Limits
+    ) -> None:
+        self.watcher = watcher
+        self.mirrors = mirrors
+        self.store = store
+        self.sync_log = sync_log
+        self.limits = limits
+        self.snapshots = Snapshots(mirrors, limits)
+
+    @asynccontextmanager
+    async def open(self, identity: AgentIdentity, hello: wire.Hello) -> AsyncIterator[AsyncIterator[wire.KasMessage]]:
+        """Yield the agent's stream of messages; leaving the context ends all watching for it."""
+        stream = AgentStream(self, identity, hello)
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(stream.run(), name=f"agent-{identity.agent_id}")
+            try:
+                yield stream.outbox.messages()
+            finally:
+                watching.cancel()
+
+
+class AgentStream:
+    """Everything kas does for one connection of one agent."""
+
+    def __init__(self, publisher: Publisher, identity: AgentIdentity, hello: wire.Hello) -> None:
+        self._publisher = publisher
+        self._identity = identity
+        self._holding = {holding.project_id: (holding.commit, bytes(holding.digest)) for holding in hello.holding}
+        self._held: dict[int, Snapshot] = {}
+        self.outbox = Outbox(self._held)
+        self._watches: dict[ManifestProjectConfig, asyncio.Task[None]] = {}
+        self._configured = False
+        self._log = log.bind(agent_id=identity.agent_id, agent_name=identity.agent_name)
+
+    async def run(self) -> None:
+        """Follow the configuration, for ever."""
+        subscription = self._publisher.watcher.subscribe(self._identity.project, DEFAULT_BRANCH)
+        async with asyncio.TaskGroup() as tasks, subscription as states:
+            async for state in states:
+                await self._configuration_changed(state, tasks)
+
+    async def _configuration_changed(self, state: RefState, tasks: asyncio.TaskGroup) -> None:
+        project = self._identity.project
+        path = config_path(self._identity.agent_name)
+        if state.error is not None:
+            await self._configuration_failed(state.commit or "", state.error.reason, str(state.error), tasks)
+            return
+        commit = state.commit or ""
+        try:
+            config = await self._read_configuration(commit)
+        except ConfigError as error:
+            await self._configuration_failed(commit, "InvalidConfiguration", str(error), tasks)
+            return
+        except GitError as error:
+            await self._configuration_failed(commit, error.reason, str(error), tasks)
+            return
+        if config is None:
+            message = f"{path} does not exist in {project} at its default branch; create it to configure this agent"
+            await self._configuration_failed(commit, "ConfigurationMissing", message, tasks)
+            return
+        await self._publisher.sync_log.recovered(self._identity, project, CONFIGURATION_REF)
+        await self._publisher.store.agents.set_config_commit(self._identity.agent_id, commit)
+        await self._apply_configuration(commit, config, tasks)
+
+    async def _read_configuration(self, commit: str) -> AgentConfig | None:
+        """Read the configuration at a commit; None where the file does not exist."""
+        publisher = self._publisher
+        path = config_path(self._identity.agent_name)
+        mirror = publisher.mirrors.mirror(self._identity.project)
+        entry = next((entry for entry in await mirror.tree(commit) if entry.path == path), None)
+        if entry is None:
+            return None
+        if entry.size > MAX_CONFIG_BYTES:
+            message = f"the file has {entry.size} bytes; at most {MAX_CONFIG_BYTES} are read"
+            raise ConfigError(path, (ConfigFinding("", 1, message),))
+        data = (await mirror.blobs([entry.blob_id]))[entry.blob_id]
+        config, warnings = parse_agent_config(
+            data, path=path, own_project=self._identity.project, limits=publisher.limits
+        )
+        for warning in warnings:
+            self._log.warning(
+                "Configuration warning", path=path, key=warning.key, line=warning.line, why=warning.message
+            )
+        if warnings:
+            await publisher.sync_log.warned(self._identity, self._identity.project, commit, path, warnings)
+        return config
+
+    async def _configuration_failed(self, commit: str, reason: str, message: str, tasks: asyncio.TaskGroup) -> None:
+        """Show the failure; the last good configuration stays in force, over a restart of kas too."""
+        self._log.warning("Configuration refused", reason=reason, commit_id=commit, why=message)
+        project = self._identity.project
+        await self._publisher.sync_log.failed(self._identity, project, CONFIGURATION_REF, commit, reason, message)
+        if self._configured:
+            return
+        good = await self._publisher.store.agents.config_commit(self._identity.agent_id)
+        if not good or not await self._publisher.mirrors.mirror(project).has(good):
+            return
+        try:
+            config = await self._read_configuration(good)
+        except (ConfigError, GitError):
+            return
+        if config is not None:
+            await self._apply_configuration(good, config, tasks)
+
+    async def _apply_configuration(self, commit: str, config: AgentConfig, tasks: asyncio.TaskGroup) -> None:
+        ids = {
+            project.project: await self._publisher.store.projects.id_of(project.project) for project in config.projects
+        }
+        self._configured = True
+        self.outbox.configure(
+            configuration_message(
+                agent_id=self._identity.agent_id,
+                agent_name=self._identity.agent_name,
+                commit=commit,
+                config=config,
+                project_ids=ids,
+            )
+        )
+        wanted = set(config.projects)
+        kept_ids = set(ids.values())
+        for project, watch in list(self._watches.items()):
+            if project not in wanted:
+                watch.cancel()
+                del self._watches[project]
+        for project_id in [held for held in self._held if held not in kept_ids]:
+            self.outbox.forget(project_id)
+        for project in config.projects:
+            if project not in self._watches:
+                self._watches[project] = tasks.create_task(
+                    self._watch(project, ids[project.project]), name=f"project-{project.project}"
+                )
+
+    async def _watch(self, config: ManifestProjectConfig, project_id: int) -> None:
+        """Offer each revision of one manifest project."""
+        ref = GitRef(RefKind(config.ref.kind), config.ref.name)
+        wanted = Wanted(config.project, config.globs, config.default_namespace)
+        async with self._publisher.watcher.subscribe(config.project, ref) as states:
+            async for state in states:
+                if state.error is not None:
+                    await self._failed(config, ref, state.commit or "", state.error.reason, str(state.error))
+                elif state.commit is not None:
+                    await self._offer(config, project_id, ref, wanted, state)
+
+    async def _offer(
+        self, config: ManifestProjectConfig, project_id: int, ref: GitRef, wanted: Wanted, state: RefState
+    ) -> None:
+        commit = state.commit or ""
+        try:
+            snapshot = await self._publisher.snapshots.make(wanted, commit)
+        except (ManifestError, GitError) as error:
+            await self._failed(config, ref, commit, error.reason, str(error))
+            return
+        if project_id not in self._held and (holding := self._holding.pop(project_id, None)):
+            base = await self._publisher.snapshots.base(wanted, *holding)
+            if base is not None:
+                self._held[project_id] = base
+        sync_id = sync_id_of(self._identity.agent_id, project_id, commit, snapshot.digest)
+        self.outbox.offer(Offer(project_id, sync_id, snapshot, state.at))
+        objects = sum(len(file.objects) for file in snapshot.files)
+        await self._publisher.sync_log.received(
+            self._identity, config.project, str(ref), commit, sync_id, objects=objects
+        )
+
+    async def _failed(self, config: ManifestProjectConfig, ref: GitRef, commit: str, reason: str, message: str) -> None:
+        self._log.warning("Revision refused", project_id=config.project, commit_id=commit, reason=reason, why=message)
+        await self._publisher.sync_log.failed(self._identity, config.project, str(ref), commit, reason, message)
