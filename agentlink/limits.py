@@ -27,8 +27,8 @@ OUTCOMES_PER_BATCH = 20_000
 FRAME_BYTES = 64 * KIBIBYTE
 """How much is read from a socket and sent as one websocket message."""
 
-MAX_FRAME_BYTES = 1 * MEBIBYTE
-"""The largest websocket message accepted. Ours are far smaller; GitLab's agents send whatever one write held."""
+MAX_FRAME_BYTES = 256 * KIBIBYTE
+"""The largest websocket message accepted, fragments together; ours are a quarter, gRPC for Go writes 32 KiB."""
 
 QUEUED_FRAMES = 4
 """Received websocket messages held for a slow reader before reading from the network stops."""
@@ -44,6 +44,12 @@ MIN_PING_SECONDS = 10.0
 
 CONNECT_TIMEOUT_SECONDS = 20.0
 """How long connecting may take, TLS and websocket handshake included."""
+
+FIRST_BYTES_SECONDS = 10.0
+"""How long a new connection may be silent before its HTTP/2 begins."""
+
+IDLE_SECONDS = 300.0
+"""How long a connection may have no call open. An agent's always has one; others only hold descriptors."""
 
 STREAMS_PER_CONNECTION = 100
 """Calls that one agent may have open at once."""
@@ -75,8 +81,6 @@ def channel_options() -> GrpcOptions:
         ("grpc.use_local_subchannel_pool", 1),
         # Retrying is the link's business, where it is logged and spread.
         ("grpc.enable_retries", 0),
-        # A proxy setting meant for the web must not swallow a Unix socket or an address inside the cluster.
-        ("grpc.enable_http_proxy", 0),
     ]
 
 
@@ -87,6 +91,8 @@ def server_options() -> GrpcOptions:
         ("grpc.http2.min_ping_interval_without_data_ms", int(MIN_PING_SECONDS * 1000)),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(MIN_PING_SECONDS * 1000)),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+        ("grpc.server_handshake_timeout_ms", int(FIRST_BYTES_SECONDS * 1000)),
+        ("grpc.max_connection_idle_ms", int(IDLE_SECONDS * 1000)),
         # Otherwise a second kas on the same port starts without a word and takes half of the agents.
         ("grpc.so_reuseport", 0),
     ]

@@ -1,0 +1,188 @@
+"""The agent's one connection to kas: kept for ever, by whichever transport the address names.
+
+What arrives goes to a consumer one message at a time; a slow consumer slows kas down. Reports go up beside the stream.
+What messages mean is decided elsewhere (``agentk.gitops.receive``), as is sending a report again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import grpc
+
+from agentk.gitops.channels import ConnectError, open_channel
+from agentk.gitops.token_file import TokenError
+from agentlink import limits, logs
+from agentlink.backoff import backoff
+from agentlink.v1 import agentlink_pb2 as wire
+from agentlink.v1 import agentlink_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from agentk.gitops.address import KasAddress
+    from agentk.gitops.channels import Channel
+
+REPORT_SECONDS = 30.0
+"""How long kas may take to store one batch of reports."""
+
+HEALTHY_SECONDS = 60.0
+"""A connection that lasted this long starts the waiting times from the beginning when it ends."""
+
+LONGEST_WAIT_SECONDS = 60.0
+
+REFUSED_WAIT_SECONDS = 300.0
+"""How far waiting grows while kas refuses the token: only a person can change that."""
+
+_REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+_HOPELESS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED}
+
+log = logs.get_logger("link")
+
+
+class LinkError(Exception):
+    """A report was not delivered; kas may not have it. Sending the same batch again is right, later."""
+
+
+class NotConnected(LinkError):  # noqa: N818 - a state, not a mistake
+    """There is no connection now; ``Link.wait_connected`` tells when there is."""
+
+
+class ReportRejected(LinkError):  # noqa: N818 - what kas did
+    """kas will not take this batch however often it is sent: it is too large or makes no sense to it."""
+
+
+class Reconnect(Exception):  # noqa: N818 - a wish, not a mistake
+    """Raised by a consumer that cannot go on with this stream: the link connects anew, with a new Hello."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How the connection is. ``connected_since`` is None while there is none, and then ``last_error`` says why."""
+
+    connected_since: datetime | None = None
+    last_error: str = ""
+
+
+class Link:
+    """Keeps the connection. Run :meth:`run` as a part of the program; the rest may be called at any time."""
+
+    def __init__(
+        self,
+        address: KasAddress,
+        *,
+        token: Callable[[], str],
+        hello: Callable[[], wire.Hello],
+        ca_cert_file: Path | None = None,
+    ) -> None:
+        """Connect to ``address``; ``token`` and ``hello`` are called anew for every connection.
+
+        Args:
+            address: where kas is.
+            token: gives the agent's token, or raises TokenError.
+            hello: gives the first message, with what the agent holds at that moment.
+            ca_cert_file: certificates (PEM) to trust besides the system's.
+        """
+        self._address = address
+        self._token = token
+        self._hello = hello
+        self._ca_cert_file = ca_cert_file
+        self._channel: Channel | None = None
+        self._connected = asyncio.Event()
+        self._state = LinkState(last_error="not connected yet")
+
+    @property
+    def state(self) -> LinkState:
+        """Return how the connection is now."""
+        return self._state
+
+    async def wait_connected(self) -> None:
+        """Return when there is a connection, at once if there is."""
+        await self._connected.wait()
+
+    async def run(self, consume: Callable[[wire.KasMessage], Awaitable[None]]) -> None:
+        """Connect, hand every message to ``consume``, and connect again whenever the connection ends; never returns.
+
+        The next message is read when ``consume`` has returned. An exception from it ends the connection and this
+        method, except :class:`Reconnect`, which asks for a new connection.
+        """
+        delays = backoff(maximum=LONGEST_WAIT_SECONDS)
+        refused_delays = backoff(initial=5.0, maximum=REFUSED_WAIT_SECONDS)
+        while True:
+            started = time.monotonic()
+            refused = await self._connect_once(consume)
+            if time.monotonic() - started >= HEALTHY_SECONDS:
+                delays = backoff(maximum=LONGEST_WAIT_SECONDS)
+                refused_delays = backoff(initial=5.0, maximum=REFUSED_WAIT_SECONDS)
+            await asyncio.sleep(next(refused_delays if refused else delays))
+
+    async def report(self, request: wire.ReportRequest) -> None:
+        """Deliver one batch; returns when kas has it on disk.
+
+        Raises:
+            LinkError: it was not, or nobody knows whether it was.
+        """
+        channel = self._channel
+        if channel is None:
+            raise NotConnected(f"not connected to kas: {self._state.last_error}")
+        stub = agentlink_pb2_grpc.AgentLinkStub(channel.connection)
+        try:
+            await stub.Report(request, metadata=channel.metadata, timeout=REPORT_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            text = f"kas did not take the reports: {channel.explain(error)}"
+            raise (ReportRejected if error.code() in _HOPELESS else LinkError)(text) from error
+
+    async def _connect_once(self, consume: Callable[[wire.KasMessage], Awaitable[None]]) -> bool:
+        """Hold one connection to its end; tell whether it ended because kas refuses this agent."""
+        try:
+            async with open_channel(self._address, self._token(), self._ca_cert_file) as channel:
+                try:
+                    await self._stream(channel, consume)
+                except grpc.aio.AioRpcError as error:
+                    self._disconnected(channel.explain(error))
+                    return error.code() in _REFUSED
+                self._disconnected("kas ended the stream")
+        except (ConnectError, TokenError, Reconnect) as error:
+            self._disconnected(str(error))
+        return False
+
+    async def _stream(self, channel: Channel, consume: Callable[[wire.KasMessage], Awaitable[None]]) -> None:
+        stub = agentlink_pb2_grpc.AgentLinkStub(channel.connection)
+        # The published types do not know that a stream may be written to instead of being given an iterator.
+        call = stub.Connect(metadata=channel.metadata)  # type: ignore[call-arg]
+        try:
+            try:
+                async with asyncio.timeout(limits.CONNECT_TIMEOUT_SECONDS):
+                    await call.write(wire.AgentMessage(hello=self._hello()))
+                    await call.wait_for_connection()
+            except TimeoutError:
+                raise ConnectError(
+                    f"{self._address} did not answer within {limits.CONNECT_TIMEOUT_SECONDS:.0f} s: "
+                    "check address and firewalls"
+                ) from None
+            self._channel = channel
+            self._state = LinkState(connected_since=datetime.now(UTC))
+            self._connected.set()
+            log.info("Connected to kas", address=str(self._address))
+            async for message in call:
+                await consume(message)
+        finally:
+            self._channel = None
+            self._connected.clear()
+            call.cancel()
+
+    def _disconnected(self, error: str) -> None:
+        before = self._state
+        self._state = LinkState(last_error=error)
+        if before.connected_since is not None:
+            log.warning("The connection to kas has ended; connecting again", why=error)
+        elif before.last_error != error:
+            log.warning("Cannot connect to kas; trying again", address=str(self._address), why=error)
+        else:
+            log.debug("Cannot connect to kas; trying again", address=str(self._address), why=error)

@@ -1,0 +1,130 @@
+"""The accepting end of the tunnel: websockets in, connections to the gRPC server's Unix socket out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from websockets.asyncio.server import serve
+from websockets.exceptions import NegotiationError
+from websockets.frames import CloseCode
+
+from agentlink import limits, logs
+from agentlink.tunnel import CLOSE_SECONDS, SUBPROTOCOL, bridge, quiet, receive
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from websockets.asyncio.server import ServerConnection
+    from websockets.typing import Subprotocol
+
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+log = logs.get_logger("tunnel")
+
+
+class TunnelServer:
+    """Accepts websockets on any path and bridges each to the gRPC server behind ``socket_path``."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._socket_path = socket_path
+        self._peers: dict[str, str] = {}
+        self.port = 0
+
+    def peer_of(self, grpc_peer: str) -> str | None:
+        """Return the address at the websocket's other end for a peer name as gRPC gives it, None if not of a tunnel.
+
+        Every bridge has a Unix socket address of its own, drawn by the kernel. Only Linux does that; elsewhere all
+        that is known is that it came through the tunnel.
+        """
+        scheme, _, name = grpc_peer.partition(":")
+        if scheme not in {"unix", "unix-abstract"}:
+            return None
+        return self._peers.get(name, "websocket")
+
+    @asynccontextmanager
+    async def listening(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> AsyncIterator[None]:
+        """Accept connections while the context lasts; leaving it closes them.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        async with serve(
+            self._accept,
+            host,
+            port,
+            ssl=ssl_context,
+            subprotocols=[SUBPROTOCOL],
+            select_subprotocol=_select_subprotocol,
+            # HTTP/2 inside is compressed where it helps, and a decompressor is a target for bombs.
+            compression=None,
+            max_size=limits.MAX_FRAME_BYTES,
+            max_queue=limits.QUEUED_FRAMES,
+            write_limit=limits.FRAME_BYTES,
+            open_timeout=limits.FIRST_BYTES_SECONDS,
+            ping_interval=limits.KEEPALIVE_SECONDS,
+            ping_timeout=limits.KEEPALIVE_TIMEOUT_SECONDS,
+            close_timeout=CLOSE_SECONDS,
+            server_header=None,
+            logger=quiet,
+        ) as server:
+            self.port = next(iter(server.sockets)).getsockname()[1]
+            yield
+
+    async def _accept(self, websocket: ServerConnection) -> None:
+        host, port = websocket.remote_address[:2]
+        peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        first = await self._first_bytes(websocket)
+        if first is None:
+            log.debug("Websocket refused", peer=peer, code=websocket.close_code, why=websocket.close_reason)
+            return
+        local, name = _named_socket()
+        try:
+            await asyncio.get_running_loop().sock_connect(local, str(self._socket_path))
+        except OSError as error:
+            local.close()
+            log.warning("The gRPC server takes no connection", peer=peer, error=error)
+            await websocket.close(CloseCode.TRY_AGAIN_LATER, "kas cannot take another connection now")
+            return
+        if name:
+            self._peers[name] = peer
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=local, limit=limits.FRAME_BYTES)
+            await bridge(websocket, reader, writer, first)
+        finally:
+            self._peers.pop(name, None)
+
+    async def _first_bytes(self, websocket: ServerConnection) -> bytes | None:
+        """Return the first message if HTTP/2 begins with it; whatever else comes costs no descriptors."""
+        try:
+            async with asyncio.timeout(limits.FIRST_BYTES_SECONDS):
+                first = await receive(websocket)
+        except TimeoutError:
+            await websocket.close(CloseCode.POLICY_VIOLATION, "nothing was sent")
+            return None
+        if first is not None and first[: len(HTTP2_PREFACE)] != HTTP2_PREFACE[: len(first)]:
+            await websocket.close(CloseCode.POLICY_VIOLATION, "what was sent is not HTTP/2")
+            return None
+        return first
+
+
+def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol:
+    if SUBPROTOCOL not in offered:
+        raise NegotiationError(f"this is the agent listener of kas: it needs the websocket subprotocol {SUBPROTOCOL}")
+    return SUBPROTOCOL
+
+
+def _named_socket() -> tuple[socket.socket, str]:
+    """Return a socket with an abstract name of its own where the kernel gives one, and that name as gRPC writes it."""
+    local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    local.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    if sys.platform != "linux":
+        return local, ""
+    local.bind("")
+    name = local.getsockname()
+    return local, name[1:].decode("ascii")

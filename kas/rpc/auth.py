@@ -1,0 +1,214 @@
+"""Who is calling: from a bearer token to an agent's identity. Knows nothing of gRPC, so that other services can use it.
+
+Tokens hold 256 random bits. Nobody guesses those, so a plain SHA-256 is enough to keep them by; a slow password hash
+would only make every call slow. What a stolen database shows is useless either way. Nor does the time of a look-up tell
+anything: it depends on the hash, and nobody can choose a secret by how its SHA-256 begins. (A comparison in constant
+time would only be needed if secrets themselves were compared, which happens nowhere.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from agentlink import logs
+from kas.rpc.sessions import AgentIdentity
+from kas.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kas.store.records import AgentRecord, TokenRecord
+
+AGENT_TOKEN_PREFIX = "glagent-"  # noqa: S105 - what every token begins with, so that scanners and people recognise it
+
+_RANDOM_BYTES = 40
+"""320 bits: with the prefix as long as GitLab's tokens, 50 characters and more."""
+
+_LONGEST_TOKEN = 1024
+
+CACHE_SECONDS = 5.0
+"""How long a token that was found is believed without asking the store. In this process a revocation counts at once."""
+
+_CACHED_TOKENS = 20_000
+
+REFUSALS_AT_ONCE = 10
+"""Refusals of one address that are answered and recorded in full, before it is slowed down."""
+
+SECONDS_A_REFUSAL = 6.0
+"""How often an address that was slowed down may be refused in full again."""
+
+_PEERS = 10_000
+
+log = logs.get_logger("rpc")
+
+
+class Refusal(StrEnum):
+    """Why a caller was refused; CamelCase as in events."""
+
+    MISSING = "TokenMissing"
+    MALFORMED = "TokenMalformed"
+    UNKNOWN = "TokenUnknown"
+    REVOKED = "TokenRevoked"
+
+
+_WHAT_TO_DO = {
+    Refusal.MISSING: "no token was sent: start agentk with --token-file or AGENTK_TOKEN",
+    Refusal.MALFORMED: "what was sent is not a token: copy the whole line that `kas token create` printed",
+    Refusal.UNKNOWN: "the token is not known here: check that it is whole and meant for this kas, "
+    "or create one with `kas token create`",
+    Refusal.REVOKED: "the token was revoked: create one with `kas token create` and put it into the agent's token file",
+}
+
+
+class RefusedError(Exception):
+    """The caller is not let in. ``limited``: its address was refused so often that it is slowed down.
+
+    ``agent_id`` is known when the token once was an agent's.
+    """
+
+    def __init__(self, reason: Refusal, agent_id: int | None = None, *, limited: bool = False) -> None:
+        super().__init__(_WHAT_TO_DO[reason])
+        self.reason = reason
+        self.agent_id = agent_id
+        self.limited = limited
+
+
+class TokenStore(Protocol):
+    """What the authenticator asks of the store; ``kas.store.tokens.Tokens`` is one."""
+
+    async def find(self, token_hash: str) -> tuple[TokenRecord, AgentRecord] | None:
+        """Return the token with that hash and its agent, even when revoked."""
+
+    async def touch(self, token_id: int) -> None:
+        """Note that a token was used."""
+
+
+def new_agent_token() -> tuple[str, str]:
+    """Make a token: the secret, to be shown once, and the hash to be stored."""
+    secret = AGENT_TOKEN_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    return secret, hash_token(secret)
+
+
+def hash_token(secret: str) -> str:
+    """Return the SHA-256 of a token as 64 hexadecimal digits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Authenticator:
+    """Turns the ``authorization`` of a call into an identity, or refuses it."""
+
+    def __init__(
+        self,
+        tokens: TokenStore,
+        on_refused: Callable[[Refusal, str, int | None], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use ``tokens`` to look up; ``on_refused(reason, peer, agent_id)`` is told of refusals, within the limit."""
+        self._tokens = tokens
+        self._on_refused = on_refused
+        self._clock = clock
+        self._cache: OrderedDict[str, tuple[float, AgentIdentity]] = OrderedDict()
+        self._revoked: set[int] = set()
+        self._refusals = _Refusals(clock)
+        self._slow_lane = asyncio.Semaphore(1)
+
+    async def authenticate(self, authorization: str | None, peer: str) -> AgentIdentity:
+        """Return whose token it is.
+
+        Args:
+            authorization: the call's metadata value, ``Bearer <token>``.
+            peer: the caller's address, without the port.
+
+        Raises:
+            RefusedError: the caller is not let in.
+            StoreError: the store cannot say.
+        """
+        token_hash = _hash_of(authorization)
+        if isinstance(token_hash, Refusal):
+            raise self._refuse(token_hash, peer, None)
+        cached = self._cache.get(token_hash)
+        if cached is not None and self._clock() < cached[0]:
+            return cached[1]
+        async with AsyncExitStack() as lane:
+            if self._refusals.exhausted(peer):
+                # Others may come from the same address, through one proxy: they are let in, one look-up at a time.
+                await lane.enter_async_context(self._slow_lane)
+            found = await self._tokens.find(token_hash)
+        if found is None:
+            raise self._refuse(Refusal.UNKNOWN, peer, None)
+        token, agent = found
+        if token.revoked_at is not None or token.id in self._revoked:
+            raise self._refuse(Refusal.REVOKED, peer, agent.id)
+        identity = AgentIdentity(agent.id, agent.name, agent.project, token.id)
+        self._remember(token_hash, identity)
+        try:
+            await self._tokens.touch(token.id)
+        except StoreError as error:
+            log.warning("The use of a token could not be noted", agent_id=agent.id, error=error)
+        return identity
+
+    def is_revoked(self, token_id: int) -> bool:
+        """Tell whether the token was revoked while its call was on its way in."""
+        return token_id in self._revoked
+
+    def revoke(self, token_id: int) -> None:
+        """Believe this token no longer; call it after the store has revoked it."""
+        self._revoked.add(token_id)
+        for token_hash in [held for held, (_, identity) in self._cache.items() if identity.token_id == token_id]:
+            del self._cache[token_hash]
+
+    def _remember(self, token_hash: str, identity: AgentIdentity) -> None:
+        if identity.token_id in self._revoked:
+            return
+        self._cache[token_hash] = (self._clock() + CACHE_SECONDS, identity)
+        self._cache.move_to_end(token_hash)
+        if len(self._cache) > _CACHED_TOKENS:
+            self._cache.popitem(last=False)
+
+    def _refuse(self, reason: Refusal, peer: str, agent_id: int | None) -> RefusedError:
+        limited = not self._refusals.take(peer)
+        if not limited:
+            log.warning("Agent refused", reason=reason, peer=peer, agent_id=agent_id)
+            self._on_refused(reason, peer, agent_id)
+        return RefusedError(reason, agent_id, limited=limited)
+
+
+class _Refusals:
+    """A bucket of refusals for each address, filled again with time."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def exhausted(self, peer: str) -> bool:
+        return self._left(peer) < 1
+
+    def take(self, peer: str) -> bool:
+        left = self._left(peer)
+        allowed = left >= 1
+        self._buckets[peer] = (self._clock(), left - 1 if allowed else left)
+        self._buckets.move_to_end(peer)
+        if len(self._buckets) > _PEERS:
+            self._buckets.popitem(last=False)
+        return allowed
+
+    def _left(self, peer: str) -> float:
+        at, left = self._buckets.get(peer, (self._clock(), float(REFUSALS_AT_ONCE)))
+        return min(float(REFUSALS_AT_ONCE), left + (self._clock() - at) / SECONDS_A_REFUSAL)
+
+
+def _hash_of(authorization: str | None) -> str | Refusal:
+    if not authorization:
+        return Refusal.MISSING
+    kind, _, secret = authorization.partition(" ")
+    if kind.lower() != "bearer" or not 0 < len(secret) <= _LONGEST_TOKEN or not secret.isprintable() or " " in secret:
+        return Refusal.MALFORMED
+    return hash_token(secret)

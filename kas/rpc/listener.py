@@ -1,0 +1,183 @@
+"""Where agents connect: gRPC on a port of its own, and gRPC in websockets on another.
+
+Both lead to one gRPC server; the websockets reach it by a Unix socket that only this process's user can open. Why two
+ports: docs/decisions/0001-agent-listener-ports.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+
+from agentlink import limits, logs
+from agentlink.tunnel_server import TunnelServer
+from agentlink.v1 import agentlink_pb2_grpc
+from kas.rpc.auth import Authenticator
+from kas.rpc.service import AgentLinkService, SessionObserver
+from kas.rpc.sessions import Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from kas.rpc.auth import Refusal, TokenStore
+    from kas.rpc.service import Publisher, ReportSink
+
+STOP_SECONDS = 5.0
+"""How long reports on their way in may take to be stored when kas stops."""
+
+log = logs.get_logger("rpc")
+
+
+class ListenerError(Exception):
+    """The listener cannot start. The text names the setting to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where a certificate chain and its key lie, both PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """Where to listen. A port of 0 takes any free one, ``grpc_port`` of None leaves direct gRPC out."""
+
+    host: str = "127.0.0.1"
+    websocket_port: int = 8150
+    grpc_port: int | None = 8152
+    tls: TlsFiles | None = None
+
+
+class ListenerObserver(SessionObserver, Protocol):
+    """Who is told what happens on the listener, in order to record events. Must not block."""
+
+    def on_refused(self, reason: Refusal, peer: str, agent_id: int | None) -> None:
+        """Note that a caller was refused; ``agent_id`` is known when the token was an agent's once."""
+
+
+class AgentListener:
+    """The listener of one kas. ``sessions`` tells who is connected."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        *,
+        tokens: TokenStore,
+        publisher: Publisher,
+        sink: ReportSink,
+        observer: ListenerObserver,
+    ) -> None:
+        self._settings = settings
+        self.sessions = Sessions()
+        self.websocket_port = 0
+        self.grpc_port = 0
+        self._authenticator = Authenticator(tokens, observer.on_refused)
+        self._publisher = publisher
+        self._sink = sink
+        self._observer = observer
+
+    def token_revoked(self, token_id: int) -> None:
+        """End what was opened with a token, and believe it no longer; call it after the store has revoked it."""
+        self._authenticator.revoke(token_id)
+        self.sessions.close_token(token_id)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take agents while the context lasts; leaving it tells them to go and waits for reports under way.
+
+        Raises:
+            ListenerError: a port or a certificate cannot be used.
+        """
+        settings = self._settings
+        ssl_context, credentials = _tls(settings.tls) if settings.tls else (None, None)
+        async with AsyncExitStack() as stack:
+            directory = Path(tempfile.mkdtemp(prefix="kas-"))
+            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+            tunnel = TunnelServer(directory / "grpc")
+            server = grpc.aio.server(options=limits.server_options())
+            agentlink_pb2_grpc.add_AgentLinkServicer_to_server(self._service(tunnel), server)
+            self._bind(server, directory / "grpc", credentials)
+            await server.start()
+            stack.push_async_callback(server.stop, None)
+            try:
+                await stack.enter_async_context(tunnel.listening(settings.host, settings.websocket_port, ssl_context))
+            except OSError as error:
+                address = _at(settings.host, settings.websocket_port)
+                raise ListenerError(f"the agents' websocket listener cannot listen on {address}: {error}") from error
+            self.websocket_port = tunnel.port
+            stack.push_async_callback(self._send_away, server)
+            self._log_addresses()
+            yield
+
+    def _service(self, tunnel: TunnelServer) -> AgentLinkService:
+        return AgentLinkService(
+            authenticator=self._authenticator,
+            sessions=self.sessions,
+            publisher=self._publisher,
+            sink=self._sink,
+            observer=self._observer,
+            tunnel_peer=tunnel.peer_of,
+        )
+
+    def _log_addresses(self) -> None:
+        secure = "s" if self._settings.tls else ""
+        host = self._settings.host
+        addresses = [f"ws{secure}://{_at(host, self.websocket_port)}"]
+        if self.grpc_port:
+            addresses.append(f"grpc{secure}://{_at(host, self.grpc_port)}")
+        log.info("Listening for agents", addresses=addresses)
+
+    async def _send_away(self, server: grpc.aio.Server) -> None:
+        async with asyncio.TaskGroup() as group:
+            # First no new calls, then an end for those that would never end by themselves.
+            stopping = group.create_task(server.stop(STOP_SECONDS))
+            while not stopping.done():
+                self.sessions.close_all()
+                await asyncio.wait([stopping], timeout=0.1)
+
+    def _bind(self, server: grpc.aio.Server, socket_path: Path, credentials: grpc.ServerCredentials | None) -> None:
+        settings = self._settings
+        try:
+            server.add_insecure_port(f"unix:{socket_path}")
+        except RuntimeError as error:
+            raise ListenerError(
+                f"no private socket can be made at {socket_path}: set TMPDIR to a writable directory with a short name"
+            ) from error
+        if settings.grpc_port is None:
+            return
+        address = _at(settings.host, settings.grpc_port)
+        try:
+            self.grpc_port = (
+                server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+            )
+        except RuntimeError as error:
+            raise ListenerError(
+                f"the agents' gRPC listener cannot listen on {address}: is another kas running, or the port taken?"
+            ) from error
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _tls(files: TlsFiles) -> tuple[ssl.SSLContext, grpc.ServerCredentials]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        chain, key = files.certificate.read_bytes(), files.key.read_bytes()
+        context.load_cert_chain(files.certificate, files.key)
+    except OSError as error:  # what ssl raises is one too
+        raise ListenerError(
+            f"the agents' listener cannot use certificate {files.certificate} with key {files.key}: {error}"
+        ) from error
+    return context, grpc.ssl_server_credentials([(key, chain)])

@@ -1,0 +1,270 @@
+"""The AgentLink service: lets agents in, hands each stream to the publisher and each report to the sink.
+
+Everything that can go wrong becomes one of two answers: UNAVAILABLE, after which an agent tries again by itself, or a
+status that names what a person has to change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
+from urllib.parse import unquote
+
+import grpc
+
+from agentlink import limits, logs
+from agentlink.v1 import agentlink_pb2 as wire
+from agentlink.v1 import agentlink_pb2_grpc
+from kas.rpc.auth import RefusedError
+from kas.rpc.sessions import Ending, Session
+from kas.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from kas.rpc.auth import Authenticator
+    from kas.rpc.sessions import AgentIdentity, Sessions
+
+    ConnectContext = grpc.aio.ServicerContext[wire.AgentMessage, wire.KasMessage]
+    ReportContext = grpc.aio.ServicerContext[wire.ReportRequest, wire.ReportResponse]
+    AnyContext = grpc.aio.ServicerContext[wire.AgentMessage, wire.KasMessage] | ReportContext
+
+HELLO_SECONDS = 10.0
+"""How long an agent may take to say Hello."""
+
+META_CHARACTERS = 256
+"""The longest value an agent may give of itself; Kubernetes names end at 253."""
+
+HOLDINGS = 10_000
+"""The most snapshots an agent may say that it holds."""
+
+_STATUS = {
+    Ending.REVOKED: grpc.StatusCode.UNAUTHENTICATED,
+    Ending.REMOVED: grpc.StatusCode.UNAUTHENTICATED,
+    Ending.REPLACED: grpc.StatusCode.ABORTED,
+    Ending.STOPPING: grpc.StatusCode.UNAVAILABLE,
+}
+
+log = logs.get_logger("rpc")
+
+
+class Publisher(Protocol):
+    """What produces an agent's stream; ``kas.gitops.publisher.Publisher`` is one."""
+
+    def open(
+        self, identity: AgentIdentity, hello: wire.Hello
+    ) -> AbstractAsyncContextManager[AsyncIterator[wire.KasMessage]]:
+        """Give the messages for this agent while the context lasts."""
+
+
+class ReportSink(Protocol):
+    """What stores reports."""
+
+    async def store(self, identity: AgentIdentity, request: wire.ReportRequest) -> None:
+        """Return when all of the batch is on disk; storing it again changes nothing."""
+
+
+class SessionObserver(Protocol):
+    """Who is told of sessions, in order to record events. Must not block: hand over and return."""
+
+    def on_connected(self, session: Session) -> None:
+        """Note that an agent is connected; called before its stream begins."""
+
+    def on_disconnected(self, session: Session, reason: str) -> None:
+        """Note that its stream has ended; ``reason`` is for people."""
+
+
+class Peer(NamedTuple):
+    """Where a call comes from. ``transport`` is ``websocket`` or ``grpc``; ``host`` is the address without the port."""
+
+    transport: str
+    address: str
+    host: str
+
+
+class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
+    """Serves agents. ``tunnel_peer`` gives the websocket's address for a gRPC peer that came through the tunnel."""
+
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        sessions: Sessions,
+        publisher: Publisher,
+        sink: ReportSink,
+        observer: SessionObserver,
+        tunnel_peer: Callable[[str], str | None],
+    ) -> None:
+        self._authenticator = authenticator
+        self._sessions = sessions
+        self._publisher = publisher
+        self._sink = sink
+        self._observer = observer
+        self._tunnel_peer = tunnel_peer
+
+    # The generated base knows generators only; writing by the context is what lets a stream be interrupted while it
+    # waits for its reader.
+    async def Connect(  # type: ignore[override] # noqa: N802 - named by the wire contract
+        self, request_iterator: AsyncIterator[wire.AgentMessage], context: ConnectContext
+    ) -> None:
+        """Serve one agent's stream until either side ends it."""
+        peer = self._peer(context.peer())
+        identity = await self._authenticate(context, peer)
+        hello = await _hello(request_iterator, context)
+        # Tells the agent that it is in, before there is anything to send.
+        await context.send_initial_metadata(())
+        session = Session(
+            connection_id=uuid.uuid4().hex,
+            identity=identity,
+            meta=hello.meta,
+            connected_at=datetime.now(UTC),
+            transport=peer.transport,
+            peer=peer.address,
+        )
+        ending = await self._stream(session, hello, request_iterator, context)
+        if ending is not None:
+            await context.abort(_STATUS[ending], ending.value)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "kas ended this stream because of an error; connect again")
+
+    async def Report(  # noqa: N802 - named by the wire contract
+        self, request: wire.ReportRequest, context: ReportContext
+    ) -> wire.ReportResponse:
+        """Store one batch of reports."""
+        identity = await self._authenticate(context, self._peer(context.peer()))
+        outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
+        if len(request.reports) > limits.REPORTS_PER_BATCH or outcomes > limits.OUTCOMES_PER_BATCH:
+            await _abort(
+                context,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"{len(request.reports)} reports with {outcomes} outcomes in one batch: send at most "
+                f"{limits.REPORTS_PER_BATCH} and {limits.OUTCOMES_PER_BATCH}",
+            )
+        if not await self._store(identity, request):
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, "the reports could not be stored; send them again")
+        return wire.ReportResponse()
+
+    async def _store(self, identity: AgentIdentity, request: wire.ReportRequest) -> bool:
+        try:
+            await self._sink.store(identity, request)
+        except StoreError as error:
+            log.warning("Reports could not be stored", agent_id=identity.agent_id, error=error)
+        except Exception:
+            log.exception("Reports could not be stored", agent_id=identity.agent_id)
+        else:
+            return True
+        return False
+
+    async def _authenticate(self, context: AnyContext, peer: Peer) -> AgentIdentity:
+        metadata = context.invocation_metadata() or ()
+        authorization = next((value for key, value in metadata if key == "authorization"), None)
+        text = authorization.decode("latin-1") if isinstance(authorization, bytes) else authorization
+        try:
+            return await self._authenticator.authenticate(text, peer.host)
+        except RefusedError as error:
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.limited else grpc.StatusCode.UNAUTHENTICATED
+            slower = "; too many attempts were refused, try less often" if error.limited else ""
+            await _abort(context, code, f"{error}{slower}")
+        except StoreError as error:
+            log.warning("A token could not be checked", error=error)
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, "the token cannot be checked now; try again")
+
+    async def _stream(
+        self,
+        session: Session,
+        hello: wire.Hello,
+        request_iterator: AsyncIterator[wire.AgentMessage],
+        context: ConnectContext,
+    ) -> Ending | None:
+        """Send the publisher's messages; return why kas ended the session, None after an error."""
+        endings: list[Ending] = []
+        reason = "the connection was lost"
+        try:
+            async with asyncio.timeout(None) as scope:
+
+                def end(ending: Ending) -> None:
+                    if not endings:
+                        endings.append(ending)
+                        # A deadline that has passed interrupts whatever the stream waits for, a slow reader too.
+                        scope.reschedule(0)
+
+                self._sessions.add(session, end)
+                self._observer.on_connected(session)
+                log.info("Agent connected", **_fields(session))
+                try:
+                    if self._authenticator.is_revoked(session.identity.token_id):
+                        end(Ending.REVOKED)
+                    await self._send_all(session.identity, hello, request_iterator, context)
+                finally:
+                    self._sessions.remove(session.connection_id)
+        except Exception:
+            reason = endings[0].value if endings else "an error in kas"
+            if not endings:
+                log.exception("An agent's stream failed", **_fields(session))
+        finally:
+            self._observer.on_disconnected(session, reason)
+            log.info("Agent disconnected", reason=reason, **_fields(session))
+        return endings[0] if endings else None
+
+    async def _send_all(
+        self,
+        identity: AgentIdentity,
+        hello: wire.Hello,
+        request_iterator: AsyncIterator[wire.AgentMessage],
+        context: ConnectContext,
+    ) -> None:
+        async with self._publisher.open(identity, hello) as messages, asyncio.TaskGroup() as group:
+            reading = group.create_task(_ignore(request_iterator))
+            try:
+                async for message in messages:
+                    await context.write(message)
+            finally:
+                reading.cancel()
+
+    def _peer(self, grpc_peer: str) -> Peer:
+        through_tunnel = self._tunnel_peer(grpc_peer)
+        address = through_tunnel or unquote(grpc_peer).partition(":")[2]
+        return Peer("websocket" if through_tunnel else "grpc", address, address.rpartition(":")[0] or address)
+
+
+async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: ConnectContext) -> wire.Hello:
+    """Return the agent's first message, or abort the call."""
+    try:
+        async with asyncio.timeout(HELLO_SECONDS):
+            first = await anext(request_iterator, None)
+    except TimeoutError:
+        await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, f"no Hello came within {HELLO_SECONDS:.0f} s")
+    if first is None or first.WhichOneof("message") != "hello":
+        await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the first message must be Hello")
+    hello = first.hello
+    meta = hello.meta
+    values = (meta.version, meta.commit, meta.pod_namespace, meta.pod_name, meta.kubernetes_version, meta.instance_id)
+    if any(len(value) > META_CHARACTERS for value in values) or len(hello.holding) > HOLDINGS:
+        await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a value in Hello is too long")
+    return hello
+
+
+async def _ignore(request_iterator: AsyncIterator[wire.AgentMessage]) -> None:
+    """Read what newer agents may say later, so that it does not pile up."""
+    with suppress(grpc.RpcError):
+        async for _ in request_iterator:
+            pass
+
+
+async def _abort(context: AnyContext, code: grpc.StatusCode, text: str) -> NoReturn:
+    await context.abort(code, text)
+    raise AssertionError("abort raises")
+
+
+def _fields(session: Session) -> dict[str, object]:
+    return {
+        "agent_id": session.identity.agent_id,
+        "agent_name": session.identity.agent_name,
+        "connection_id": session.connection_id,
+        "transport": session.transport,
+        "peer": session.peer,
+        "version": session.meta.version,
+    }

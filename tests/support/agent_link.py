@@ -1,0 +1,159 @@
+"""A real agent listener over a real store, and real links to it; what kas would send is put in by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agentk.gitops.address import parse_kas_address
+from agentk.gitops.link import Link
+from agentlink.v1 import agentlink_pb2 as wire
+from kas.rpc.auth import new_agent_token
+from kas.rpc.listener import AgentListener, ListenerSettings, TlsFiles
+from kas.store.errors import NotFound
+from kas.store.store import Store
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from kas.rpc.auth import Refusal
+    from kas.rpc.sessions import AgentIdentity, Session
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    await eventually(condition, what="the state of link and listener")
+
+
+@dataclass
+class Kas:
+    """Everything the listener asks for, and what it was told."""
+
+    settings: ListenerSettings
+    database: Store
+    hellos: list[tuple[AgentIdentity, wire.Hello]] = field(default_factory=list)
+    streams: dict[str, asyncio.Queue[wire.KasMessage]] = field(default_factory=dict)
+    open_streams: int = 0
+    stored: list[tuple[AgentIdentity, wire.ReportRequest]] = field(default_factory=list)
+    store_error: Exception | None = None
+    connected: list[Session] = field(default_factory=list)
+    disconnected: list[tuple[Session, str]] = field(default_factory=list)
+    refused: list[tuple[Refusal, int | None]] = field(default_factory=list)
+    taken: int = 0
+
+    def __post_init__(self) -> None:
+        self.listener = AgentListener(
+            self.settings, tokens=self.database.tokens, publisher=self, sink=self, observer=self
+        )
+
+    async def register(self, name: str = "my-agent") -> tuple[str, int]:
+        """Give a new token of an agent, which is made when it is new: the secret and the token's id."""
+        agents = self.database.agents
+        try:
+            agent = await agents.find("group/config", name)
+        except NotFound:
+            agent = await agents.create("group/config", name)
+        secret, token_hash = new_agent_token()
+        token = await self.database.tokens.create(agent.id, "t", "", token_hash)
+        return secret, token.id
+
+    async def revoke(self, token_id: int) -> None:
+        await self.database.tokens.revoke(token_id)
+        self.listener.token_revoked(token_id)
+
+    @asynccontextmanager
+    async def open(self, identity: AgentIdentity, hello: wire.Hello) -> AsyncIterator[AsyncIterator[wire.KasMessage]]:
+        self.hellos.append((identity, hello))
+        self.open_streams += 1
+        queue = self.streams.setdefault(identity.agent_name, asyncio.Queue())
+
+        async def messages() -> AsyncIterator[wire.KasMessage]:
+            while True:
+                yield await queue.get()
+                self.taken += 1
+
+        try:
+            yield messages()
+        finally:
+            self.open_streams -= 1
+
+    async def store(self, identity: AgentIdentity, request: wire.ReportRequest) -> None:
+        if self.store_error is not None:
+            raise self.store_error
+        self.stored.append((identity, request))
+
+    def on_connected(self, session: Session) -> None:
+        self.connected.append(session)
+
+    def on_disconnected(self, session: Session, reason: str) -> None:
+        self.disconnected.append((session, reason))
+
+    def on_refused(self, reason: Refusal, peer: str, agent_id: int | None) -> None:
+        assert peer == "127.0.0.1"
+        self.refused.append((reason, agent_id))
+
+    def send(self, message: wire.KasMessage, name: str = "my-agent") -> None:
+        self.streams.setdefault(name, asyncio.Queue()).put_nowait(message)
+
+    def url(self, transport: str) -> str:
+        secure = "s" if self.settings.tls else ""
+        port = self.listener.websocket_port if transport == "ws" else self.listener.grpc_port
+        return f"{transport}{secure}://localhost:{port}"
+
+
+@asynccontextmanager
+async def running(settings: ListenerSettings, folder: Path) -> AsyncIterator[Kas]:
+    database = await Store.open(f"sqlite:///{folder}/kas.db")
+    try:
+        kas = Kas(settings, database)
+        async with kas.listener.listening():
+            yield kas
+    finally:
+        await database.close()
+
+
+@dataclass
+class Agent:
+    """A link and what it received."""
+
+    link: Link
+    task: asyncio.Task[None]
+    received: list[wire.KasMessage]
+
+
+@asynccontextmanager
+async def agent(
+    url: str,
+    secret: str,
+    *,
+    instance_id: str = "instance",
+    ca: Path | None = None,
+    consume: Callable[[wire.KasMessage], Awaitable[None]] | None = None,
+    token: Callable[[], str] | None = None,
+) -> AsyncIterator[Agent]:
+    received: list[wire.KasMessage] = []
+
+    async def keep(message: wire.KasMessage) -> None:
+        received.append(message)
+
+    link = Link(
+        parse_kas_address(url),
+        token=token or (lambda: secret),
+        hello=lambda: wire.Hello(meta=wire.AgentMeta(version="1.0", instance_id=instance_id)),
+        ca_cert_file=ca,
+    )
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(link.run(consume or keep))
+        try:
+            yield Agent(link, task, received)
+        finally:
+            task.cancel()
+
+
+@dataclass(frozen=True)
+class Authority:
+    certificate: Path
+    server: TlsFiles
