@@ -131,11 +131,12 @@ class Executor:
         live = applied.live
         if applied.created:
             result = Result.CREATED
-        elif live.resource_version == action.live_version:
+        elif live.resource_version == action.live_version and not dry_run:
             result = Result.UNCHANGED
         else:
             result = Result.CONFIGURED
         if dry_run:
+            # Nothing is stored, so the version never moves; what was planned is the best that is known.
             return Outcome(desired.ref, result, desired.path, "DryRun")
         return Outcome(
             desired.ref,

@@ -11,6 +11,7 @@ CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", namespaced=True)
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+Manifest = dict[str, object]
 SETTINGS = ProjectSettings(1, "group/project", "7-1", default_namespace="web")
 
 
@@ -28,17 +29,17 @@ class Served:
 KINDS = Served(CONFIG_MAP, NAMESPACE, DEPLOYMENT, CRD)
 
 
-def snapshot(**files: list[dict[str, object]]) -> Snapshot:
+def snapshot(**files: list[Manifest]) -> Snapshot:
     return Snapshot(
         1, "c0ffee", "sync", b"", {path: tuple(orjson.dumps(one) for one in objects) for path, objects in files.items()}
     )
 
 
-def config_map(name: str = "settings", **metadata: object) -> dict[str, object]:
+def config_map(name: str = "settings", **metadata: object) -> Manifest:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": {"a": "b"}}
 
 
-def crd() -> dict[str, object]:
+def crd() -> Manifest:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -85,7 +86,7 @@ def test_labels_and_annotations_that_are_null_are_as_good_as_none(nothing: objec
 
 
 def test_a_cluster_scoped_object_loses_its_namespace() -> None:
-    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "namespace": "oops"}}
+    manifest: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "namespace": "oops"}}
     (desired,) = resolve(snapshot(a=[manifest]), SETTINGS, KINDS, 7).desired
     assert desired.ref == ObjectRef("", "Namespace", "", "web")
     assert "namespace" not in orjson.loads(desired.body)["metadata"]
@@ -111,14 +112,19 @@ def test_the_digest_is_of_the_content_alone() -> None:
 
 
 def test_neither_a_snapshot_nor_a_result_shows_contents_in_its_repr() -> None:
-    secret = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "s"}, "data": {"password": "hunter2"}}
+    secret: Manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "s"},
+        "data": {"password": "hunter2"},
+    }
     taken = snapshot(a=[secret])
     resolved = resolve(taken, SETTINGS, KINDS, 7)
     assert "hunter2" not in repr(taken) + repr(resolved)
 
 
 def test_kinds_of_a_crd_in_the_same_snapshot_are_known_wherever_the_crd_stands() -> None:
-    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
+    widget: Manifest = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
     resolved = resolve(snapshot(a=[widget], b=[crd()]), SETTINGS, KINDS, 7)
     kind = Kind("example.com", "v1", "Widget", "widgets", namespaced=True)
     assert not resolved.refused
@@ -135,7 +141,7 @@ def test_kinds_of_a_crd_in_the_same_snapshot_are_known_wherever_the_crd_stands()
 )
 def test_an_unknown_kind_fails_alone_and_is_named(api_version: str, says: str) -> None:
     name = "Widget" if "example" in api_version else "Deployment"
-    unknown = {"apiVersion": api_version, "kind": name, "metadata": {"name": "w"}}
+    unknown: Manifest = {"apiVersion": api_version, "kind": name, "metadata": {"name": "w"}}
     resolved = resolve(snapshot(a=[unknown, config_map()]), SETTINGS, KINDS, 7)
     (refused,) = resolved.refused
     assert (refused.result, refused.reason, refused.path) == (Result.FAILED, "UnknownKind", "a")
@@ -145,7 +151,7 @@ def test_an_unknown_kind_fails_alone_and_is_named(api_version: str, says: str) -
 
 
 def test_a_version_that_a_crd_does_not_serve_is_unknown() -> None:
-    widget = {"apiVersion": "example.com/v1alpha1", "kind": "Widget", "metadata": {"name": "w"}}
+    widget: Manifest = {"apiVersion": "example.com/v1alpha1", "kind": "Widget", "metadata": {"name": "w"}}
     resolved = resolve(snapshot(a=[crd(), widget]), SETTINGS, KINDS, 7)
     assert [one.reason for one in resolved.refused] == ["UnknownKind"]
 
@@ -157,7 +163,7 @@ def test_a_version_that_a_crd_does_not_serve_is_unknown() -> None:
         config_map(labels={"a": "b"}),
     ],
 )
-def test_the_same_object_twice_blocks_the_whole_revision_and_names_both_files(other: dict[str, object]) -> None:
+def test_the_same_object_twice_blocks_the_whole_revision_and_names_both_files(other: Manifest) -> None:
     resolved = resolve(snapshot(**{"a.yaml": [config_map()], "b.yaml": [other]}), SETTINGS, KINDS, 7)
     assert resolved.blocked is not None
     assert resolved.blocked.reason == "DuplicateObject"
@@ -167,7 +173,7 @@ def test_the_same_object_twice_blocks_the_whole_revision_and_names_both_files(ot
 
 def test_one_object_under_two_api_versions_is_one_object() -> None:
     kinds = Served(DEPLOYMENT, Kind("apps", "v1beta1", "Deployment", "deployments", namespaced=True))
-    both: list[dict[str, object]] = [
+    both: list[Manifest] = [
         {"apiVersion": version, "kind": "Deployment", "metadata": {"name": "x"}}
         for version in ("apps/v1", "apps/v1beta1")
     ]
@@ -193,7 +199,7 @@ def test_an_inventory_in_the_manifests_is_refused() -> None:
         config_map(annotations="x"),
     ],
 )
-def test_a_manifest_that_names_no_object_fails_alone(manifest: dict[str, object]) -> None:
+def test_a_manifest_that_names_no_object_fails_alone(manifest: Manifest) -> None:
     resolved = resolve(snapshot(a=[manifest, config_map("good")]), SETTINGS, KINDS, 7)
     assert [one.reason for one in resolved.refused] == ["InvalidManifest"]
     assert [one.ref.name for one in resolved.desired] == ["good"]
