@@ -45,9 +45,6 @@ ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 """In the data directory: the first API token, readable by kas' own user only."""
 
 
-_LOG_FORMATS = {"console": "text"}
-
-
 class StartError(Exception):
     """kas cannot start. The text names the setting or the thing to look at."""
 
@@ -58,19 +55,20 @@ def serve(settings: Settings) -> int:
     Raises:
         StartError: Something it stands on cannot be used.
     """
-    log_format = logs.LogFormat(_LOG_FORMATS.get(settings.logging.format, settings.logging.format))
-    logs.configure(level=settings.logging.level, log_format=log_format)
-    refusal: list[StartError] = []
+    written = "text" if settings.logging.format == "console" else settings.logging.format
+    logs.configure(level=settings.logging.level, log_format=logs.LogFormat(written))
+    refused: list[StartError] = []
 
-    async def main(life: Lifecycle) -> None:
+    async def program(life: Lifecycle) -> None:
         try:
             await _serve(settings, life)
         except StartError as error:
-            refusal.append(error)
+            # Kept for after the parts that had started have stopped; it is no defect to be logged with a traceback.
+            refused.append(error)
 
-    code = run(main)
-    if refusal:
-        raise refusal[0]
+    code = run(program)
+    if refused:
+        raise refused[0]
     return code
 
 
