@@ -90,3 +90,39 @@ def proc(pid: int, what: str) -> str:
         return Path(f"/proc/{pid}/{what}").read_text()
     except OSError:
         return ""
+
+
+class HoldingProxy:
+    """Passes requests on to a Git server; while ``gate`` is closed, POST answers are fetched but not handed on."""
+
+    def __init__(self, port: int) -> None:
+        self._upstream = port
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.held = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.template = f"http://127.0.0.1:{port}/{{project}}.git"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        upstream, request = await asyncio.open_connection("127.0.0.1", self._upstream)
+        request.write(head)
+        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        if length:
+            request.write(await reader.readexactly(int(length[0].split(b":")[1])))
+        answer = await upstream.read()
+        if head.startswith(b"POST") and not self.gate.is_set():
+            self.held.set()
+            await self.gate.wait()
+        writer.write(answer)
+        await writer.drain()
+        for stream in (request, writer):
+            stream.close()

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kas.git.errors import GitError
+from kas.git.remotes import Credential, CredentialKind, CredentialSettings, GitSettings, ProjectOverride, Remotes
+
+
+def test_a_project_is_put_into_the_path_of_the_template() -> None:
+    remotes = Remotes(GitSettings(url_template="https://git.example.com/scm/{project}.git"))
+    assert remotes.url("group/sub.group/my-app_1") == "https://git.example.com/scm/group/sub.group/my-app_1.git"
+    assert remotes.url("~me/größe x") == "https://git.example.com/scm/~me/gr%C3%B6%C3%9Fe%20x.git"
+
+
+def test_a_project_may_have_a_url_of_its_own_and_then_never_gets_the_common_credential() -> None:
+    common = CredentialSettings(CredentialKind.ACCESS_TOKEN, Path("never-read"))
+    elsewhere = ProjectOverride(url="https://elsewhere.example.com/x.git")
+    remotes = Remotes(GitSettings(credential=common, projects={"group/project": elsewhere}))
+    remote = remotes.remote("group/project")
+    assert (remote.url, remote.credential) == ("https://elsewhere.example.com/x.git", None)
+
+
+@pytest.mark.parametrize(
+    "project",
+    [
+        "",
+        "/etc",
+        "group/",
+        "group//project",
+        "group/../other",
+        "..",
+        "./x",
+        "-x",
+        "group/--upload-pack=x",
+        "user@evil.example.com",
+        "evil.example.com:8080/x",
+        "x?y",
+        "x#y",
+        "x%2e%2e/y",
+        "x\\y",
+        "x\ny",
+        "x\x00y",
+        "x\udcefy",
+        "ext::sh -c x",
+        "x" * 600,
+    ],
+)
+def test_a_name_that_is_no_project_is_refused(project: str) -> None:
+    with pytest.raises(GitError) as caught:
+        Remotes(GitSettings()).url(project)
+    assert caught.value.reason == "Refused"
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("https://git.example.com/x.git", "needs {project} in the path"),
+        ("https://{project}/x.git", "needs {project} in the path"),
+        ("https://{project}.example.com/{project}.git", "once"),
+        ("http://git.example.com/{project}.git", "allow_http"),
+        ("file:///srv/{project}.git", "allow_file"),
+        ("ext::sh -c {project}", "space or control"),
+        ("ext::{project}", "https://"),
+        ("ssh://git@git.example.com/{project}.git", "https://"),
+        ("--upload-pack=/{project}", "dash"),
+        ("https:///{project}.git", "no host"),
+        ("https://git.example.com:port/{project}.git", "not a URL"),
+        ("https://user:tok3n@git.example.com/{project}.git", "holds a credential"),
+        ("https://git.example.com/{project}.git?private_token=tok3n", "query"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused_with_what_to_write(template: str, says: str) -> None:
+    with pytest.raises(ValueError, match="url_template") as caught:
+        GitSettings(url_template=template)
+    assert says in str(caught.value)
+    assert "tok3n" not in str(caught.value)
+
+
+def test_a_url_of_one_project_is_checked_as_well() -> None:
+    with pytest.raises(ValueError, match="the url of project a/b must start with https://"):
+        GitSettings(projects={"a/b": ProjectOverride(url="ext::sh")})
+
+
+@pytest.mark.parametrize("kind", [CredentialKind.DEPLOY_TOKEN, CredentialKind.BASIC])
+def test_a_credential_without_the_username_it_needs_is_refused(kind: CredentialKind) -> None:
+    with pytest.raises(ValueError, match="needs a username"):
+        CredentialSettings(kind, Path("secret"))
+
+
+def test_a_credential_does_not_show_itself() -> None:
+    assert f"{Credential('me', 's3cret')!r} {Credential('me', 's3cret')}" == "Credential(***) Credential(***)"

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from kas.git.schedule import MAX_PAUSE, pause
+
+
+@pytest.mark.parametrize(
+    ("interval", "failures", "expected"),
+    [(20, 0, 20), (20, 1, 40), (20, 3, 160), (20, 4, MAX_PAUSE), (20, 10_000, MAX_PAUSE), (600, 5, 600)],
+)
+def test_each_failure_doubles_the_pause_up_to_a_cap(interval: float, failures: int, expected: float) -> None:
+    assert pause(interval, failures, 0.5) == pytest.approx(expected)
+
+
+def test_chance_spreads_the_pause_by_a_fifth_to_either_side() -> None:
+    assert pause(20, 0, 0.0) == pytest.approx(16)
+    assert pause(20, 0, 1.0) == pytest.approx(24)
