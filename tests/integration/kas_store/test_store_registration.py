@@ -1,0 +1,150 @@
+"""Projects, agents and tokens on a real database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from kas.store.errors import AgentExists, NotFound, ProjectPinned, TokenExists
+from kas.store.store import Store
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+HASH = "ab" * 32
+OTHER = "cd" * 32
+
+
+class Clock(Protocol):
+    now: datetime
+
+
+async def test_a_project_keeps_its_id(store: Store) -> None:
+    first = await store.projects.id_of("group/one")
+    second = await store.projects.id_of("group/two")
+    assert first != second
+    assert await store.projects.id_of("group/one") == first
+    assert await store.projects.path_of(second) == "group/two"
+    assert [project.path for project in await store.projects.list()] == ["group/one", "group/two"]
+    with pytest.raises(NotFound, match="there is no project 99"):
+        await store.projects.path_of(99)
+
+
+async def test_a_pinned_project_has_the_id_it_has_in_gitlab_and_new_ones_stay_clear_of_it(store: Store) -> None:
+    await store.projects.pin("group/project", 4711)
+    await store.projects.pin("group/project", 4711)
+    assert await store.projects.id_of("group/project") == 4711
+    assert await store.projects.id_of("group/next") == 4712
+
+
+async def test_an_id_that_names_inventories_is_not_changed(store: Store) -> None:
+    own = await store.projects.id_of("group/project")
+    with pytest.raises(ProjectPinned, match=f"it already has id {own}"):
+        await store.projects.pin("group/project", 4711)
+    with pytest.raises(ProjectPinned, match="that is the id of project 'group/project'"):
+        await store.projects.pin("group/other", own)
+
+
+async def test_an_agent_is_found_by_id_and_by_name(store: Store) -> None:
+    agent = await store.agents.create("group/config", "prod")
+    assert agent.project_id == await store.projects.id_of("group/config")
+    assert await store.agents.get(agent.id) == agent
+    assert await store.agents.find("group/config", "prod") == agent
+    other = await store.agents.create("group/other", "prod")
+    assert await store.agents.list() == (agent, other)
+    assert await store.agents.list("group/other") == (other,)
+    with pytest.raises(NotFound, match="there is no agent group/config:none"):
+        await store.agents.find("group/config", "none")
+
+
+async def test_an_agent_is_registered_once_and_may_keep_its_id_of_gitlab(store: Store) -> None:
+    agent = await store.agents.create("group/config", "prod", agent_id=7)
+    assert agent.id == 7
+    with pytest.raises(AgentExists, match="already exists"):
+        await store.agents.create("group/config", "prod")
+    with pytest.raises(AgentExists, match="id 7 is another agent's"):
+        await store.agents.create("group/config", "staging", agent_id=7)
+
+
+async def test_the_last_good_configuration_is_remembered(store: Store) -> None:
+    agent = await store.agents.create("group/config", "prod")
+    assert await store.agents.config_commit(agent.id) == ""
+    await store.agents.set_config_commit(agent.id, "c1")
+    await store.agents.set_config_commit(agent.id, "c1")
+    assert await store.agents.config_commit(agent.id) == "c1"
+    with pytest.raises(NotFound):
+        await store.agents.set_config_commit(99, "c1")
+
+
+async def test_a_token_is_found_with_its_agent_even_when_revoked(store: Store) -> None:
+    agent = await store.agents.create("group/config", "prod")
+    token = await store.tokens.create(agent.id, "first", "for the cluster", HASH)
+    await store.tokens.create(agent.id, "second", "", OTHER)
+    assert await store.tokens.find(HASH) == (token, agent)
+    assert await store.tokens.find("ef" * 32) is None
+    revoked = await store.tokens.revoke(token.id)
+    assert revoked.revoked_at is not None
+    assert await store.tokens.revoke(token.id) == revoked
+    assert await store.tokens.find(HASH) == (revoked, agent)
+    assert [each.name for each in await store.tokens.list(agent.id)] == ["first", "second"]
+    with pytest.raises(NotFound):
+        await store.tokens.revoke(99)
+
+
+async def test_a_secret_is_registered_once_and_only_for_an_agent_that_exists(store: Store) -> None:
+    agent = await store.agents.create("group/config", "prod")
+    await store.tokens.create(agent.id, "first", "", HASH)
+    with pytest.raises(TokenExists):
+        await store.tokens.create(agent.id, "again", "", HASH)
+    with pytest.raises(NotFound, match="there is no agent 99"):
+        await store.tokens.create(99, "orphan", "", OTHER)
+
+
+async def test_using_a_token_is_noted_once_a_minute(store: Store, clock: Clock) -> None:
+    agent = await store.agents.create("group/config", "prod")
+    token = await store.tokens.create(agent.id, "first", "", HASH)
+    await store.tokens.touch(token.id)
+    (used,) = await store.tokens.list(agent.id)
+    assert used.last_used_at is not None
+    clock.now += timedelta(seconds=30)
+    await store.tokens.touch(token.id)
+    assert (await store.tokens.list(agent.id))[0] == used
+    clock.now += timedelta(seconds=31)
+    await store.tokens.touch(token.id)
+    (again,) = await store.tokens.list(agent.id)
+    assert again.last_used_at is not None
+    assert again.last_used_at > used.last_used_at
+
+
+async def test_an_api_token_ends_by_time_or_by_hand(store: Store, clock: Clock) -> None:
+    token = await store.api_tokens.create("admin", "admin", HASH, expires_at=clock.now + timedelta(days=1))
+    assert await store.api_tokens.find(HASH) == token
+    assert token.live(clock.now)
+    assert not token.live(clock.now + timedelta(days=1))
+    revoked = await store.api_tokens.revoke(token.id)
+    assert not revoked.live(clock.now)
+    assert await store.api_tokens.list() == (revoked,)
+    with pytest.raises(TokenExists):
+        await store.api_tokens.create("admin", "admin", HASH)
+    with pytest.raises(NotFound):
+        await store.api_tokens.revoke(99)
+
+
+async def test_everything_is_there_after_opening_again(store: Store, url: str) -> None:
+    agent = await store.agents.create("group/config", "prod")
+    await store.tokens.create(agent.id, "first", "", HASH)
+    again = await Store.open(url)
+    found = await again.tokens.find(HASH)
+    await again.close()
+    assert found is not None
+    assert found[1] == agent
+
+
+async def test_only_the_owner_may_read_the_file(store: Store, tmp_path: Path) -> None:
+    await store.ping()
+    for file in (tmp_path / "data").iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
