@@ -165,8 +165,8 @@ class InventoryStore:
         if not changed:
             return before
         # A merge patch with a resourceVersion is refused, as a PUT is, when another has written in between; unlike a
-        # PUT it does not send thousands of entries to change one. The UID keeps it from a recreated ConfigMap.
-        patch = {"metadata": {"resourceVersion": before.version, "uid": before.uid}, "data": changed}
+        # PUT it does not send thousands of entries to change one.
+        patch = {"metadata": {"resourceVersion": before.version}, "data": changed}
         path = f"{object_path(_CONFIG_MAP, before.ref)}?fieldManager={FIELD_MANAGER}"
         # Nor is all of it sent back: of the answer only the new resourceVersion is not known already.
         response = await self._sender.send(
