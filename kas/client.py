@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8153"
 REQUEST_TIMEOUT = 30.0
@@ -50,8 +50,10 @@ class ApiToken:
     source: str
 
     @classmethod
-    def find(cls, environ: Mapping[str, str], default_file: Path) -> ApiToken | None:
+    def find(cls, environ: Mapping[str, str], default_file: Callable[[], Path]) -> ApiToken | None:
         """Look in ``KAS_TOKEN``, then ``KAS_TOKEN_FILE``, then in the file that a local ``kas serve`` writes.
+
+        ``default_file`` is asked for that last one only when it is needed.
 
         Raises:
             ClientError: the named file cannot be read.
@@ -64,8 +66,9 @@ class ApiToken:
             except (OSError, UnicodeDecodeError) as error:
                 message = f"cannot read the token file {named}: {_words(error)}"
                 raise ClientError(message, hint="KAS_TOKEN_FILE must name a file that holds one API token") from error
+        file = default_file()
         try:
-            return cls(default_file.read_text(encoding="utf-8").strip(), f"the file {default_file}")
+            return cls(file.read_text(encoding="utf-8").strip(), f"the file {file}")
         except (OSError, UnicodeDecodeError):
             return None
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib.metadata
 import sys
 from pathlib import Path
 
 import click
 
+from agentlink import __version__
 from kas.cli.agents import agent
 from kas.cli.get import events, get, tree
 from kas.cli.options import Failure, examples
@@ -17,7 +16,7 @@ from kas.cli.tokens import token
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click calls it so
     if asked and not context.resilient_parsing:
-        click.echo(f"kas {importlib.metadata.version('agentk')}")
+        click.echo(f"kas {__version__}")
         context.exit()
 
 
@@ -52,14 +51,16 @@ def main() -> None:
 def serve(config: Path | None) -> None:
     """Run kas until it is told to stop (SIGTERM, Ctrl-C)."""
     # Loaded here: no other command needs the server, and it takes a while.
+    from kas.app import StartError  # noqa: PLC0415 -- see above
     from kas.app import serve as serve_app  # noqa: PLC0415 -- see above
     from kas.settings import SettingsError, load_settings  # noqa: PLC0415 -- see above
 
     try:
-        settings = load_settings(config)
+        sys.exit(serve_app(load_settings(config)))
     except SettingsError as error:
-        raise Failure(str(error)) from error
-    sys.exit(asyncio.run(serve_app(settings)))
+        raise Failure(str(error), "every setting is described in docs/kas-settings.md") from error
+    except StartError as error:
+        raise Failure(f"kas cannot start: {error}") from error
 
 
 for command in (agent, token, get, tree, events):

@@ -37,10 +37,19 @@ class Failure(click.ClickException):
         self.hint = hint
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 -- always standard error, unlike click's
-        """Print both lines, inert: texts of kas and of others are in them."""
-        click.echo(f"error: {inert(self.message)}", err=True)
+        """Print them, inert: texts of kas and of others are in them."""
+        for line in self.message.splitlines():
+            click.echo(f"error: {inert(line)}", err=True)
         if self.hint:
             click.echo(f"hint: {inert(self.hint)}", err=True)
+
+
+def _local_token_file() -> Path:
+    """Return where a kas on this machine, started with the same environment, has written its first token."""
+    from kas.settings import default_data_dir  # noqa: PLC0415 -- a quarter of a second, needed only where none is given
+
+    given = os.environ.get("KAS_DATA_DIR")
+    return (Path(given) if given else default_data_dir()) / ADMIN_TOKEN_FILE
 
 
 def make_client(address: str | None, ca_cert_file: Path | None) -> Client:
@@ -49,9 +58,7 @@ def make_client(address: str | None, ca_cert_file: Path | None) -> Client:
     Raises:
         ClientError: one of them is wrong.
     """
-    from kas.settings import default_data_dir  # noqa: PLC0415 -- `--help` need not load the settings' library
-
-    token = ApiToken.find(os.environ, default_data_dir() / ADMIN_TOKEN_FILE)
+    token = ApiToken.find(os.environ, _local_token_file)
     return Client(address or default_address(), token, ca_cert_file=ca_cert_file)
 
 

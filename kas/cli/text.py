@@ -35,7 +35,7 @@ def _escaped(char: str) -> str:
 
 def inert(text: str) -> str:
     """Return ``text`` on one line, with control and direction characters written out as Python writes them."""
-    line = _SPACES.sub(" ", text).strip()
+    line = _SPACES.sub(" ", text).strip(" ")
     return line if line.isascii() and line.isprintable() else "".join(map(_escaped, line))
 
 

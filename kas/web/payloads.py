@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 AgentStatus = Literal["connected", "disconnected", "never connected", "token revoked"]
 
 
+_SESSION_REASONS = frozenset({"Connected", "Disconnected"})
+"""The events of ``kas.reports.session_events`` that tell when an agent was there."""
+
+
 class Connection(TypedDict):
     """One live stream of an agent, with what the agent says of itself."""
 
@@ -175,19 +179,29 @@ def optional_time(at: datetime | None) -> str | None:
     return None if at is None else time_of(at)
 
 
-def agent_status(tokens: Sequence[TokenRecord], *, connected: bool) -> tuple[AgentStatus, str | None]:
-    """Return the status of an agent with these tokens, and when one that is not connected was last seen."""
+def agent_status(
+    tokens: Sequence[TokenRecord], events: Sequence[EventRecord], *, connected: bool
+) -> tuple[AgentStatus, str | None]:
+    """Return the status of an agent, and when one that is not connected was last seen.
+
+    ``tokens`` and the newest ``events`` of the agent matter only while it is not connected. A token tells when a
+    connection began or something was reported, an event when a connection ended.
+    """
     if connected:
         return "connected", None
-    seen = max((token.last_used_at for token in tokens if token.last_used_at is not None), default=None)
+    used = [token.last_used_at for token in tokens if token.last_used_at is not None]
+    there = [event.at for event in events if event.source == "agentk" or event.reason in _SESSION_REASONS]
+    seen = max([*used, *there], default=None)
     if tokens and all(token.revoked_at is not None for token in tokens):
         return "token revoked", optional_time(seen)
     return ("never connected" if seen is None else "disconnected"), optional_time(seen)
 
 
-def agent_ref(record: AgentRecord, tokens: Sequence[TokenRecord], *, connected: bool) -> AgentRef:
-    """Name an agent with its status; its tokens matter only while it is not connected."""
-    status, seen = agent_status(tokens, connected=connected)
+def agent_ref(
+    record: AgentRecord, tokens: Sequence[TokenRecord], events: Sequence[EventRecord], *, connected: bool
+) -> AgentRef:
+    """Name an agent with its status; see ``agent_status``."""
+    status, seen = agent_status(tokens, events, connected=connected)
     return AgentRef(id=record.id, name=record.name, project=record.project, status=status, last_seen_at=seen)
 
 

@@ -22,6 +22,7 @@ _NEWEST_LIMIT: Final = 100_000
 
 _HISTORY_LIMIT: Final = 500
 _EVENTS_LIMIT: Final = 200
+_LAST_SEEN_EVENTS: Final = 20
 _NAMED_CANDIDATES: Final = 5
 
 
@@ -152,16 +153,17 @@ class Reader:
         return [payloads.token(token, agent.name) for token in await self._store.tokens.list(agent_id)]
 
     async def _named(self, records: Iterable[AgentRecord]) -> Mapping[int, payloads.AgentRef]:
-        """Return how each agent is named in payloads. Only those that are not connected cost a query."""
+        """Return how each agent is named in payloads. Only those that are not connected cost queries."""
         connected = {session.identity.agent_id for session in self._sessions.list()}
-        return {
-            record.id: payloads.agent_ref(
-                record,
-                () if record.id in connected else await self._store.tokens.list(record.id),
-                connected=record.id in connected,
-            )
-            for record in records
-        }
+        named = {}
+        for record in records:
+            if record.id in connected:
+                named[record.id] = payloads.agent_ref(record, (), (), connected=True)
+                continue
+            tokens = await self._store.tokens.list(record.id)
+            events = await self._store.events.list(agent_id=record.id, limit=_LAST_SEEN_EVENTS)
+            named[record.id] = payloads.agent_ref(record, tokens, events, connected=False)
+        return named
 
     def _connections_of(self, agent_id: int) -> list[payloads.Connection]:
         return [_connection(session) for session in self._sessions.of_agent(agent_id)]

@@ -76,7 +76,7 @@ class GitLabWebhook:
                 HTTPStatus.FORBIDDEN,
                 "Forbidden",
                 "the webhook is not accepted",
-                "the secret token in GitLab must be the one of the file that webhook_secret_file in kas.yaml names",
+                "the secret token in GitLab must be that of the file which webhooks.gitlab.secret_token_file names",
             )
         if (request.content_length or MAX_BODY) <= _SMALL_BODY:
             project = await self._pushed_project(request)
