@@ -54,6 +54,8 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = _parse(url)
         self._sqlite = parsed.get_backend_name() == "sqlite"
+        if self._sqlite:
+            _create_private(parsed)
         options = {"timeout": _BUSY_SECONDS} if self._sqlite else {}
         try:
             # hide_parameters: what is stored must not come out again in error texts.
@@ -65,7 +67,6 @@ class Database:
                 f"database {parsed.get_backend_name()!r} needs the Python package {error.name!r}: install it"
             ) from error
         if self._sqlite:
-            _create_private(parsed)
             event.listen(engine.sync_engine, "connect", _on_connect)
             event.listen(engine.sync_engine, "begin", _on_begin)
         self._engine = engine

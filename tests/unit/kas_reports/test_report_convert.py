@@ -44,7 +44,7 @@ def test_words_of_a_newer_agentk_do_not_spoil_the_batch() -> None:
     request.reports.add(sync=wire.SyncReport(sync_id="s", state=99))  # type: ignore[arg-type]  # from the future
     request.reports.add(id="empty")
     outcomes = request.reports.add().outcomes
-    outcomes.outcomes.add(object=wire.ObjectRef(kind="Pod", name="a"), result=99, health=99)  # type: ignore[arg-type]
+    outcomes.outcomes.add(object=wire.ObjectRef(kind="Pod", name="a"), result=99, health=99)
     batch = batch_of(7, request, NOW)
     assert batch.syncs == ()
     assert [(item.result, item.health) for item in batch.objects] == [("", "unknown")]

@@ -193,7 +193,7 @@ def test_sizes_are_written_as_they_are_read(size: int, text: str) -> None:
 def test_settings_do_not_change_while_kas_runs() -> None:
     settings = load_settings(None, {})
     with pytest.raises(ValidationError, match="frozen"):
-        settings.git.timeout = 1.0  # type: ignore[misc]  # that is the point
+        settings.git.timeout = 1.0
 
 
 def test_the_document_is_current() -> None:
