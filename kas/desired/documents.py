@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from kas.desired.model import Limits
 
 _SEPARATOR = re.compile(r"^---(.*)$", re.MULTILINE)
+_BLANKS = " \t\r\n"
 _JSON_SPACE = re.compile(r"[ \t\n\r]*")
 _INT64_MIN, _UINT64_END = -(2**63), 2**64
+_MAX_DOCUMENTS = 50_000  # more than 5 MiB of the smallest useful objects; each costs time, even an empty one
 _JSON_PEEK = 4096  # how far kubectl looks for the brace
 _JSON_AMBIGUOUS = 1  # after more JSON values than this, kubectl no longer tries YAML
 
@@ -71,7 +73,8 @@ def decode(data: bytes) -> str:
 
 def _read_yaml(text: str, start: int, limits: Limits) -> Iterator[Document]:
     line = 1 + text.count("\n", 0, start)
-    for separator in _SEPARATOR.finditer(text, start):
+    for count, separator in enumerate(_SEPARATOR.finditer(text, start)):
+        _check_count(count, line)
         rest = separator[1].strip()
         yield from _read_part(text[start : separator.start()], line, limits)
         line += text.count("\n", start, separator.start())
@@ -82,9 +85,12 @@ def _read_yaml(text: str, start: int, limits: Limits) -> Iterator[Document]:
 
 
 def _read_part(text: str, line: int, limits: Limits) -> Iterator[Document]:
-    if text and not text.isspace():
-        value_line, value = read_document(text, line, limits)
-        yield Document(value_line, value, text, line)
+    if not text.strip(_BLANKS):
+        return
+    if not text.endswith("\n"):
+        text += "\n"  # as kubectl does, so that a block scalar at the end of a file ends its last line
+    value_line, value = read_document(text, line, limits)
+    yield Document(value_line, value, text, line)
 
 
 def _read_json(text: str, limits: Limits) -> tuple[list[Document], int]:
@@ -95,28 +101,25 @@ def _read_json(text: str, limits: Limits) -> tuple[list[Document], int]:
     except orjson.JSONDecodeError:
         pass
     else:
-        return [_json_document(value, text, 0, len(text), limits)], len(text)
+        line = 1 + text.count("\n", 0, _after_space(text, 0))
+        return [Document(line, _as_go_reads(value, line, limits), text, 1)], len(text)
     documents: list[Document] = []
-    start = 0
+    start, line = 0, 1
     while (begin := _after_space(text, start)) < len(text):
+        line += text.count("\n", start, begin)
         try:
             value, end = _JSON.raw_decode(text, begin)
         except RecursionError:
-            raise _too_deep(limits, _line_at(text, begin)) from None
-        except ValueError as error:
+            raise _too_deep(limits, line) from None
+        except ValueError:
             if len(documents) <= _JSON_AMBIGUOUS:
                 return documents, start
-            line = error.lineno if isinstance(error, json.JSONDecodeError) else _line_at(text, begin)
             raise ManifestError("InvalidYAML", "not valid JSON, after valid JSON objects", line=line) from None
-        documents.append(_json_document(value, text, begin, end, limits))
+        documents.append(Document(line, _as_go_reads(value, line, limits), text[begin:end], line))
+        _check_count(len(documents), line)
+        line += text.count("\n", begin, end)
         start = end
     return documents, len(text)
-
-
-def _json_document(value: object, text: str, start: int, end: int, limits: Limits) -> Document:
-    begin = _after_space(text, start)
-    line = _line_at(text, begin)
-    return Document(line, _as_go_reads(value, line, limits), text[begin:end], line)
 
 
 def _as_go_reads(value: object, line: int, limits: Limits) -> object:
@@ -167,8 +170,9 @@ def _after_space(text: str, start: int) -> int:
     return match.end() if match else start
 
 
-def _line_at(text: str, position: int) -> int:
-    return 1 + text.count("\n", 0, position)
+def _check_count(documents: int, line: int) -> None:
+    if documents > _MAX_DOCUMENTS:
+        raise ManifestError("TooManyNodes", f"more than {_MAX_DOCUMENTS} documents in one file", line=line)
 
 
 def _too_deep(limits: Limits, line: int) -> ManifestError:
