@@ -36,8 +36,8 @@ class Retention:
         """Delete history beyond these bounds, in one transaction.
 
         Args:
-            keep_syncs: so many of the newest syncs of each agent and project stay, and besides always: the newest
-                revision, the newest of all that nothing superseded, and every one that has not ended.
+            keep_syncs: so many of the newest syncs of each agent and project stay, and besides always the newest
+                revision, which the agent may be working on, and the newest of all that nothing superseded.
             keep_events: so many of the newest events of each agent and project stay.
             pruned_before: objects that were pruned before this time are forgotten.
         """
@@ -48,19 +48,12 @@ class Retention:
         ranked = select(
             syncs.c.agent_id,
             syncs.c.id,
-            syncs.c.state,
             func.row_number().over(partition_by=scope, order_by=order).label("age"),
             func.row_number().over(partition_by=scope, order_by=(superseded, *order)).label("standing"),
             func.row_number().over(partition_by=scope, order_by=(refused, *order)).label("revision"),
         ).subquery()
-        ended = [state for state in SyncState if state.ended]
         old = select(ranked.c.agent_id, ranked.c.id).where(
-            and_(
-                ranked.c.age > keep_syncs,
-                ranked.c.standing > 1,
-                ranked.c.revision > 1,
-                ranked.c.state.in_(ended),
-            ),
+            and_(ranked.c.age > keep_syncs, ranked.c.standing > 1, ranked.c.revision > 1),
         )
         place = func.row_number().over(
             partition_by=(events.c.agent_id, events.c.project_id), order_by=events.c.seq.desc()

@@ -75,7 +75,7 @@ async def test_a_result_alone_leaves_health(store: Store, agent: int) -> None:
 async def test_an_older_outcome_changes_nothing(store: Store, agent: int) -> None:
     newer = outcome(agent, 5, result="failed")
     await store_objects(store, agent, newer)
-    await store_objects(store, agent, outcome(agent, 4), newer)
+    await store_objects(store, agent, outcome(agent, 4))
     assert await store.objects.list(agent) == (newer,)
 
 
@@ -158,7 +158,20 @@ async def test_cleaning_keeps_what_things_stand_at(store: Store, agent: int) -> 
     assert [stored.id for stored in await store.events.list(agent_id=agent)] == ["e12", "e13"]
 
 
-async def test_cleaning_keeps_every_sync_that_is_under_way(store: Store, agent: int) -> None:
+async def test_cleaning_keeps_what_a_project_stands_at_behind_superseded_ones(store: Store, agent: int) -> None:
+    for name, state in (("a", SyncState.HEALTHY), ("b", SyncState.SUPERSEDED)):
+        await store.syncs.received(agent, 1, sync_id=name, ref="branch main", commit=name)
+        said = SyncReported(name, 1, name, state, "", "", Counts(), T0)
+        await store.batches.write(Batch(agent, syncs=(said,)))
+    await store.syncs.failed(agent, 1, sync_id="x", ref="branch main", commit="", reason="R", message="")
+    await store.syncs.recovered(agent, 1, configuration=False)
+    assert [sync.id for sync in await store.syncs.list()] == ["a"]
+    await store.retention.clean(keep_syncs=1, keep_events=1, pruned_before=T0)
+    assert {sync.id for sync in await store.syncs.list(newest_only=False)} == {"a", "b", "x"}
+    assert [sync.id for sync in await store.syncs.list()] == ["a"]
+
+
+async def test_cleaning_keeps_the_sync_that_is_under_way(store: Store, agent: int) -> None:
     await store.syncs.received(agent, 1, sync_id="a", ref="branch main", commit="a")
     for name in "xy":
         await store.syncs.failed(agent, 1, sync_id=name, ref="branch main", commit="", reason="R", message=name)
