@@ -74,10 +74,11 @@ class Metrics:
         """Count a webhook request; ``result`` is one of ``WEBHOOK_RESULTS``."""
         self._webhooks.labels(result).inc()
 
-    def http_request(self, listener: str, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answered request; ``route`` must be a pattern or ``unknown``."""
+    def http_request(self, listener: str, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count an answered request; ``route`` must be a pattern or ``unknown``, ``seconds`` is None for a watch."""
         self._requests.labels(listener, method if method in _METHODS else "other", route, str(status)).inc()
-        self._seconds.labels(listener, route).observe(seconds)
+        if seconds is not None:
+            self._seconds.labels(listener, route).observe(seconds)
 
     def watch_opened(self) -> None:
         """Count a watch in."""

@@ -49,6 +49,11 @@ def route_of(request: web.Request) -> str:
     return "unknown" if resource is None else resource.canonical
 
 
+def is_watch(request: web.Request) -> bool:
+    """Tell whether a request may go on for ever; its body is not read then."""
+    return request.method == "GET" and "watch" in request.query
+
+
 def counting(metrics: Metrics, listener: str) -> Middleware:
     """Count every request and time it."""
 
@@ -56,7 +61,9 @@ def counting(metrics: Metrics, listener: str) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         response = await handler(request)
-        metrics.http_request(listener, request.method, route_of(request), response.status, time.monotonic() - started)
+        # A watch is open for as long as its reader likes, which says nothing about kas.
+        seconds = None if is_watch(request) else time.monotonic() - started
+        metrics.http_request(listener, request.method, route_of(request), response.status, seconds)
         return response
 
     return middleware
@@ -97,7 +104,7 @@ def limited(seconds: float = HANDLING_TIMEOUT) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method == "GET" and "watch" in request.query:
+        if is_watch(request):
             return await handler(request)
         try:
             async with asyncio.timeout(seconds):
