@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.go_build import GoBuild
+from tests.support.go_build import GoBuild, GoBuildError
 
 KUBERNETES = "v1.36.3"
 """The release that go.mod requires; the version flags must say the same, or clients misjudge the server as v0.0.0."""
@@ -41,7 +41,10 @@ class BinariesError(RuntimeError):
 
 @dataclass(frozen=True)
 class Binaries:
-    """Paths of the programs. Only the first two are always there: envtest's own archives hold no more."""
+    """Paths of the programs.
+
+    Only the first two are always there: envtest's archives hold no more, and without Go the rest cannot be built.
+    """
 
     etcd: Path
     kube_apiserver: Path
@@ -55,11 +58,14 @@ def find_binaries() -> Binaries:
     """Return the programs to run, building them when this machine has none.
 
     Raises:
-        BinariesError: KUBEBUILDER_ASSETS lacks a program.
+        BinariesError: KUBEBUILDER_ASSETS lacks a program that envtest's archives hold.
         GoBuildError: nothing is cached and Go is missing, or the build failed.
     """
-    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
-        return _from_assets(Path(assets))
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    return _from_assets(Path(assets)) if assets else _built()
+
+
+def _built() -> Binaries:
     directory = BUILD.ensure()
     return Binaries(
         etcd=directory / "server",  # what Go calls the binary of go.etcd.io/etcd/server/v3
@@ -72,24 +78,18 @@ def find_binaries() -> Binaries:
 
 
 def _from_assets(assets: Path) -> Binaries:
-    missing = [name for name in ("etcd", "kube-apiserver") if not (assets / name).is_file()]
+    """Take etcd and kube-apiserver from envtest's directory, and what it lacks from the build where one is possible."""
+    etcd, kube_apiserver = assets / "etcd", assets / "kube-apiserver"
+    missing = [program.name for program in (etcd, kube_apiserver) if not program.is_file()]
     if missing:
         raise BinariesError(
             f"KUBEBUILDER_ASSETS={assets} has no {' and no '.join(missing)}; "
             "unset it to build the control plane, or fill it with `setup-envtest use`"
         )
-
-    def optional(name: str) -> Path | None:
-        return assets / name if (assets / name).is_file() else None
-
-    return Binaries(
-        etcd=assets / "etcd",
-        kube_apiserver=assets / "kube-apiserver",
-        kube_controller_manager=optional("kube-controller-manager"),
-        kube_scheduler=optional("kube-scheduler"),
-        kwok=optional("kwok"),
-        kwok_stages=optional("stages.yaml"),
-    )
+    try:
+        return replace(_built(), etcd=etcd, kube_apiserver=kube_apiserver)
+    except GoBuildError:
+        return Binaries(etcd, kube_apiserver)
 
 
 def _stages(directory: Path) -> Path:

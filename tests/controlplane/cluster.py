@@ -30,6 +30,7 @@ class ExistingCluster:
 
     kubeconfig: Path
     url: str
+    runs_controllers: bool = True
 
     def start_ready_pods(self) -> None:
         """Do nothing: an existing cluster has nodes."""

@@ -51,7 +51,7 @@ class ReadyPods:
         )
         if scheduler_binary is None or kwok_binary is None or stages is None:
             raise ReadyPodsUnavailableError(
-                "KUBEBUILDER_ASSETS holds no kube-scheduler, kwok or stages.yaml; unset it to build them"
+                "KUBEBUILDER_ASSETS holds no kube-scheduler and no kwok; install Go, and they are built"
             )
         kube = Kube(self._kubeconfig)
         stack.callback(kube.close)

@@ -64,6 +64,11 @@ class ControlPlane:
         self.stop_api_server()
         self._stack.close()
 
+    @property
+    def runs_controllers(self) -> bool:
+        """Whether namespaces terminate, service accounts appear and Deployments get pods."""
+        return self._binaries.kube_controller_manager is not None
+
     def stop_api_server(self) -> None:
         """End the API server at once, as a crash would; etcd and its data stay."""
         if self._api_server is not None:
@@ -100,7 +105,7 @@ class ControlPlane:
         """Make pods become Ready from now on: a scheduler and one node played by kwok. Repeating it changes nothing.
 
         Raises:
-            ReadyPodsUnavailableError: KUBEBUILDER_ASSETS holds no scheduler or kwok.
+            ReadyPodsUnavailableError: there is no scheduler or kwok to start (see ``Binaries``).
         """
         if self._ready_pods is None:
             ready_pods = ReadyPods(self._binaries, self._directory, self.kubeconfig)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.forge.binary import find_gitea
 from tests.forge.server import running_gitea
+from tests.support.go_build import GoBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build before the first test: a cold build takes minutes, and a fixture's time counts against one test's limit."""
     wanted = any("gitea" in item.fixturenames for item in session.items if isinstance(item, pytest.Function))
-    if wanted and not session.config.option.collectonly:
-        find_gitea()
+    try:
+        if wanted and not session.config.option.collectonly:
+            find_gitea()
+    except GoBuildError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture(scope="session")
