@@ -46,7 +46,7 @@ _MEANINGS = (
     _when(
         r"file too large",
         "TooLarge",
-        "the repository is larger than one fetch may bring; raise git.max_pack_bytes, or use a smaller repository",
+        "the repository is larger than one fetch may bring; raise git.fetch_size, or use a smaller repository",
     ),
     _when(
         r"no space left|disk quota|read-only file system|unable to (create|write|open).*permission denied|cannot mkdir",
@@ -77,7 +77,7 @@ _MEANINGS = (
     _when(
         r"transport '.*' not allowed",
         "Refused",
-        "this kind of URL is not allowed; use https, or allow it in kas's git settings",
+        "this kind of URL is not allowed; use https, or add it to git.allowed_schemes",
     ),
     _when(
         r"returned error: 40[13]|authentication failed|could not read (username|password)|access denied",

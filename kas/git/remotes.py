@@ -103,7 +103,7 @@ class GitSettings:
         except ValueError as error:
             raise ValueError(f"{what} is not a URL") from error
         if "::" in parts.netloc.partition("[")[0] or parts.scheme not in self.schemes:
-            hint = f"; set allow_{parts.scheme} to allow it" if parts.scheme in {"http", "file"} else ""
+            hint = f"; to allow {parts.scheme}, add it to allowed_schemes" if parts.scheme in {"http", "file"} else ""
             raise ValueError(f"{what} must start with {' or '.join(f'{s}://' for s in self.schemes)}{hint}")
         if parts.scheme != "file" and not parts.hostname:
             raise ValueError(f"{what} names no host")

@@ -5,7 +5,7 @@ from __future__ import annotations
 # The longest pause between looks at a repository that fails, in seconds, unless the interval itself is longer.
 MAX_PAUSE = 300.0
 # Looks are spread by this share of the pause to either side, so that a thousand refs found together drift apart.
-_SPREAD = 0.2
+_SPREAD = 0.1
 
 
 def pause(interval: float, failures: int, chance: float) -> float:

@@ -1,7 +1,7 @@
 """Keeps an eye on refs: each once, however many follow it.
 
-A look is a fetch, which costs what asking alone would (measured, ``docs/decisions``: the same two requests and the
-same two processes) and has the commit when there is a new one. Polling and webhooks are therefore one path.
+A look is a fetch, which costs what asking alone would (two requests, two processes; see
+``docs/decisions/0003``) and has the commit when there is a new one. Polling and webhooks are therefore one path.
 """
 
 from __future__ import annotations

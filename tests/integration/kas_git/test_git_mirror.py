@@ -17,6 +17,7 @@ from tests.integration.kas_git.git_helpers import (
     files_of,
     path_of,
     refused,
+    settings_for,
 )
 from tests.support.git_repository import git
 
@@ -253,4 +254,21 @@ async def test_a_repository_larger_than_allowed_is_not_fetched(git_server: GitSe
     mirrors = Mirrors(settings, tmp_path / "data")
     assert (await refused(mirrors.mirror(PROJECT), MAIN)).reason == "TooLarge"
     assert not list(path_of(tmp_path).glob("objects/pack/*"))
+    await mirrors.close()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_local_repository_is_fetched_only_when_that_is_allowed(
+    git_server: GitServer, tmp_path: Path, *, allowed: bool
+) -> None:
+    commit = git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
+    settings = GitSettings(url_template=f"file://{tmp_path}/git/repositories/{{project}}.git", allow_file=True)
+    mirrors = Mirrors(settings, tmp_path / "data")
+    if allowed:
+        assert await mirrors.mirror(PROJECT).fetch(MAIN) == commit
+    else:
+        # As if an URL had got past the settings: git itself is told as well.
+        mirrors._runner._settings = settings_for(git_server.template)
+        error = await refused(mirrors.mirror(PROJECT), MAIN)
+        assert (error.reason, "not allowed" in str(error)) == ("Refused", True)
     await mirrors.close()

@@ -13,6 +13,6 @@ def test_each_failure_doubles_the_pause_up_to_a_cap(interval: float, failures: i
     assert pause(interval, failures, 0.5) == pytest.approx(expected)
 
 
-def test_chance_spreads_the_pause_by_a_fifth_to_either_side() -> None:
-    assert pause(20, 0, 0.0) == pytest.approx(16)
-    assert pause(20, 0, 1.0) == pytest.approx(24)
+def test_chance_spreads_the_pause_by_a_tenth_to_either_side() -> None:
+    assert pause(20, 0, 0.0) == pytest.approx(18)
+    assert pause(20, 0, 1.0) == pytest.approx(22)
