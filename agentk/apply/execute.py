@@ -94,21 +94,24 @@ class Executor:
         complete = True
         unserved: frozenset[Kind] = frozenset()
         for stage in plan.stages:
-            complete &= await self._apply_all(stage, unserved, report, dry_run=plan.dry_run is DryRun.SERVER)
+            failures = await self._apply_all(stage, unserved, report, dry_run=plan.dry_run is DryRun.SERVER)
+            complete = complete and not failures
+            # What a refused CRD defines will not be served, unless it was before; no use waiting for it.
+            unserved |= frozenset(self._missing([kind for action in failures for kind in action.desired.defines]))
             if stage.establishes and plan.dry_run is DryRun.NONE:
-                unserved |= await self._await_served(stage.establishes)
+                unserved |= await self._await_served([kind for kind in stage.establishes if kind not in unserved])
         if plan.prunes:
             complete &= await self._prune_all(plan, report, allowed=complete)
         return complete and not _has_failed(plan.decided)
 
     async def _apply_all(
         self, stage: Stage, unserved: frozenset[Kind], report: Callable[[Outcome], None], *, dry_run: bool
-    ) -> bool:
-        complete = True
+    ) -> list[Apply]:
+        """Apply a stage, and return what of it failed."""
+        failures: list[Apply] = []
         queue = iter(stage.applies)
 
         async def work(queue: Iterator[Apply]) -> None:
-            nonlocal complete
             for action in queue:
                 if unserved and action.desired.kind in unserved:
                     outcome = _not_served(action)
@@ -116,11 +119,11 @@ class Executor:
                     async with self._slots:
                         outcome = await self._apply(action, dry_run=dry_run)
                 if outcome.result is Result.FAILED:
-                    complete = False
+                    failures.append(action)
                 report(outcome)
 
         await self._side_by_side(lambda: work(queue), len(stage.applies))
-        return complete
+        return failures
 
     async def _apply(self, action: Apply, *, dry_run: bool) -> Outcome:
         desired = action.desired

@@ -208,7 +208,8 @@ class Outcome:
 class Stage:
     """Actions that may run side by side; the next stage starts when all have ended.
 
-    ``establishes`` lists the kinds that must be served before the next stage (the stage applied their CRDs).
+    ``establishes`` lists the kinds that must be served before the next stage: it has objects of theirs, and their CRDs
+    were applied in this stage or before.
     """
 
     applies: tuple[Apply, ...]

@@ -14,13 +14,13 @@ from agentk.apply.rules import prune
 from agentk.apply.rules.adopt import refuse_to_apply
 from agentk.apply.rules.conflict import force_at_once
 from agentk.apply.rules.drift import drift_of
-from agentk.apply.rules.order import position_of
+from agentk.apply.rules.order import Rank, position_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from agentk.apply.kinds import Kinds
-    from agentk.apply.model import Desired, Kind, Live, ProjectSettings, Recorded
+    from agentk.apply.model import Desired, Live, ProjectSettings, Recorded
     from agentk.apply.resolve import Resolved
     from agentlink.refs import ObjectRef
 
@@ -124,21 +124,25 @@ def _may_mean(refused: Sequence[Outcome], settings: ProjectSettings) -> Iterator
 
 
 def _stages(applies: Sequence[Apply]) -> tuple[Stage, ...]:
-    positions: dict[int, tuple[int, int]] = {}
+    new = frozenset(kind for action in applies for kind in action.desired.defines)
+    positions: dict[int, tuple[Rank, int]] = {}
 
-    def position(action: Apply) -> tuple[int, int]:
-        # Kinds are few and objects many; one kind is one value all through a resolved snapshot, or near enough.
-        kind: Kind = action.desired.kind
+    def position(action: Apply) -> tuple[Rank, int]:
+        # Kinds are few and objects many; objects of one kind share it, or nearly so.
+        kind = action.desired.kind
         found = positions.get(id(kind))
         if found is None:
-            found = positions[id(kind)] = position_of(kind)
+            found = positions[id(kind)] = position_of(kind, new)
         return found
 
+    ranked = [
+        (rank, tuple(group))
+        for rank, group in groupby(sorted(applies, key=position), key=lambda action: position(action)[0])
+    ]
+    needed = {action.desired.kind for rank, actions in ranked if rank is Rank.NEW_KINDS for action in actions}
     return tuple(
-        Stage(stage, tuple(kind for action in stage for kind in action.desired.defines))
-        for stage in (
-            tuple(group) for _, group in groupby(sorted(applies, key=position), key=lambda action: position(action)[0])
-        )
+        Stage(actions, tuple(sorted(needed, key=str)) if following is Rank.NEW_KINDS else ())
+        for (_, actions), (following, _) in zip(ranked, [*ranked[1:], (None, ())], strict=False)
     )
 
 

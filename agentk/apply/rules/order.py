@@ -6,6 +6,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agentk.apply.model import Kind
 
 
@@ -15,7 +17,9 @@ class Rank(IntEnum):
     NAMESPACES = 0
     DEFINITIONS = 1
     OBJECTS = 2
-    INTERCEPTORS = 3
+    NEW_KINDS = 3
+    """Custom resources whose CRD is part of the same plan: it becomes served while the other objects are applied."""
+    INTERCEPTORS = 4
     """What acts on requests to the API server. Before its backend runs it could refuse all the others."""
 
 
@@ -55,10 +59,10 @@ def rank_of(kind: Kind) -> Rank:
     return Rank.OBJECTS
 
 
-def position_of(kind: Kind) -> tuple[Rank, int]:
-    """Return what to sort by: the stage, and within it who starts first.
+def position_of(kind: Kind, new: Collection[Kind] = ()) -> tuple[Rank, int]:
+    """Return what to sort by: the stage, and within it who starts first. ``new`` kinds are defined by the same plan.
 
     Within a stage nobody waits for anybody; starting a ServiceAccount before the Pods that use it only saves their
     controllers a retry.
     """
-    return rank_of(kind), _EARLY.get(kind.kind, _LATE)
+    return Rank.NEW_KINDS if kind in new else rank_of(kind), _EARLY.get(kind.kind, _LATE)

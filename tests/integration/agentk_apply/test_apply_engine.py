@@ -205,7 +205,7 @@ async def test_a_crd_its_resource_and_their_namespace_arrive_in_one_plan(project
         kube.delete(f"/api/v1/namespaces/{space}")
 
 
-async def test_resources_of_a_crd_that_is_refused_say_that_their_kind_is_not_served(
+async def test_resources_of_a_crd_that_is_refused_say_at_once_that_their_kind_is_not_served(
     project: Project, client: KubeClient
 ) -> None:
     crd: Manifest = {
@@ -220,7 +220,7 @@ async def test_resources_of_a_crd_that_is_refused_say_that_their_kind_is_not_ser
         },
     }
     broken: Manifest = {"apiVersion": "broken.example.com/v1", "kind": "Broken", "metadata": {"name": "b"}}
-    project.executor = Executor(Objects(client), project.discovery, establish_seconds=0.2)
+    project.executor = Executor(Objects(client), project.discovery, establish_seconds=3600)
     assert not await project.sync(crd, broken, config_map("beside"))
     assert project.results == {"wrong-name": "failed", "b": "failed", "beside": "created"}
     assert project.outcome("wrong-name").reason == "Invalid"

@@ -145,9 +145,25 @@ def test_an_object_that_left_git_is_pruned_after_everything() -> None:
     assert todo.total == 2
 
 
-def test_namespaces_come_first_then_crds_then_the_rest_each_with_what_it_establishes() -> None:
-    widget = Kind("example.com", "v1", "Widget", "widgets", namespaced=True)
-    crd = replace(desired("CustomResourceDefinition", "widgets.example.com"), defines=(widget,))
+WIDGET = Kind("example.com", "v1", "Widget", "widgets", namespaced=True)
+
+
+def test_custom_resources_wait_for_their_kind_and_nothing_else_does() -> None:
+    crd = replace(desired("CustomResourceDefinition", "widgets.example.com"), defines=(WIDGET,))
+    resource = Desired(ObjectRef("example.com", "Widget", "web", "w"), WIDGET, "f.yaml", b"{}", "d1")
+    todo = decide([resource, crd, A])
+    assert [[action.desired for action in stage.applies] for stage in todo.stages] == [[crd], [A], [resource]]
+    assert [stage.establishes for stage in todo.stages] == [(), (WIDGET,), ()]
+    assert [stage.establishes for stage in decide([resource, crd]).stages] == [(WIDGET,), ()]
+
+
+def test_custom_resources_of_a_crd_that_is_served_already_go_with_the_rest() -> None:
+    resource = Desired(ObjectRef("example.com", "Widget", "web", "w"), WIDGET, "f.yaml", b"{}", "d1")
+    assert len(decide([resource, A]).stages) == 1
+
+
+def test_namespaces_come_first_then_crds_then_the_rest() -> None:
+    crd = replace(desired("CustomResourceDefinition", "widgets.example.com"), defines=(WIDGET,))
     namespace, account, deployment = (
         desired("Namespace", "web"),
         desired("ServiceAccount", "s"),
@@ -159,7 +175,7 @@ def test_namespaces_come_first_then_crds_then_the_rest_each_with_what_it_establi
         [crd],
         [A, account, deployment],
     ]
-    assert [stage.establishes for stage in todo.stages] == [(), (widget,), ()]
+    assert not any(stage.establishes for stage in todo.stages)
 
 
 def test_an_object_that_asks_to_be_left_alone_is_created_and_then_left_alone() -> None:
