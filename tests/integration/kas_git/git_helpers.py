@@ -15,6 +15,7 @@ from kas.git.refs import GitRef, RefKind
 from kas.git.remotes import CredentialSettings, GitSettings
 
 if TYPE_CHECKING:
+    import ssl
     from typing import Self
 
     from kas.git.mirror import Mirror
@@ -95,16 +96,17 @@ def proc(pid: int, what: str) -> str:
 class HoldingProxy:
     """Passes requests on to a Git server; while ``gate`` is closed, POST answers are fetched but not handed on."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = port
+        self._tls = tls
         self.gate = asyncio.Event()
         self.gate.set()
         self.held = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0, ssl=self._tls)
         port = self._server.sockets[0].getsockname()[1]
-        self.template = f"http://127.0.0.1:{port}/{{project}}.git"
+        self.template = f"{'https' if self._tls else 'http'}://localhost:{port}/{{project}}.git"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -112,7 +114,11 @@ class HoldingProxy:
         await self._server.wait_closed()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:  # the client does not like our certificate
+            writer.close()
+            return
         upstream, request = await asyncio.open_connection("127.0.0.1", self._upstream)
         request.write(head)
         length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kas.git.mirror import Mirror, Mirrors
-from kas.git.remotes import CredentialKind, CredentialSettings
+from kas.git.remotes import CredentialKind, CredentialSettings, GitSettings
 from tests.integration.kas_git.git_helpers import (
     MAIN,
     PROJECT,
     HangingServer,
+    HoldingProxy,
     family,
     proc,
     refused,
@@ -103,3 +106,22 @@ async def test_the_credential_is_in_no_argument_environment_or_readable_file(
         assert not list(private.glob("tmp*.gitconfig"))
         await mirrors.close()
         assert not private.exists()
+
+
+async def test_a_server_is_trusted_by_the_authority_that_is_configured(git_server: GitServer, tmp_path: Path) -> None:
+    commit = git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
+    files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)  # noqa: ASYNC221 - nothing else runs
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    async with HoldingProxy(git_server.port, tls) as proxy:
+        for ca_file, reason in ((None, "Unreachable"), (certificate, None)):
+            mirrors = Mirrors(GitSettings(url_template=proxy.template, ca_file=ca_file), tmp_path / "data")
+            if reason is None:
+                assert await mirrors.mirror(PROJECT).fetch(MAIN) == commit
+            else:
+                error = await refused(mirrors.mirror(PROJECT), MAIN)
+                assert (error.reason, "git.ca_file" in str(error)) == (reason, True)
+            await mirrors.close()
