@@ -294,7 +294,7 @@ class Mirrors:
         self._root = data_dir / "mirrors"
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remotes = Remotes(settings)
-        self._runner = GitRunner(settings)
+        self._runner = GitRunner(settings, data_dir / "git-private")
         self._mirrors: dict[str, Mirror] = {}
 
     def mirror(self, project: str) -> Mirror:

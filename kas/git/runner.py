@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,6 +17,7 @@ from kas.git.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from kas.git.remotes import GitSettings, Remote
 
@@ -38,12 +37,17 @@ _MAX_OUTPUT = 128 * 1024**2
 
 
 class GitRunner:
-    """Runs git for the mirrors of one kas. ``close`` ends what is left of it."""
+    """Runs git for the mirrors of one kas. ``close`` ends what is left of it.
 
-    def __init__(self, settings: GitSettings) -> None:
+    ``private`` is a directory of its own, emptied first: a kas that was killed during a fetch left a credential there.
+    """
+
+    def __init__(self, settings: GitSettings, private: Path) -> None:
         self._settings = settings
         self.max_pack_bytes = settings.max_pack_bytes
-        self._private = Path(tempfile.mkdtemp(prefix="kas-git-"))
+        shutil.rmtree(private, ignore_errors=True)
+        private.mkdir(mode=0o700)
+        self._private = private
         self._local_config = self._private / "local.gitconfig"
         self._local_config.write_text(render(()))
         self._network = ThreadPoolExecutor(_NETWORK_THREADS, "git-network")

@@ -108,6 +108,15 @@ async def test_the_credential_is_in_no_argument_environment_or_readable_file(
         assert not private.exists()
 
 
+async def test_what_a_killed_kas_left_of_a_credential_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    left = tmp_path / "data" / "git-private" / "tmp0.gitconfig"
+    left.parent.mkdir(parents=True)
+    write(left, PASSWORD)
+    mirrors = Mirrors(GitSettings(), tmp_path / "data")
+    assert not left.exists()
+    await mirrors.close()
+
+
 async def test_a_server_is_trusted_by_the_authority_that_is_configured(git_server: GitServer, tmp_path: Path) -> None:
     commit = git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
     certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
