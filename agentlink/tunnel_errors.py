@@ -31,7 +31,7 @@ def explain(url: str, error: BaseException) -> str:
 
 def _explain_tls(url: str, error: ssl.SSLError) -> str:
     if not isinstance(error, ssl.SSLCertVerificationError):
-        return f"{url} does not speak TLS on this port ({error.reason}): use ws:// there, or the port that has TLS"
+        return f"{url} has no TLS on this port ({error.reason}): use ws:// (without TLS), or the port with TLS"
     if error.verify_code in {_HOSTNAME_MISMATCH, _IP_MISMATCH}:
         return f"the certificate of {url} is for another name: {error.verify_message}"
     return (
@@ -47,6 +47,9 @@ def _explain_network(url: str, error: BaseException) -> str:
         return f"the name in {url} cannot be resolved: {error.strerror}"
     if isinstance(error, ConnectionRefusedError):
         return f"{url} refuses connections: nothing listens on that port; the agent listener of kas has 8150 by default"
+    if isinstance(error, ConnectionResetError):
+        others = "ws:// (without TLS) or grpcs://" if url.startswith("wss:") else "wss:// (with TLS) or grpc://"
+        return f"{url} closed the connection at once: kas stopped, or that port takes {others}"
     return f"{url} cannot be reached: {_root_cause(error)}"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from agentlink import limits
+from agentlink.metadata import AUTHORIZATION
 from agentlink.tunnel_client import Tunnel, TunnelError, open_tunnel
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted: pass the certificate of the authority that signed it "
     "with --ca-cert-file",
-    "WRONG_VERSION_NUMBER": "it does not speak TLS on this port: use grpc:// there, or the port that has TLS",
+    "WRONG_VERSION_NUMBER": "it has no TLS on this port: use grpc:// (without TLS), or the port with TLS",
     "http1.x server": "a web server answers there: use ws:// or wss:// for it, or the port that takes gRPC",
     "Connection refused": "nothing listens on that port; kas takes gRPC on 8152 by default",
     "DNS resolution failed": "the name cannot be resolved",
@@ -56,8 +57,8 @@ class Channel:
             if sign in details:
                 return f"{self._address} cannot be used: {hint}"
         if error.code() is grpc.StatusCode.UNAVAILABLE and "Socket closed" in details:
-            instead = "grpc" if self._address.tls else "grpcs"
-            return f"{self._address} closed the connection: kas stopped, or that port takes {instead}:// only"
+            others = "grpc:// (without TLS) or wss://" if self._address.tls else "grpcs:// (with TLS) or ws://"
+            return f"{self._address} closed the connection: kas stopped, or that port takes {others}"
         return details
 
 
@@ -70,7 +71,7 @@ async def open_channel(address: KasAddress, token: str, ca_cert_file: Path | Non
     Raises:
         ConnectError: the tunnel cannot be opened, or the certificates to trust cannot be read.
     """
-    metadata = (("authorization", f"Bearer {token}"),)
+    metadata = ((AUTHORIZATION, f"Bearer {token}"),)
     options = limits.channel_options()
     if not address.websocket:
         direct = (

@@ -18,6 +18,7 @@ from agentk.gitops.channels import ConnectError, open_channel
 from agentk.gitops.token_file import TokenError
 from agentlink import limits, logs
 from agentlink.backoff import backoff
+from agentlink.metadata import CONNECTION_ID
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 
@@ -160,16 +161,18 @@ class Link:
             try:
                 async with asyncio.timeout(limits.CONNECT_TIMEOUT_SECONDS):
                     await call.write(wire.AgentMessage(hello=self._hello()))
-                    await call.wait_for_connection()
+                    metadata = await call.initial_metadata()
             except TimeoutError:
                 raise ConnectError(
                     f"{self._address} did not answer within {limits.CONNECT_TIMEOUT_SECONDS:.0f} s: "
                     "check address and firewalls"
                 ) from None
-            self._channel = channel
-            self._state = LinkState(connected_since=datetime.now(UTC))
-            self._connected.set()
-            log.info("Connected to kas", address=str(self._address))
+            # A call that is refused has initial metadata too, but not this.
+            if connection_id := metadata.get(CONNECTION_ID):
+                self._channel = channel
+                self._state = LinkState(connected_since=datetime.now(UTC))
+                self._connected.set()
+                log.info("Connected to kas", address=str(self._address), connection_id=connection_id)
             async for message in call:
                 await consume(message)
         finally:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import grpc
 
 from agentlink import limits, logs
+from agentlink.metadata import AUTHORIZATION, CONNECTION_ID
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.auth import RefusedError
@@ -115,8 +116,6 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         peer = self._peer(context.peer())
         identity = await self._authenticate(context, peer)
         hello = await _hello(request_iterator, context)
-        # Tells the agent that it is in, before there is anything to send.
-        await context.send_initial_metadata(())
         session = Session(
             connection_id=uuid.uuid4().hex,
             identity=identity,
@@ -160,7 +159,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 
     async def _authenticate(self, context: AnyContext, peer: Peer) -> AgentIdentity:
         metadata = context.invocation_metadata() or ()
-        authorization = next((value for key, value in metadata if key == "authorization"), None)
+        authorization = next((value for key, value in metadata if key == AUTHORIZATION), None)
         text = authorization.decode("latin-1") if isinstance(authorization, bytes) else authorization
         try:
             return await self._authenticator.authenticate(text, peer.host)
@@ -197,7 +196,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                 try:
                     if self._authenticator.is_revoked(session.identity.token_id):
                         end(Ending.REVOKED)
-                    await self._send_all(session.identity, hello, request_iterator, context)
+                    await self._send_all(session, hello, request_iterator, context)
                 finally:
                     self._sessions.remove(session.connection_id)
         except Exception:
@@ -211,14 +210,16 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 
     async def _send_all(
         self,
-        identity: AgentIdentity,
+        session: Session,
         hello: wire.Hello,
         request_iterator: AsyncIterator[wire.AgentMessage],
         context: ConnectContext,
     ) -> None:
-        async with self._publisher.open(identity, hello) as messages, asyncio.TaskGroup() as group:
+        async with self._publisher.open(session.identity, hello) as messages, asyncio.TaskGroup() as group:
             reading = group.create_task(_ignore(request_iterator))
             try:
+                # Tells the agent that it is in, before there is anything to send.
+                await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
                 async for message in messages:
                     await context.write(message)
             finally:

@@ -3,11 +3,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
+from agentk.gitops.address import parse_kas_address
+from agentk.gitops.channels import open_channel
 from agentk.gitops.link import LinkError, NotConnected, Reconnect, ReportRejected
 from agentlink import limits
 from agentlink.v1 import agentlink_pb2 as wire
+from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.auth import Refusal
 from kas.store.errors import StoreUnavailable
 from tests.support.agent_link import Agent, Authority, Kas, agent, until
@@ -80,7 +84,7 @@ async def test_plain_text_to_a_tls_port_names_the_right_scheme(kas_tls: Kas, ask
 async def test_tls_to_a_plain_port_names_the_right_scheme(kas: Kas, asked: str, hint: str) -> None:
     secret, _ = await kas.register()
     async with agent(kas.url(asked).replace("://", "s://"), secret) as it:
-        await until(lambda: f"use {hint}" in it.link.state.last_error)
+        await until(lambda: f"{hint} (without TLS)" in it.link.state.last_error)
 
 
 async def test_the_wrong_one_of_the_two_ports_is_named(kas: Kas) -> None:
@@ -123,7 +127,8 @@ async def test_revoking_a_token_ends_its_stream_and_no_other(kas: Kas, transport
         assert second.link.state.connected_since is not None
     async with agent(kas.url(transport), secret) as it:
         await until(lambda: "the token was revoked" in it.link.state.last_error)
-    assert kas.refused == [(Refusal.REVOKED, kas.connected[0].identity.agent_id)]
+    revoked = next(session.identity for session in kas.connected if session.identity.token_id == token_id)
+    assert set(kas.refused) == {(Refusal.REVOKED, revoked.agent_id)}
 
 
 @TRANSPORTS
@@ -221,15 +226,20 @@ async def test_a_consumer_can_ask_for_a_new_connection(kas: Kas, transport: str)
 async def test_a_second_connection_of_one_agentk_replaces_the_first(kas: Kas, transport: str) -> None:
     secret, _ = await kas.register()
     stranger, _ = await kas.register("another")
-    async with agent(kas.url(transport), secret) as first, agent(kas.url(transport), stranger) as other:
-        await first.link.wait_connected()
-        await other.link.wait_connected()
+    async with (
+        agent(kas.url(transport), stranger) as other,
+        open_channel(parse_kas_address(kas.url(transport)), secret, None) as channel,
+    ):
+        first = agentlink_pb2_grpc.AgentLinkStub(channel.connection).Connect(  # type: ignore[call-arg]
+            metadata=channel.metadata
+        )
+        await first.write(wire.AgentMessage(hello=wire.Hello(meta=wire.AgentMeta(instance_id="instance"))))
+        await until(lambda: len(kas.connected) == 2)
         async with agent(kas.url(transport), secret) as second:
-            await until(lambda: kas.disconnected != [])
-            first.task.cancel()
-            assert kas.disconnected[0] == (kas.connected[0], "the same agentk connected again")
+            with pytest.raises(grpc.aio.AioRpcError, match="the same agentk connected again"):
+                await first.read()
             await second.link.wait_connected()
-            await until(lambda: len(kas.listener.sessions.list()) == 2)
+            assert [s.identity.agent_name for s, _ in kas.disconnected] == ["my-agent"]
             assert other.link.state.connected_since is not None
 
 
