@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from agentk.gitops.address import KasAddress
     from agentlink.lifecycle import Lifecycle
 
+CONNECTIONS = 1000
+"""To the API server: one for each watched kind and those of the executor. Only a bound, which is never meant to be met:
+watches that took every connection would leave none to apply with."""
+
 log = logs.get_logger("app")
 
 
@@ -106,7 +110,7 @@ async def _serve(options: Options, life: Lifecycle) -> None:
 @asynccontextmanager
 async def _kubernetes(options: Options) -> AsyncIterator[KubeClient]:
     try:
-        kube = await KubeClient.connect(kubeconfig=options.kubeconfig, context=options.context)
+        kube = await KubeClient.connect(kubeconfig=options.kubeconfig, context=options.context, connections=CONNECTIONS)
     except KubeError as error:
         raise StartError(f"kubernetes: {error.message}") from error
     try:

@@ -11,8 +11,10 @@ import time
 from typing import TYPE_CHECKING
 
 from agentk.apply.inventory import InventoryError
-from agentk.apply.model import DryRun, Outcome, Result
+from agentk.apply.model import DryRun, Result
 from agentk.apply.rules.drift import drift_of
+from agentk.gitops.fights import PAUSE_SECONDS, Fights
+from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.sync import ProjectSync, SyncResult
 from agentk.health.rules import needs_status
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
 
 log = logs.get_logger("gitops")
 
-PROGRESS_SECONDS = 2.0
-"""How often a long sync reports how far it has come."""
-
 
 class ProjectLoop:
     """Drives one project, from ``run`` until cancelled."""
@@ -57,6 +56,8 @@ class ProjectLoop:
         self._health = HealthSummary()
         self._health_deadline = 0.0
         self._retry = RetryClock()
+        self._fights = Fights()
+        self._unsettled: set[ObjectRef] | None = None
         self._wake = asyncio.Event()
 
     @property
@@ -106,6 +107,8 @@ class ProjectLoop:
             await self._react(changed)
         elif self._health_overdue:
             self._report_health()
+        elif due := self._fights.due():
+            self._changed.update(dict.fromkeys(due))
         else:
             await self._sleep()
 
@@ -114,7 +117,8 @@ class ProjectLoop:
         self._wake.clear()
         if self._has_work:
             return
-        pauses = [pause for pause in (self._retry.remaining, self._health_remaining) if pause is not None]
+        waits = (self._retry.remaining, self._health_remaining, self._fights.remaining)
+        pauses = [wait for wait in waits if wait is not None]
         try:
             async with asyncio.timeout(min(pauses) if pauses else None):
                 await self._wake.wait()
@@ -144,14 +148,14 @@ class ProjectLoop:
         if not self._retry.pending:
             self._tell(wire.SYNC_STATE_APPLYING)
         self._state = wire.SYNC_STATE_APPLYING
-        progress = _Progress(self._reports, snapshot, self._counts.total, quiet=self._retry.pending)
+        progress = Progress(self._reports, self._sync, snapshot, self._unsettled, quiet=self._retry.pending)
         try:
             result = await self._sync.run(snapshot, progress.note)
         except (KubeError, InventoryError) as error:
-            progress.flush()
+            progress.finish()
             self._failed(error)
             return
-        progress.flush()
+        self._unsettled = progress.finish()
         self._counts = count(result.outcomes)
         self._log_outcomes(result)
         if result.failed:
@@ -203,7 +207,8 @@ class ProjectLoop:
         self._health.expect(one.ref for one in self._sync.desired.values() if needs_status(one.kind))
         for ref in self._sync.desired:
             self._take_health(ref)
-        self._health_deadline = time.monotonic() + self.settings.reconcile_timeout
+        timeout = self.settings.reconcile_timeout
+        self._health_deadline = time.monotonic() + timeout if timeout else 0.0
         if not result.failed:
             self._report_health()
 
@@ -215,11 +220,8 @@ class ProjectLoop:
 
     async def _react(self, changed: Iterable[ObjectRef]) -> None:
         """Look at objects that something happened to: put drift back, pass their health on."""
-        if self._retry.pending:
-            # A failed sync is going to be tried again and looks at everything then.
-            return
-        drifted = [ref for ref in changed if self._has_drifted(ref)]
-        if drifted and self.settings.dry_run is DryRun.NONE:
+        drifted = [ref for ref in changed if self._has_drifted(ref) and self._may_correct(ref)]
+        if drifted:
             await self._repair(drifted)
         news = [
             ObjectStatus(ref, health=health_of(health), message=health.message)
@@ -232,9 +234,27 @@ class ProjectLoop:
             self._reports.outcomes(self._snapshot, news)
         self._report_health()
 
+    def _may_correct(self, ref: ObjectRef) -> bool:
+        """Ask whether to put an object back now, or to hold back from a fight, which people are told of."""
+        if self._fights.enter(ref):
+            return True
+        snapshot = self._snapshot
+        if snapshot is not None:
+            message = f"{ref} was changed outside Git again and again; it is left as it is for {PAUSE_SECONDS:g} s"
+            self._log.warning("Drift is not corrected for now", object=str(ref), why=message)
+            self._reports.event(
+                snapshot.project_id,
+                sync_id=snapshot.sync_id,
+                reason="DriftFight",
+                message=message,
+                warning=True,
+                ref=ref,
+            )
+        return False
+
     def _has_drifted(self, ref: ObjectRef) -> bool:
         recorded = self._sync.recorded(ref)
-        if recorded is None or ref not in self._sync.desired:
+        if recorded is None or ref not in self._sync.desired or self.settings.dry_run is not DryRun.NONE:
             return False
         if self._sync.desired[ref].ignore_mutation:
             return False
@@ -307,46 +327,6 @@ class ProjectLoop:
 _SETTLED = frozenset(
     {wire.SYNC_STATE_APPLIED, wire.SYNC_STATE_HEALTHY, wire.SYNC_STATE_STALLED, wire.SYNC_STATE_FAILED}
 )
-
-
-class _Progress:
-    """Passes outcomes on in batches, and says from time to time how far a long sync has come."""
-
-    def __init__(self, reports: ReportQueue, snapshot: Snapshot, total: int, *, quiet: bool) -> None:
-        self._reports = reports
-        self._snapshot = snapshot
-        self._total = total
-        self._quiet = quiet
-        self._outcomes: list[Outcome] = []
-        self._counts = wire.SyncCounts(total=total)
-        self._next = time.monotonic() + PROGRESS_SECONDS
-
-    def note(self, outcome: Outcome) -> None:
-        self._outcomes.append(outcome)
-        if time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + PROGRESS_SECONDS
-        self._counts.MergeFrom(_sum(self._counts, count(self._outcomes)))
-        self.flush()
-        if not self._quiet:
-            self._reports.sync(self._snapshot, wire.SYNC_STATE_APPLYING, counts=self._counts)
-
-    def flush(self) -> None:
-        self._reports.outcomes(self._snapshot, [status_of(outcome) for outcome in self._outcomes])
-        self._outcomes.clear()
-
-
-def _sum(so_far: wire.SyncCounts, more: wire.SyncCounts) -> wire.SyncCounts:
-    """Add counts; the total is known beforehand."""
-    return wire.SyncCounts(
-        total=so_far.total,
-        created=so_far.created + more.created,
-        configured=so_far.configured + more.configured,
-        unchanged=so_far.unchanged + more.unchanged,
-        pruned=so_far.pruned + more.pruned,
-        skipped=so_far.skipped + more.skipped,
-        failed=so_far.failed + more.failed,
-    )
 
 
 def _note(settings: ProjectSettings, result: SyncResult) -> tuple[str, str]:

@@ -84,3 +84,9 @@ _HEALTH = {
 def health_of(health: Health) -> wire.Health:
     """Return a health as the wire has it."""
     return _HEALTH[health.status]
+
+
+def add(counts: wire.SyncCounts, more: wire.SyncCounts) -> None:
+    """Add counts of results to counts whose total is known beforehand."""
+    for result in Result:
+        setattr(counts, result.value, getattr(counts, result.value) + getattr(more, result.value))

@@ -1,0 +1,58 @@
+"""Holding back where somebody else keeps changing what we put back: a fight costs the API server and helps nobody."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentlink.refs import ObjectRef
+
+ROUNDS = 20
+"""Corrections of one object within WINDOW_SECONDS that are made at once. A person scales by hand a few times; a
+controller that disagrees does it dozens of times."""
+
+WINDOW_SECONDS = 60.0
+
+PAUSE_SECONDS = 60.0
+"""How long an object is then left as it is, before it is put back again."""
+
+
+class Fights:
+    """Counts corrections by object; knows which objects are left alone for the moment."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rounds: dict[ObjectRef, deque[float]] = {}
+        self._paused: dict[ObjectRef, float] = {}
+
+    def enter(self, ref: ObjectRef) -> bool:
+        """Ask to correct an object now. False: it has been corrected too often, and ``due`` will name it later."""
+        now = self._clock()
+        if self._paused.get(ref, now) > now:
+            return False
+        rounds = self._rounds.setdefault(ref, deque())
+        while rounds and rounds[0] < now - WINDOW_SECONDS:
+            rounds.popleft()
+        if len(rounds) >= ROUNDS:
+            self._paused[ref] = now + PAUSE_SECONDS
+            del self._rounds[ref]
+            return False
+        rounds.append(now)
+        return True
+
+    def due(self) -> list[ObjectRef]:
+        """Take the objects whose pause is over."""
+        now = self._clock()
+        over = [ref for ref, until in self._paused.items() if until <= now]
+        for ref in over:
+            del self._paused[ref]
+        return over
+
+    @property
+    def remaining(self) -> float | None:
+        """Return the seconds until an object is due, None when none is paused."""
+        return max(0.0, min(self._paused.values()) - self._clock()) if self._paused else None
