@@ -291,6 +291,8 @@ class Mirrors:
     """All mirrors, under ``<data_dir>/mirrors``. One kas at a time uses a data directory."""
 
     def __init__(self, settings: GitSettings, data_dir: Path) -> None:
+        # git is run in another directory than kas.
+        data_dir = data_dir.absolute()
         self._root = data_dir / "mirrors"
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._remotes = Remotes(settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +23,6 @@ from tests.integration.kas_git.git_helpers import (
 from tests.support.git_repository import git
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.git_server import GitServer
 
 
@@ -271,4 +270,15 @@ async def test_a_local_repository_is_fetched_only_when_that_is_allowed(
         mirrors._runner._settings = settings_for(git_server.template)
         error = await refused(mirrors.mirror(PROJECT), MAIN)
         assert (error.reason, "not allowed" in str(error)) == ("Refused", True)
+    await mirrors.close()
+
+
+async def test_a_relative_data_directory_lies_where_kas_was_started(
+    git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
+    monkeypatch.chdir(tmp_path)
+    mirrors = Mirrors(settings_for(git_server.template), Path("data"))
+    assert await files_of(mirrors.mirror(PROJECT), await mirrors.mirror(PROJECT).fetch(MAIN)) == {"a.yaml": b"a: 1\n"}
+    assert path_of(tmp_path).is_dir()
     await mirrors.close()
