@@ -1,0 +1,73 @@
+"""A snapshot holds no object twice, and its digest tells revisions apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from kas.desired.model import Limits, ManifestError, ManifestFile, Snapshot
+from kas.desired.parse import parse_file
+from kas.desired.snapshot import build_snapshot
+
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+IN_DEFAULT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: team}\n"
+OLD = "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: a}\n"
+NEW = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"
+
+
+def file(path: str, text: str, blob_id: str = "blob") -> ManifestFile:
+    return parse_file(path, blob_id, text.encode(), Limits())
+
+
+def build(*files: ManifestFile) -> Snapshot:
+    return build_snapshot("c0ffee", files, "team")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(CONFIG_MAP, CONFIG_MAP), (CONFIG_MAP, IN_DEFAULT), (OLD, NEW)],
+    ids=["same", "namespace", "version"],
+)
+def test_one_object_in_two_files_is_refused_with_both_places(first: str, second: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        build(file("b.yaml", second), file("a.yaml", "# c\n" + first))
+    assert caught.value.reason == "DuplicateObject"
+    assert (caught.value.path, caught.value.line) == ("b.yaml", 1)
+    assert "a.yaml:2" in str(caught.value)
+
+
+def test_one_object_twice_in_a_file_is_refused_with_both_lines() -> None:
+    with pytest.raises(ManifestError, match=r"^a\.yaml:5: configmap/a is also declared at a\.yaml:1;"):
+        build(file("a.yaml", CONFIG_MAP + "---\n" + CONFIG_MAP))
+
+
+def test_one_object_twice_in_a_list_is_refused_with_the_lines_of_the_items() -> None:
+    text = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n- metadata: {name: a}\n"
+    with pytest.raises(ManifestError, match=r"^a\.yaml:5: .* a\.yaml:4;"):
+        build(file("a.yaml", text))
+
+
+def test_equal_names_of_other_groups_kinds_and_namespaces_are_other_objects() -> None:
+    other = IN_DEFAULT.replace("team", "other")
+    snapshot = build(file("a.yaml", "---\n".join([CONFIG_MAP, other, NEW, NEW.replace("apps", "other.io")])))
+    assert len(snapshot.files[0].objects) == 4
+
+
+def test_files_are_sorted_and_the_digest_does_not_depend_on_their_order() -> None:
+    a, b = file("a.yaml", CONFIG_MAP), file("b.yaml", NEW)
+    assert build(a, b) == build(b, a)
+    assert [found.path for found in build(b, a).files] == ["a.yaml", "b.yaml"]
+    assert len(build(a, b).digest) == 16
+
+
+def test_another_path_or_blob_is_another_digest() -> None:
+    digests = {
+        build(*files).digest
+        for files in (
+            [file("a.yaml", CONFIG_MAP)],
+            [file("b.yaml", CONFIG_MAP)],
+            [file("a.yaml", CONFIG_MAP, "other")],
+            [file("a.yaml", CONFIG_MAP), file("b.yaml", "")],
+            [],
+        )
+    }
+    assert len(digests) == 5
