@@ -201,6 +201,30 @@ async def test_a_watch_prints_the_table_and_then_each_change_until_kas_ends_it(k
     assert b"no longer valid" in err
 
 
+async def test_a_watched_tree_is_written_whole_again_after_a_change(kas: Kas) -> None:
+    await _synced(kas)
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *("tree", "--agent", "my-agent", "--watch", "--no-headers"),
+        env=_environment(kas),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        first = [await process.stdout.readline() for _ in range(6)]
+        noted = await kas.store.syncs.received(
+            1, await kas.store.projects.id_of("group/app"), sync_id="s2", ref="branch main", commit="fedcba9876"
+        )
+        kas.feed.publish(map(SyncChanged, noted.changed))
+        second = [await process.stdout.readline() for _ in range(6)]
+        process.terminate()
+        await process.wait()
+
+    assert b"01234567" in first[1]
+    assert b"fedcba98" in second[1]
+    assert second[0] == first[0]
+
+
 async def test_a_watch_as_json_is_one_document_a_line(kas: Kas) -> None:
     await _synced(kas)
     process = await asyncio.create_subprocess_exec(
