@@ -55,10 +55,10 @@ def read_document(text: str, first_line: int, limits: Limits) -> tuple[int, obje
     try:
         return _Composer(text, first_line, limits).compose()
     except YAMLError as error:
-        raise syntax_error(error, text, first_line) from None
+        raise _syntax_error(error, text, first_line) from None
 
 
-def syntax_error(error: YAMLError, text: str, first_line: int) -> ManifestError:
+def _syntax_error(error: YAMLError, text: str, first_line: int) -> ManifestError:
     """Say what libyaml says, whose texts are constants; its ReaderError alone would quote a character."""
     if isinstance(error, ReaderError):
         before = text.encode(errors="replace")[: error.position]
@@ -219,5 +219,5 @@ class _Composer:
                 raise self._error("InvalidYAML", "a merge key (<<) wants a mapping or a list of mappings", event)
             target.update(mapping)
 
-    def _error(self, reason: str, message: str, event: Any) -> ManifestError:  # noqa: ANN401
+    def _error(self, reason: str, message: str, event: Any) -> ManifestError:  # noqa: ANN401 - as above
         return ManifestError(reason, message, line=self._first_line + event.start_mark.line)
