@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from kas.store.errors import AgentExists, NotFound
 from kas.store.projects import ensure_project
@@ -108,6 +108,17 @@ class Agents:
         query = update(agents).where(agents.c.id == agent_id).values(config_commit=commit)
         async with self._database.write(durable=True) as connection:
             await connection.execute(query)
+
+    async def delete(self, agent_id: int) -> None:
+        """Forget an agent, its tokens, syncs, objects and events. What it applied stays in its cluster.
+
+        Raises:
+            NotFound: no agent has that id.
+        """
+        async with self._database.write(durable=True) as connection:
+            result = await connection.execute(delete(agents).where(agents.c.id == agent_id))
+        if result.rowcount == 0:
+            raise NotFound("agent", agent_id)
 
 
 def select_agents() -> Select[Any]:
