@@ -1,13 +1,16 @@
-"""``kas agent``: register agents and list them."""
+"""``kas agent``: register agents, list and remove them."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from kas.cli import views
 from kas.cli.options import (
+    Failure,
+    complete_agent,
     examples,
     no_headers_option,
     output_option,
@@ -39,7 +42,7 @@ def find_agent(client: Client, name: str) -> Agent:
 
 @click.group()
 def agent() -> None:
-    """Register agents and list them."""
+    """Register agents, list them, remove them."""
 
 
 @agent.command(
@@ -89,3 +92,26 @@ Next:
 def list_agents(client: Client, project: str | None, output: Output, *, no_headers: bool, watch: bool) -> None:
     """List agents; the same as `kas get agents`."""
     show(client, AGENTS, {"project": project}, output=output, headers=not no_headers, watch=watch)
+
+
+@agent.command(
+    "delete",
+    epilog=examples(
+        "kas agent delete my-agent",
+        "kas agent delete group/config:my-agent --yes",
+    ),
+)
+@click.argument("name", metavar="[PROJECT:]NAME", shell_complete=complete_agent)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@with_client
+def delete(client: Client, name: str, *, yes: bool) -> None:
+    """Remove an agent with its tokens and everything kas knows of it. What it applied stays in its cluster."""
+    found = find_agent(client, name)
+    full_name = f"{found['project']}:{found['name']}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Failure(f"deleting {full_name} needs a confirmation", "add --yes")
+        question = f"Delete agent {full_name}, its {len(found['connections'])} connection(s), tokens and history?"
+        click.confirm(question, abort=True, err=True)
+    client.delete(f"agents/{found['id']}")
+    click.echo(f"agent {full_name} deleted; what it applied stays in its cluster")

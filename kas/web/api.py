@@ -69,6 +69,7 @@ class Api:
             web.get(f"{PREFIX}/agents", self.list_agents),
             web.post(f"{PREFIX}/agents", self.create_agent),
             web.get(f"{PREFIX}/agents/{{id}}", self.show_agent),
+            web.delete(f"{PREFIX}/agents/{{id}}", self.delete_agent),
             web.get(f"{PREFIX}/agents/{{id}}/tokens", self.list_tokens),
             web.post(f"{PREFIX}/agents/{{id}}/tokens", self.create_token),
             web.delete(f"{PREFIX}/tokens/{{id}}", self.revoke_token),
@@ -100,6 +101,18 @@ class Api:
         """Answer ``GET /agents/{id}``."""
         read_query(request.query, _NONE)
         (described,) = await self._reader.describe([await self._store.agents.get(_id(request))])
+        return _json(described)
+
+    async def delete_agent(self, request: web.Request) -> web.Response:
+        """Answer ``DELETE /agents/{id}``: revoke its tokens, end its connections, forget it."""
+        record = await self._store.agents.get(_id(request))
+        (described,) = await self._reader.describe([record])
+        for token in await self._store.tokens.list(record.id):
+            await self._store.tokens.revoke(token.id)
+            self._token_revoked(token.id)
+        await self._store.agents.delete(record.id)
+        closed = self._sessions.close_agent(record.id)
+        log.info("Agent deleted", agent_id=record.id, agent=record.name, project=record.project, connections=closed)
         return _json(described)
 
     async def list_tokens(self, request: web.Request) -> web.Response:

@@ -259,6 +259,7 @@ async def test_errors_say_what_to_do_next_and_have_no_traceback(kas: Kas, tmp_pa
             1,
             "cannot be an agent's name",
         ),
+        (await _run(kas, "agent", "delete", "nobody"), 1, "there is no agent nobody"),
         (await _run(kas, "get", "pods"), 2, "No such command"),
         (await _run(kas, "tree"), 2, "--agent"),
         (await _run(kas, "get", "syncs", "--state", "well"), 2, "--state"),
@@ -280,3 +281,13 @@ async def test_the_token_of_a_local_kas_is_found_by_itself(kas: Kas, tmp_path: P
 
     assert (ran.code, ran.out) == (0, "")
     assert "No agents found" in ran.err
+
+
+async def test_deleting_needs_a_yes(kas: Kas) -> None:
+    await kas.store.agents.create("group/config", "my-agent")
+
+    ran = await _run(kas, "agent", "delete", "my-agent")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "--yes" in ran.err
+    assert len(await kas.store.agents.list()) == 1
