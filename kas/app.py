@@ -91,17 +91,18 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     limits = _limits(settings)
     publisher = Publisher(watcher=watcher, mirrors=mirrors, store=store, sync_log=SyncLog(store, feed), limits=limits)
     events = SessionEvents(store, feed)
+    metrics = Metrics(CollectorRegistry())
     listener = AgentListener(
         _listener_settings(settings),
         tokens=store.tokens,
         publisher=publisher,
-        sink=ReportSink(store, feed),
+        sink=ReportSink(store, feed, count=metrics.report_batch),
         observer=events,
     )
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store))
     await life.background("watcher", watcher.run())
-    await _start_http(settings, life, store=store, feed=feed, watcher=watcher, listener=listener)
+    await _start_http(settings, life, store=store, feed=feed, watcher=watcher, listener=listener, metrics=metrics)
     try:
         await life.start("agent-listener", listener.listening())
     except ListenerError as error:
@@ -112,10 +113,16 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
 
 
 async def _start_http(
-    settings: Settings, life: Lifecycle, *, store: Store, feed: Feed, watcher: RefWatcher, listener: AgentListener
+    settings: Settings,
+    life: Lifecycle,
+    *,
+    store: Store,
+    feed: Feed,
+    watcher: RefWatcher,
+    listener: AgentListener,
+    metrics: Metrics,
 ) -> None:
     """Start the API and observability listeners."""
-    metrics = Metrics(CollectorRegistry())
     metrics.count_agents_by(lambda: len({session.identity.agent_id for session in listener.sessions.list()}))
 
     async def readiness() -> Sequence[Check]:

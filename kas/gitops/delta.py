@@ -44,7 +44,7 @@ def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
         sync_id=offer.sync_id,
         digest=new.digest,
         base_digest=base.digest if base else b"",
-        removed_paths=[wire_path(path) for path in held],
+        removed_paths=list(held),
         total_files=len(new.files),
         total_objects=sum(len(file.objects) for file in new.files),
     )
@@ -55,21 +55,12 @@ def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
     yield wire.KasMessage(snapshot_complete=wire.SnapshotComplete(project_id=offer.project_id, digest=new.digest))
 
 
-def wire_path(path: str) -> str:
-    r"""Return a path as protobuf can carry it: bytes that are not UTF-8 written as ``\xNN``, and ``\`` doubled."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return path.replace("\\", "\\\\").encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return path
-
-
 def _chunks(files: list[ManifestFile]) -> Iterator[list[wire.ManifestFile]]:
     """Cut files into messages of about CHUNK_BYTES; a file's objects may go on in the next message."""
     chunk: list[wire.ManifestFile] = []
     size = 0
     for file in files:
-        path = wire_path(file.path)
+        path = file.path
         entry = wire.ManifestFile(path=path)
         chunk.append(entry)
         size += len(path.encode()) + _FIELD_OVERHEAD

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kas.desired.model import ManifestError
+from kas.desired.model import ManifestError, printable_path
 from kas.desired.parse import parse_file
 from kas.desired.select import compile_globs
 from kas.desired.snapshot import build_snapshot
@@ -54,7 +54,8 @@ class ParsedFiles:
         if file is None:
             return None
         self._files.move_to_end(entry.blob_id)
-        return file if file.path == entry.path else replace(file, path=entry.path)
+        path = printable_path(entry.path)
+        return file if file.path == path else replace(file, path=path)
 
     def put(self, file: ManifestFile) -> None:
         """Keep a file."""
@@ -133,9 +134,9 @@ class Snapshots:
         missing = [entry for entry in selected if entry.path not in files]
         if missing:
             blobs = await mirror.blobs([entry.blob_id for entry in missing])
-            for file in await asyncio.to_thread(self._parse, missing, blobs):
+            for entry, file in zip(missing, await asyncio.to_thread(self._parse, missing, blobs), strict=True):
                 self._parsed.put(file)
-                files[file.path] = file
+                files[entry.path] = file
         return [files[entry.path] for entry in selected]
 
     def _parse(self, entries: Sequence[TreeEntry], blobs: dict[str, bytes]) -> list[ManifestFile]:

@@ -35,9 +35,18 @@ class Identity(Protocol):
 class ReportSink:
     """Stores the reports of all agents."""
 
-    def __init__(self, store: Store, feed: Feed, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        feed: Feed,
+        *,
+        count: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Store into ``store`` and tell ``feed``; ``count`` hears of each batch: stored, repeated or failed."""
         self._store = store
         self._feed = feed
+        self._count = count
         self._clock = clock
 
     async def store(self, identity: Identity, request: wire.ReportRequest) -> None:
@@ -55,7 +64,9 @@ class ReportSink:
             # It may have been committed all the same, when the agent hung up in that moment; sent again it would be
             # no change, and those who watch would never hear of it.
             self._feed.publish([Resync()])
+            self._count("failed")
             raise
+        self._count("stored" if written.syncs or written.objects or written.events else "repeated")
         if written.unknown_projects:
             log.warning(
                 "Reports about projects that kas does not know were left out",

@@ -148,3 +148,15 @@ async def test_only_the_owner_may_read_the_file(store: Store, tmp_path: Path) ->
     for file in (tmp_path / "data").iterdir():
         assert file.stat().st_mode & 0o077 == 0, file
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+async def test_a_deleted_agent_takes_its_tokens_along_and_its_id_is_never_given_again(store: Store) -> None:
+    agent = await store.agents.create("group/config", "prod")
+    await store.tokens.create(agent.id, "first", "", HASH)
+
+    await store.agents.delete(agent.id)
+
+    assert await store.tokens.find(HASH) is None
+    with pytest.raises(NotFound):
+        await store.agents.delete(agent.id)
+    assert (await store.agents.create("group/config", "prod")).id != agent.id
