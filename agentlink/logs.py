@@ -144,14 +144,15 @@ def configure(*, level: str = "info", log_format: LogFormat = LogFormat.AUTO, st
 
 
 def set_level(level: str) -> None:
-    """Change the level of the running process.
+    """Change the level of the running process. ``warning`` is understood as ``warn``.
 
     Raises:
         ValueError: it is not one of :data:`LEVELS`.
     """
-    if level not in LEVELS:
+    number = LEVELS.get("warn" if level == "warning" else level)
+    if number is None:
         raise ValueError(f"log level {level!r} is not one of {', '.join(LEVELS)}")
-    _state.level = LEVELS[level]
+    _state.level = number
     # Libraries never log at debug: what they would write there includes the frames and headers that carry tokens.
     logging.getLogger().setLevel(logging.INFO if level == "debug" else max(_state.level, logging.WARNING))
 

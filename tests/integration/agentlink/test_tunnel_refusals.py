@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.asyncio.server import serve
 
-from agentlink import tunnel_client
+from agentlink import limits
 from agentlink.tunnel import SUBPROTOCOL
 from agentlink.tunnel_client import TunnelError, open_tunnel
 
@@ -81,7 +81,7 @@ async def test_a_name_that_does_not_exist_is_said() -> None:
 
 
 async def test_silence_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tunnel_client.limits, "CONNECT_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "CONNECT_TIMEOUT_SECONDS", 0.05)
     ended = asyncio.Event()
 
     async def handle(reader: StreamReader, writer: StreamWriter) -> None:

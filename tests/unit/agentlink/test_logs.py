@@ -51,7 +51,7 @@ def test_the_level_changes_for_loggers_that_exist_already(stream: io.StringIO) -
     logs.set_level("error")
     log.warning("two")
     log.error("three")
-    logs.set_level("warn")
+    logs.set_level("warning")
     log.warning("four")
     assert [(line["level"], line["msg"]) for line in lines(stream)] == [
         ("debug", "one"),
