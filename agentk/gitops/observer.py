@@ -7,6 +7,8 @@ for kinds whose health is told by their status. Of each object only ``Live`` and
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +33,13 @@ class Sink(Protocol):
 
     def observed(self, ref: ObjectRef) -> None:
         """Something about the object changed: look at ``Observer.live`` and ``Observer.health``."""
+
+    def unreachable(self, error: KubeError) -> None:
+        """The API server has not answered for a while: how things are is not known any more."""
+
+
+LOST_SECONDS = 2.0
+"""How long the API server may be away before that is news: a restart behind a load balancer is none."""
 
 
 class _Followed:
@@ -85,6 +94,7 @@ class Observer:
         self._followed: dict[tuple[str, str], _Followed] = {}
         self._live: dict[ObjectRef, Live] = {}
         self._health: dict[ObjectRef, Health] = {}
+        self._lost_since: float | None = None
 
     @property
     def live(self) -> Mapping[ObjectRef, Live]:
@@ -146,14 +156,28 @@ class Observer:
                         self._gone(event.ref)
                     case Synced():
                         self._drop_all_but(kind, event.refs)
+                        self._lost_since = None
                         followed.succeed()
                     case Interrupted():
                         log.debug("A watch was interrupted", kind=kind.kind, why=str(event.error), retry_in=event.wait)
                         followed.fail(event.error)
+                        self._interrupted(event.error)
                     case Unserved():
                         log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
                         self._drop_all_but(kind, frozenset())
                         followed.succeed()
+
+    def _interrupted(self, error: KubeError) -> None:
+        """Tell the projects when the whole API server has been away for a while; what it refuses is another matter."""
+        if error.status != 0:
+            return
+        now = time.monotonic()
+        if self._lost_since is None:
+            self._lost_since = now
+        elif now - self._lost_since >= LOST_SECONDS:
+            self._lost_since = math.inf
+            for sink in self._sinks.values():
+                sink.unreachable(error)
 
     def _drop_all_but(self, kind: Kind, refs: frozenset[ObjectRef]) -> None:
         key = (kind.group, kind.kind)
@@ -165,6 +189,7 @@ class Observer:
         before = self._live.get(live.ref)
         if is_older(live, before):
             return
+        self._lost_since = None
         self._live[live.ref] = live
         if event.raw is not None:
             self._health[live.ref] = assess(event.raw)

@@ -81,6 +81,12 @@ class ProjectLoop:
         self._changed[ref] = None
         self._wake.set()
 
+    def unreachable(self, error: KubeError) -> None:
+        """Say that nobody knows how the project is now; everything is looked at anew when the API server is back."""
+        if self._snapshot is not None and not self._retry.pending and self._state != wire.SYNC_STATE_APPLYING:
+            self._failed(error)
+            self._wake.set()
+
     async def run(self) -> None:
         """Work, for ever."""
         self._cluster.observer.register(self.settings.inventory_id, self)
