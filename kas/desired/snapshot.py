@@ -22,9 +22,12 @@ def build_snapshot(commit: str, files: Sequence[ManifestFile], default_namespace
     names no namespace is taken to be in ``default_namespace``. Which one would win is chance, so it is an error.
 
     Raises:
-        ManifestError: DuplicateObject, with both places.
+        ManifestError: DuplicateObject, with both places; EmptySelection, if the files hold no object. Files emptied by
+            mistake look just so, and taking them for a wish would prune all that the project has.
     """
     ordered = tuple(sorted(files, key=lambda file: file.path))
+    if not any(file.objects for file in ordered):
+        raise ManifestError("EmptySelection", "the selected files hold no object; nothing was applied or pruned")
     seen: dict[tuple[str, str, str, str], tuple[ManifestFile, ManifestObject]] = {}
     for file in ordered:
         for manifest in file.objects:

@@ -67,7 +67,14 @@ def test_another_path_or_blob_is_another_digest() -> None:
             [file("b.yaml", CONFIG_MAP)],
             [file("a.yaml", CONFIG_MAP, "other")],
             [file("a.yaml", CONFIG_MAP), file("b.yaml", "")],
-            [],
         )
     }
-    assert len(digests) == 5
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize("text", ["", "# commented out\n", "---\n---\n", "apiVersion: v1\nkind: List\nitems: []\n"])
+def test_files_without_any_object_are_an_empty_selection_and_no_wish_to_prune_all(text: str) -> None:
+    with pytest.raises(ManifestError, match="nothing was applied or pruned") as caught:
+        build(file("a.yaml", text))
+    assert caught.value.reason == "EmptySelection"
+    assert build(file("a.yaml", text), file("b.yaml", CONFIG_MAP)).files
