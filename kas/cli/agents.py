@@ -50,15 +50,24 @@ def agent() -> None:
     epilog=examples(
         "kas agent create --project group/config --name my-agent",
         "kas agent create --project group/config --name my-agent -o json",
+        "kas agent create --project group/config --name my-agent --id 1234",
     ),
 )
 @click.option("--project", metavar="PATH", required=True, help="The project that holds the agent's configuration.")
 @click.option("--name", metavar="NAME", required=True, help="Lower-case letters, digits and dashes.")
+@click.option(
+    "--id",
+    "agent_id",
+    metavar="NUMBER",
+    type=click.IntRange(min=1, max=(1 << 53) - 1),
+    help="The id that GitLab gave the agent, to take over what it applied; drawn at random otherwise.",
+)
 @output_option
 @with_client
-def create(client: Client, project: str, name: str, output: Output) -> None:
+def create(client: Client, project: str, name: str, agent_id: int | None, output: Output) -> None:
     """Register an agent."""
-    created = cast("Agent", client.post("agents", {"project": project, "name": name}))
+    pinned = {} if agent_id is None else {"id": agent_id}
+    created = cast("Agent", client.post("agents", {"project": project, "name": name, **pinned}))
     if output in {"json", "yaml"}:
         click.echo(document(created, output), nl=False)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
@@ -11,6 +12,7 @@ from kas.store.projects import ensure_project
 from kas.store.records import AgentRecord
 from kas.store.schema import agents, projects
 from kas.store.times import from_micros, to_micros
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +20,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sqlalchemy import Row, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from kas.store.database import Database
+
+FIRST_ID = 10**9
+LAST_ID = 10**12
+"""Ids of ours are drawn from this range; those of GitLab, which count from 1, stay below it."""
 
 
 class Agents:
@@ -29,13 +36,16 @@ class Agents:
         self._database = database
         self._clock = clock
 
+    @whole
     async def create(self, project: str, name: str, *, agent_id: int | None = None) -> AgentRecord:
         """Register an agent. ``project`` is the path of its configuration project.
 
         Args:
             project: the path; a project met for the first time gets an id.
             name: the agent's, unique in the project.
-            agent_id: the id the agent has in GitLab, to take an installation over with its inventories.
+            agent_id: the id the agent has in GitLab, to take an installation over with its inventories. Without it
+                one is drawn at random: it names what the agent owns in a cluster, where an agent of another kas, or
+                of this one before it lost its database, must not find its own name.
 
         Raises:
             AgentExists: the project has an agent of that name, or the id is taken.
@@ -46,16 +56,15 @@ class Agents:
             same = (agents.c.project_id == project_id) & (agents.c.name == name)
             if await connection.scalar(select(agents.c.id).where(same)) is not None:
                 raise AgentExists(project, name)
-            values: dict[str, object] = {"project_id": project_id, "name": name, "created_at": to_micros(now)}
-            if agent_id is not None:
-                if await connection.scalar(select(agents.c.id).where(agents.c.id == agent_id)) is not None:
-                    raise AgentExists(project, name, f"id {agent_id} is another agent's")
-                values["id"] = agent_id
-            result = await connection.execute(agents.insert().values(values).returning(agents.c.id))
-            return AgentRecord(
-                id=int(result.scalar_one()), project_id=project_id, project=project, name=name, created_at=now
-            )
+            if agent_id is None:
+                agent_id = await _free_id(connection)
+            elif await _is_taken(connection, agent_id):
+                raise AgentExists(project, name, f"id {agent_id} is another agent's")
+            values = {"id": agent_id, "project_id": project_id, "name": name, "created_at": to_micros(now)}
+            await connection.execute(agents.insert().values(values))
+            return AgentRecord(id=agent_id, project_id=project_id, project=project, name=name, created_at=now)
 
+    @whole
     async def get(self, agent_id: int) -> AgentRecord:
         """Return one agent.
 
@@ -68,6 +77,7 @@ class Agents:
             raise NotFound("agent", agent_id)
         return agent_of(row)
 
+    @whole
     async def find(self, project: str, name: str) -> AgentRecord:
         """Return the agent of that configuration project and name.
 
@@ -81,6 +91,7 @@ class Agents:
             raise NotFound("agent", f"{project}:{name}")
         return agent_of(row)
 
+    @whole
     async def list(self, project: str | None = None) -> tuple[AgentRecord, ...]:
         """Return the agents, of one configuration project or all, by project and name."""
         query = select_agents().order_by(projects.c.path, agents.c.name)
@@ -89,6 +100,7 @@ class Agents:
         async with self._database.read() as connection:
             return tuple(agent_of(row) for row in await connection.execute(query))
 
+    @whole
     async def config_commit(self, agent_id: int) -> str:
         """Return the commit of the last configuration that could be used; empty where there was none.
 
@@ -101,6 +113,7 @@ class Agents:
             raise NotFound("agent", agent_id)
         return str(commit)
 
+    @whole
     async def set_config_commit(self, agent_id: int, commit: str) -> None:
         """Remember the commit of a configuration that could be used, to go on with while newer ones cannot."""
         if await self.config_commit(agent_id) == commit:
@@ -109,6 +122,7 @@ class Agents:
         async with self._database.write(durable=True) as connection:
             await connection.execute(query)
 
+    @whole
     async def delete(self, agent_id: int) -> None:
         """Forget an agent, its tokens, syncs, objects and events. What it applied stays in its cluster.
 
@@ -119,6 +133,16 @@ class Agents:
             result = await connection.execute(delete(agents).where(agents.c.id == agent_id))
         if result.rowcount == 0:
             raise NotFound("agent", agent_id)
+
+
+async def _free_id(connection: AsyncConnection) -> int:
+    while await _is_taken(connection, drawn := FIRST_ID + secrets.randbelow(LAST_ID - FIRST_ID)):
+        pass
+    return drawn
+
+
+async def _is_taken(connection: AsyncConnection, agent_id: int) -> bool:
+    return await connection.scalar(select(agents.c.id).where(agents.c.id == agent_id)) is not None
 
 
 def select_agents() -> Select[Any]:

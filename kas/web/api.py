@@ -91,8 +91,8 @@ class Api:
 
     async def create_agent(self, request: web.Request) -> web.Response:
         """Answer ``POST /agents``."""
-        spec = read_new_agent(await request.read())
-        record = await self._store.agents.create(spec.project or "", spec.name)
+        new = read_new_agent(await request.read())
+        record = await self._store.agents.create(new.project, new.name, agent_id=new.agent_id)
         log.info("Agent registered", agent_id=record.id, agent=record.name, project=record.project)
         (described,) = await self._reader.describe([record])
         return _json(described, HTTPStatus.CREATED)

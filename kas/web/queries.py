@@ -130,13 +130,22 @@ def _text(value: object, key: str, length: int) -> str:
     return value
 
 
-def read_new_agent(body: bytes) -> AgentSpec:
-    """Read the body that creates an agent: ``{"project": …, "name": …}``.
+@dataclass(frozen=True, slots=True)
+class NewAgent:
+    """An agent to register; ``agent_id`` is None for one whose id does not matter."""
+
+    project: str
+    name: str
+    agent_id: int | None = None
+
+
+def read_new_agent(body: bytes) -> NewAgent:
+    """Read the body that creates an agent: ``{"project": …, "name": …, "id": …}``, the id optional.
 
     Raises:
         ApiError: it is not such a body.
     """
-    value = _object(body, frozenset({"project", "name"}))
+    value = _object(body, frozenset({"project", "name", "id"}))
     project = _text(value.get("project"), "project", _PATH_LENGTH)
     name = _text(value.get("name"), "name", _TEXT_LENGTH)
     if not is_project_path(project):
@@ -146,7 +155,14 @@ def read_new_agent(body: bytes) -> AgentSpec:
             f"{name!r} cannot be an agent's name",
             "1 to 63 lower-case letters, digits and dashes, with a letter or digit first and last",
         )
-    return AgentSpec(project, name)
+    return NewAgent(project, name, _agent_id(value.get("id")))
+
+
+def _agent_id(value: object) -> int | None:
+    # Not more than 2^53: every reader of JSON takes it for the same number.
+    if value is None or (type(value) is int and 1 <= value < 1 << 53):
+        return value
+    raise bad_request("id in the body must be a number from 1, the agent's in GitLab", "leave it out for a new agent")
 
 
 def read_new_token(body: bytes) -> tuple[str, str]:

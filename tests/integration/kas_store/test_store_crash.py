@@ -32,7 +32,7 @@ from kas.store.store import Store
 async def main():
     store = await Store.open(sys.argv[1])
     for number in range(10**9):
-        await store.batches.write(batch(1, number))
+        await store.batches.write(batch(int(sys.argv[2]), number))
         print(number, flush=True)
 
 asyncio.run(main())
@@ -57,13 +57,14 @@ async def fill(store: Store, agent: int) -> None:
 
 async def test_every_acknowledged_batch_survives_a_kill_and_the_last_one_is_whole(url: str) -> None:
     store = await Store.open(url)
-    await store.agents.create("g/p", "prod")
+    agent = (await store.agents.create("g/p", "prod")).id
     await store.close()
     writer = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         WRITER,
         url,
+        str(agent),
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": "."},
@@ -80,7 +81,7 @@ async def test_every_acknowledged_batch_survives_a_kill_and_the_last_one_is_whol
     acknowledged = int(rest.splitlines()[-1]) if rest else 100
     store = await Store.open(url)
     events = await store.events.list(after=0, limit=10**9)
-    objects = await store.objects.list(1)
+    objects = await store.objects.list(agent)
     await store.close()
     numbers = [int(event.message) for event in events]
     assert numbers == list(range(len(numbers)))
@@ -104,17 +105,25 @@ async def test_writers_side_by_side_lose_nothing(url: str) -> None:
     await two.close()
 
 
-async def test_a_writer_that_is_cancelled_leaves_the_store_usable(url: str) -> None:
+async def test_writers_that_are_cancelled_hold_up_nobody_and_lose_nothing_acknowledged(url: str) -> None:
     store = await Store.open(url)
     agent = (await store.agents.create("g/p", "prod")).id
-    async with asyncio.TaskGroup() as tasks:
-        writing = [tasks.create_task(store.batches.write(batch(agent, number))) for number in range(10)]
-        await asyncio.sleep(0)
+    kept = []
+    for turn in range(20):
+        writing = [asyncio.ensure_future(store.batches.write(batch(agent, turn * 10 + n))) for n in range(10)]  # noqa: TID251  # awaited below, whatever becomes of them
+        for _ in range(turn * 3):
+            await asyncio.sleep(0)  # so that each turn is cancelled at another point
         for task in writing[::2]:
             task.cancel()
-    stored = {event.message for event in await store.events.list()}
-    assert stored >= {str(number) for number in range(1, 10, 2)}
-    await store.batches.write(batch(agent, 99))
+        async with asyncio.timeout(30):
+            kept += await asyncio.gather(*writing, return_exceptions=True)
+    failed = [each for each in kept if isinstance(each, Exception)]
+    assert failed == []
+    acknowledged = {written.events[0].message for written in kept if not isinstance(written, BaseException)}
+    stored = {event.message for event in await store.events.list(limit=1000)}
+    assert len(acknowledged) >= 100
+    assert stored >= acknowledged
+    assert all(isinstance(each, asyncio.CancelledError) for each in kept if isinstance(each, BaseException))
     await store.close()
 
 

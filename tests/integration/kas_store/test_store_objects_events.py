@@ -155,7 +155,10 @@ async def test_cleaning_keeps_what_things_stand_at(store: Store, agent: int) -> 
     assert {sync.id for sync in await store.syncs.list(newest_only=False)} == {"c", "z"}
     assert await store.syncs.list() == standing
     assert {sync.id for sync in standing} == {"c"}
-    assert [stored.id for stored in await store.events.list(agent_id=agent)] == ["e12", "e13"]
+    assert [stored.id for stored in await store.events.list(agent_id=agent)] == [
+        f"e{agent * 10 + 2}",
+        f"e{agent * 10 + 3}",
+    ]
 
 
 async def test_cleaning_keeps_what_a_project_stands_at_behind_superseded_ones(store: Store, agent: int) -> None:

@@ -69,6 +69,17 @@ async def test_an_agent_is_registered_once_and_may_keep_its_id_of_gitlab(store: 
         await store.agents.create("group/config", "staging", agent_id=7)
 
 
+async def test_ids_of_agents_do_not_meet_those_of_another_store_nor_of_gitlab(store: Store, tmp_path: Path) -> None:
+    other = await Store.open(f"sqlite:///{tmp_path}/other.db")
+    try:
+        ids = {(await each.agents.create("group/config", name)).id for each in (store, other) for name in ("a", "b")}
+    finally:
+        await other.close()
+
+    assert len(ids) == 4
+    assert min(ids) >= 10**9
+
+
 async def test_the_last_good_configuration_is_remembered(store: Store) -> None:
     agent = await store.agents.create("group/config", "prod")
     assert await store.agents.config_commit(agent.id) == ""

@@ -90,7 +90,10 @@ async def test_a_refusal_is_json_with_a_reason_and_a_message(
         b'{"project": "group/config", "name": "-a"}',
         b'{"project": "../etc", "name": "a"}',
         b'{"project": "group//config", "name": "a"}',
-        b'{"project": "group/config", "name": "a", "id": 1}',
+        b'{"project": "group/config", "name": "a", "id": 0}',
+        b'{"project": "group/config", "name": "a", "id": true}',
+        b'{"project": "group/config", "name": "a", "id": 9007199254740992}',
+        b'{"project": "group/config", "name": "a", "description": "b"}',
     ],
 )
 async def test_an_agent_is_not_created_from_a_wrong_body(kas: Kas, body: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -86,13 +87,23 @@ async def _synced(kas: Kas, *, message: str = "") -> int:
     return agent.id
 
 
+async def test_an_agent_may_keep_the_id_it_has_in_gitlab(kas: Kas) -> None:
+    created = await _run(kas, "agent", "create", "--project", "group/config", "--name", "my-agent", "--id", "1234")
+    again = await _run(kas, "agent", "create", "--project", "group/config", "--name", "other", "--id", "1234")
+
+    assert (created.code, created.out) == (0, "agent group/config:my-agent created (id 1234)\n")
+    assert again.code == 1
+    assert "id 1234 is another agent's" in again.err
+
+
 async def test_an_agent_is_registered_gets_a_token_and_is_listed(kas: Kas) -> None:
     created = await _run(kas, "agent", "create", "--project", "group/config", "--name", "my-agent")
     token = await _run(kas, "token", "create", "--agent", "my-agent", "--name", "west")
     listed = await _run(kas, "get", "agents")
     tokens = await _run(kas, "token", "list", "--agent", "group/config:my-agent", "-o", "json")
 
-    assert (created.code, created.out) == (0, "agent group/config:my-agent created (id 1)\n")
+    assert created.code == 0
+    assert re.fullmatch(r"agent group/config:my-agent created \(id \d{10,12}\)\n", created.out)
     assert "kas token create" in created.err
     assert token.code == 0
     assert token.out.startswith("glagent-")
@@ -174,7 +185,7 @@ async def test_hostile_texts_do_nothing_to_a_terminal(kas: Kas) -> None:
 
 
 async def test_a_watch_prints_the_table_and_then_each_change_until_kas_ends_it(kas: Kas) -> None:
-    await _synced(kas, message="quota exceeded")
+    agent_id = await _synced(kas, message="quota exceeded")
     (admin,) = await kas.store.api_tokens.list()
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
@@ -187,7 +198,7 @@ async def test_a_watch_prints_the_table_and_then_each_change_until_kas_ends_it(k
     async with asyncio.timeout(60):
         first = [await process.stdout.readline() for _ in range(2)]
         noted = await kas.store.syncs.received(
-            1, await kas.store.projects.id_of("group/app"), sync_id="s2", ref="branch main", commit="fedcba9876"
+            agent_id, await kas.store.projects.id_of("group/app"), sync_id="s2", ref="branch main", commit="fedcba9876"
         )
         kas.feed.publish(map(SyncChanged, noted.changed))
         changed = await process.stdout.readline()
@@ -202,7 +213,7 @@ async def test_a_watch_prints_the_table_and_then_each_change_until_kas_ends_it(k
 
 
 async def test_a_watched_tree_is_written_whole_again_after_a_change(kas: Kas) -> None:
-    await _synced(kas)
+    agent_id = await _synced(kas)
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *("tree", "--agent", "my-agent", "--watch", "--no-headers"),
@@ -213,7 +224,7 @@ async def test_a_watched_tree_is_written_whole_again_after_a_change(kas: Kas) ->
     async with asyncio.timeout(60):
         first = [await process.stdout.readline() for _ in range(6)]
         noted = await kas.store.syncs.received(
-            1, await kas.store.projects.id_of("group/app"), sync_id="s2", ref="branch main", commit="fedcba9876"
+            agent_id, await kas.store.projects.id_of("group/app"), sync_id="s2", ref="branch main", commit="fedcba9876"
         )
         kas.feed.publish(map(SyncChanged, noted.changed))
         second = [await process.stdout.readline() for _ in range(6)]

@@ -4,7 +4,16 @@ import pytest
 
 from kas.store.records import SyncState
 from kas.web.errors import ApiError
-from kas.web.queries import AgentSpec, Query, is_project_path, read_id, read_new_agent, read_new_token, read_query
+from kas.web.queries import (
+    AgentSpec,
+    NewAgent,
+    Query,
+    is_project_path,
+    read_id,
+    read_new_agent,
+    read_new_token,
+    read_query,
+)
 
 ALL = frozenset({"agent", "project", "state", "type", "all", "limit", "watch"})
 
@@ -95,7 +104,7 @@ def test_a_new_token_takes_only_words(body: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a-b", "7", "x" * 63])
 def test_an_agents_name_is_a_dns_label(name: str) -> None:
-    assert read_new_agent(b'{"project": "g/p", "name": "' + name.encode() + b'"}') == AgentSpec("g/p", name)
+    assert read_new_agent(b'{"project": "g/p", "name": "' + name.encode() + b'"}') == NewAgent("g/p", name)
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a_b", "a.b", "x" * 64, "../a"])
