@@ -92,6 +92,10 @@ async def test_direct_grpc_can_be_left_out(tmp_path: Path) -> None:
             await it.link.wait_connected()
 
 
+def entries(folder: str) -> list[Path]:
+    return list(Path(folder).iterdir())
+
+
 async def test_stopping_leaves_no_sockets_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A folder of its own, with a short name: pytest's are too long for sockets.
     with tempfile.TemporaryDirectory() as folder:
@@ -100,10 +104,10 @@ async def test_stopping_leaves_no_sockets_behind(tmp_path: Path, monkeypatch: py
             secret, _ = await kas.register()
             async with agent(kas.url("ws"), secret) as it:
                 await it.link.wait_connected()
-                (listening,) = Path(folder).iterdir()
+                (listening,) = entries(folder)
                 assert listening.name.startswith("kas-")
                 assert listening.stat().st_mode & 0o777 == 0o700
-        assert list(Path(folder).iterdir()) == []
+        assert entries(folder) == []
 
 
 class TestHello:
