@@ -74,11 +74,14 @@ def open_cluster() -> Iterator[Cluster]:
 
 
 @contextmanager
-def open_control_plane() -> Iterator[ControlPlane]:
-    """Yield a fresh control plane of our own, whatever the environment says about existing ones."""
+def open_control_plane(*flags: str) -> Iterator[ControlPlane]:
+    """Yield a fresh control plane of our own, whatever the environment says about existing ones.
+
+    ``flags`` are more of the API server's.
+    """
     binaries = find_binaries()
     with (
         tempfile.TemporaryDirectory(prefix="agentk-controlplane-", ignore_cleanup_errors=True) as directory,
-        ControlPlane(binaries, Path(directory)) as control_plane,
+        ControlPlane(binaries, Path(directory), flags=flags) as control_plane,
     ):
         yield control_plane

@@ -16,6 +16,7 @@ from tests.support.kube import Kube
 from tests.support.processes import Process, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -39,7 +40,9 @@ class ControlPlane:
         ca_file: what signs the API server's certificate.
     """
 
-    def __init__(self, binaries: Binaries, directory: Path) -> None:
+    def __init__(self, binaries: Binaries, directory: Path, *, flags: Sequence[str] = ()) -> None:
+        """Prepare; ``flags`` are more of the API server's own, such as ``--audit-policy-file=…``."""
+        self._flags = tuple(flags)
         self.url = f"https://{HOST}:{free_port()}"
         self.token = secrets.token_urlsafe(24)
         self.kubeconfig = directory / "kubeconfig"
@@ -96,6 +99,7 @@ class ControlPlane:
                 "--endpoint-reconciler-type=none",
                 "--authorization-mode=RBAC",
                 "--profiling=false",
+                *self._flags,
             ],
             log=self._directory / "kube-apiserver.log",
         )
