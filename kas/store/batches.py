@@ -15,6 +15,7 @@ from kas.store.schema import projects, syncs
 from kas.store.sync_rows import select_syncs, sync_of, write_syncs
 from kas.store.sync_rules import advance
 from kas.store.times import from_micros
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +59,7 @@ class Batches:
         self._database = database
         self._clock = clock
 
+    @whole
     async def write(self, batch: Batch) -> Written:
         """Store a batch in one transaction; when this returns, it is committed. The same batch again: no change."""
         named = {item.project_id for item in batch.syncs} | {item.project_id for item in batch.objects}

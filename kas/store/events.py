@@ -12,6 +12,7 @@ from kas.store.database import insert
 from kas.store.records import EventRecord
 from kas.store.schema import events
 from kas.store.times import from_micros, to_micros
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +30,14 @@ class Events:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @whole
     async def add(self, event: EventRecord) -> EventRecord | None:
         """Store an event and return it with its ``seq``; None where one with that id is stored already."""
         async with self._database.write(durable=False) as connection:
             added = await write_events(connection, (event,))
         return added[0] if added else None
 
+    @whole
     async def list(
         self,
         *,

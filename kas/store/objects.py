@@ -11,6 +11,7 @@ from kas.store.database import insert
 from kas.store.records import ObjectRecord
 from kas.store.schema import objects
 from kas.store.times import from_micros, to_micros
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ class Objects:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @whole
     async def list(
         self, agent_id: int, project_id: int | None = None, *, pruned: bool = False
     ) -> tuple[ObjectRecord, ...]:

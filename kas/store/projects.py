@@ -11,6 +11,7 @@ from kas.store.errors import NotFound, ProjectPinned
 from kas.store.records import ProjectRecord
 from kas.store.schema import projects
 from kas.store.times import to_micros
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ class Projects:
         self._database = database
         self._clock = clock
 
+    @whole
     async def id_of(self, path: str) -> int:
         """Return the project's id; a project met for the first time gets one."""
         async with self._database.read() as connection:
@@ -37,6 +39,7 @@ class Projects:
         async with self._database.write(durable=True) as connection:
             return await ensure_project(connection, path, self._clock())
 
+    @whole
     async def pin(self, path: str, project_id: int) -> None:
         """Give a project the id it has in GitLab, before it gets one of ours. Again with the same id: no change.
 
@@ -59,6 +62,7 @@ class Projects:
             values = {"id": project_id, "path": path, "created_at": to_micros(self._clock())}
             await connection.execute(projects.insert().values(values))
 
+    @whole
     async def path_of(self, project_id: int) -> str:
         """Return the project's path.
 
@@ -71,6 +75,7 @@ class Projects:
             raise NotFound("project", project_id)
         return str(path)
 
+    @whole
     async def list(self) -> tuple[ProjectRecord, ...]:
         """Return every project, by path."""
         async with self._database.read() as connection:

@@ -10,6 +10,7 @@ from sqlalchemy import and_, case, delete, func, select, tuple_
 from kas.store.records import SyncKind, SyncState
 from kas.store.schema import events, objects, syncs
 from kas.store.times import to_micros
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +33,7 @@ class Retention:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @whole
     async def clean(self, *, keep_syncs: int, keep_events: int, pruned_before: datetime) -> Cleaned:
         """Delete history beyond these bounds, in one transaction.
 

@@ -17,6 +17,7 @@ from kas.store.retention import Retention
 from kas.store.syncs import Syncs
 from kas.store.times import utc_now
 from kas.store.tokens import ApiTokens, Tokens
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class Store:
         self.retention = Retention(database)
 
     @classmethod
+    @whole
     async def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
         """Connect and bring the schema up to date.
 
@@ -59,6 +61,7 @@ class Store:
             raise
         return cls(database, clock)
 
+    @whole
     async def ping(self) -> None:
         """Ask the database for a sign of life.
 

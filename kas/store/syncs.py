@@ -13,6 +13,7 @@ from kas.store.events import write_events
 from kas.store.records import CONFIGURATION_REF, Counts, ProjectRecord, SyncKind, SyncRecord, SyncState
 from kas.store.schema import projects, syncs
 from kas.store.sync_rows import select_syncs, sync_of, write_syncs
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class Syncs:
         self._database = database
         self._clock = clock
 
+    @whole
     async def received(
         self,
         agent_id: int,
@@ -88,6 +90,7 @@ class Syncs:
                 changed.append(replace(sync, ref=ref, commit=commit, counts=Counts(total=total)))
             return await _write(connection, changed, event)
 
+    @whole
     async def failed(
         self,
         agent_id: int,
@@ -135,6 +138,7 @@ class Syncs:
             sync = replace(sync, reason=reason, message=message, updated_at=now)
             return await _write(connection, [sync], event)
 
+    @whole
     async def recovered(
         self, agent_id: int, project_id: int, *, configuration: bool, event: EventRecord | None = None
     ) -> Noted:
@@ -146,6 +150,7 @@ class Syncs:
             over = [_superseded(sync, now) for sync in known if sync.kind is kind and sync.state is SyncState.FAILED]
             return await _write(connection, over, event) if over else Noted()
 
+    @whole
     async def get(self, agent_id: int, sync_id: str) -> SyncRecord:
         """Return one sync.
 
@@ -159,6 +164,7 @@ class Syncs:
             raise NotFound("sync", sync_id)
         return sync_of(row)
 
+    @whole
     async def list(
         self,
         agent_id: int | None = None,

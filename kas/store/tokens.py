@@ -13,6 +13,7 @@ from kas.store.errors import NotFound, TokenExists
 from kas.store.records import ApiTokenRecord, TokenRecord
 from kas.store.schema import agent_tokens, agents, api_tokens
 from kas.store.times import from_micros, to_micros
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class Tokens:
         self._clock = clock
         self._touched: dict[int, datetime] = {}
 
+    @whole
     async def create(self, agent_id: int, name: str, description: str, token_hash: str) -> TokenRecord:
         """Register a token of an agent. An agent may have several at once, for rotation.
 
@@ -71,6 +73,7 @@ class Tokens:
                 revoked_at=None,
             )
 
+    @whole
     async def find(self, token_hash: str) -> tuple[TokenRecord, AgentRecord] | None:
         """Return the token with that hash and its agent, even when revoked; None where there is none."""
         query = (
@@ -83,6 +86,7 @@ class Tokens:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else (_token_of(row), agent_of(row))
 
+    @whole
     async def list(self, agent_id: int) -> tuple[TokenRecord, ...]:
         """Return an agent's tokens, oldest first, the revoked ones too."""
         query = (
@@ -93,6 +97,7 @@ class Tokens:
         async with self._database.read() as connection:
             return tuple(_token_of(row) for row in await connection.execute(query))
 
+    @whole
     async def touch(self, token_id: int) -> None:
         """Note that a token was used just now; written once in ``TOUCH_EVERY``."""
         now = self._clock()
@@ -111,6 +116,7 @@ class Tokens:
         async with self._database.write(durable=False) as connection:
             await connection.execute(query)
 
+    @whole
     async def revoke(self, token_id: int) -> TokenRecord:
         """End a token for good. Revoking it again keeps the first time.
 
@@ -134,6 +140,7 @@ class ApiTokens:
         self._database = database
         self._clock = clock
 
+    @whole
     async def create(
         self, name: str, role: str, token_hash: str, *, expires_at: datetime | None = None
     ) -> ApiTokenRecord:
@@ -164,6 +171,7 @@ class ApiTokens:
                 revoked_at=None,
             )
 
+    @whole
     async def find(self, token_hash: str) -> ApiTokenRecord | None:
         """Return the token with that hash, even when it has ended (see ``live``); None where there is none."""
         query = select(api_tokens).where(api_tokens.c.token_hash == token_hash)
@@ -171,12 +179,14 @@ class ApiTokens:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _api_token_of(row)
 
+    @whole
     async def list(self) -> tuple[ApiTokenRecord, ...]:
         """Return every token, oldest first, the ended ones too."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(api_tokens).order_by(api_tokens.c.id))
             return tuple(_api_token_of(row) for row in rows)
 
+    @whole
     async def revoke(self, token_id: int) -> ApiTokenRecord:
         """End a token for good. Revoking it again keeps the first time.
 
