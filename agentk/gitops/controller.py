@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logs.get_logger("gitops")
 
+_SHOWN_FILES = 10
+"""Paths that a log line names of those that travelled."""
+
 
 class Controller:
     """The agent's projects. ``own_namespace`` is where agentk runs, empty when it runs outside the cluster."""
@@ -78,7 +81,15 @@ class Controller:
         match event:
             case Configured():
                 self._configure(event)
-            case Received(snapshot):
+            case Received(snapshot, sent):
+                log.debug(
+                    "Snapshot received",
+                    project_id=snapshot.project_id,
+                    commit_id=snapshot.commit,
+                    files=len(snapshot.files),
+                    sent=len(sent),
+                    sent_first=sent[:_SHOWN_FILES],
+                )
                 found = self._loops.get(snapshot.project_id)
                 if found is not None:
                     found[0].offer(snapshot)

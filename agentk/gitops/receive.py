@@ -6,7 +6,7 @@ What was received survives reconnects, so that only differences travel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import DryRun, InventoryPolicy, ProjectSettings, Propagation, Snapshot
@@ -33,9 +33,10 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A snapshot has arrived whole."""
+    """A snapshot has arrived whole; of its files only ``sent`` had to travel, the others were held here already."""
 
     snapshot: Snapshot
+    sent: tuple[str, ...] = field(default=(), compare=False)
 
 
 class _Transfer:
@@ -44,8 +45,10 @@ class _Transfer:
     def __init__(self, header: wire.SnapshotHeader, files: dict[str, tuple[bytes, ...]]) -> None:
         self.header = header
         self.files = files
+        self.sent: dict[str, None] = {}
 
     def add(self, file: wire.ManifestFile) -> None:
+        self.sent[file.path] = None
         objects = tuple(file.objects)
         self.files[file.path] = self.files.get(file.path, ()) + objects if file.continuation else objects
 
@@ -126,7 +129,7 @@ class Receiver:
             return None
         snapshot = transfer.finish(complete.digest)
         self._held[complete.project_id] = snapshot
-        return Received(snapshot)
+        return Received(snapshot, tuple(transfer.sent))
 
 
 _LOG_LEVELS: Mapping[int, str] = {
