@@ -24,7 +24,8 @@ CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 def versions(kube: Kube) -> list[str]:
     """Return what changes with every write: the versions of the one object and of the inventory."""
-    return [kube.get(f"{CONFIG_MAPS}/{name}")["metadata"]["resourceVersion"] for name in ("a", "inventory-1-1")]
+    (inventory,) = kube.get(CONFIG_MAPS, labelSelector="cli-utils.sigs.k8s.io/inventory-id")["items"]
+    return [each["metadata"]["resourceVersion"] for each in (kube.get(f"{CONFIG_MAPS}/a"), inventory)]
 
 
 def test_an_idle_project_is_not_shown_as_healthy_while_the_api_server_is_away(
