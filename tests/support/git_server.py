@@ -87,7 +87,7 @@ class GitServer:
             username: the only one who may fetch and push, by basic authentication.
             password: theirs.
         """
-        bare = self._bare(project)
+        bare = self.bare(project)
         git("init", "--bare", "--quiet", "--initial-branch=main", str(bare), cwd=self._directory)
         # What forges allow as well, and kas fetches by commit.
         for key in ("http.receivepack", "uploadpack.allowAnySHA1InWant", "uploadpack.allowFilter"):
@@ -111,9 +111,10 @@ class GitServer:
 
     def delete(self, project: str) -> None:
         """Delete a repository with everything it held."""
-        shutil.rmtree(self._bare(project))
+        shutil.rmtree(self.bare(project))
 
-    def _bare(self, project: str) -> Path:
+    def bare(self, project: str) -> Path:
+        """Return where a repository lies on disk, as for a hook."""
         return self._directory / "repositories" / f"{project}.git"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -127,7 +128,7 @@ class GitServer:
         return Handler
 
     def _authorize(self, project: str, header: str | None) -> HTTPStatus:
-        if project in self._hidden or not self._bare(project).is_dir():
+        if project in self._hidden or not self.bare(project).is_dir():
             return HTTPStatus.NOT_FOUND
         wanted = self._authorizations.get(project)
         return HTTPStatus.OK if wanted in {None, header} else HTTPStatus.UNAUTHORIZED
