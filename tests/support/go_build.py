@@ -37,7 +37,7 @@ class GoBuild:
 
     Attributes:
         name: what people read, and the stem of the cache directory.
-        module: directory with ``go.mod`` and ``go.sum``.
+        module: directory with ``go.mod``, ``go.sum`` and, for a program of our own, its sources.
         packages: import paths of main packages.
         flags: for ``go build``.
         cgo: whether C code is compiled as well.
@@ -85,8 +85,8 @@ class GoBuild:
 
     def _key(self) -> str:
         digest = hashlib.sha256()
-        for part in ((self.module / "go.mod").read_bytes(), (self.module / "go.sum").read_bytes()):
-            digest.update(part)
+        for file in (self.module / "go.mod", self.module / "go.sum", *sorted(self.module.glob("*.go"))):
+            digest.update(file.read_bytes())
         digest.update(repr((self.packages, self.flags, self.cgo)).encode())
         return digest.hexdigest()[:12]
 
