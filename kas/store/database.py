@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+import sqlite3
+import time
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -55,7 +57,7 @@ class Database:
         parsed = _parse(url)
         self._sqlite = parsed.get_backend_name() == "sqlite"
         if self._sqlite:
-            _create_private(parsed)
+            _prepare(parsed)
         options = {"timeout": _BUSY_SECONDS} if self._sqlite else {}
         try:
             # hide_parameters: what is stored must not come out again in error texts.
@@ -122,23 +124,39 @@ def _parse(url: str) -> URL:
     return parsed.set(drivername=_DRIVERS[backend])
 
 
-def _create_private(url: URL) -> None:
-    """Create the file readable by its owner only: it tells what runs in every cluster."""
+def _prepare(url: URL) -> None:
+    """Create the file, in WAL mode for good, readable by its owner only: it tells what runs in every cluster."""
     if url.database is None or url.database in {"", ":memory:"}:
         raise UnsupportedDatabase("the database URL names no file: expected sqlite:///path/to/kas.db")
     path = Path(url.database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror}") from error
+        with closing(sqlite3.connect(path)) as connection:
+            _switch_to_wal(connection)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreUnavailable(f"{path}: {reason}") from error
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait here for another program that does the same, as it does everywhere else.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # The driver must not begin transactions by itself: _on_begin says how each one begins.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
