@@ -132,8 +132,13 @@ class Observer:
 
     def applied(self, live: Live) -> None:
         """Take over what the answer to an apply said, ahead of the watch."""
-        if not is_older(live, self._live.get(live.ref)):
-            self._live[live.ref] = live
+        known = self._live.get(live.ref)
+        if is_older(live, known):
+            return
+        self._live[live.ref] = live
+        if known is None or known.resource_version != live.resource_version:
+            # It is that of the object before this change; the watch is about to tell the new one.
+            self._health.pop(live.ref, None)
 
     def deleted(self, ref: ObjectRef) -> None:
         """Take over that an object is gone, ahead of the watch."""
