@@ -211,33 +211,31 @@ class ProjectLoop:
         if self.settings.dry_run is not DryRun.NONE or result.blocked is not None:
             return
         self._health.expect(one.ref for one in self._sync.desired.values() if needs_status(one.kind))
-        for ref in self._sync.desired:
-            self._take_health(ref)
+        self._pass_health_on(self._sync.desired)
         timeout = self.settings.reconcile_timeout
         self._health_deadline = time.monotonic() + timeout if timeout else 0.0
         if not result.failed:
             self._report_health()
 
-    def _take_health(self, ref: ObjectRef) -> bool:
-        one = self._sync.desired[ref]
-        if not needs_status(one.kind):
-            return False
-        return self._health.update(ref, self._cluster.observer.health(ref))
+    def _pass_health_on(self, refs: Iterable[ObjectRef]) -> None:
+        """Take in how objects fare, and report what is news."""
+        news = []
+        for ref in refs:
+            one = self._sync.desired.get(ref)
+            if one is None or not needs_status(one.kind):
+                continue
+            health = self._cluster.observer.health(ref)
+            if self._health.update(ref, health) and health is not None:
+                news.append(ObjectStatus(ref, health=health_of(health), message=health.message))
+        if news and self._snapshot is not None:
+            self._reports.outcomes(self._snapshot, news)
 
     async def _react(self, changed: Iterable[ObjectRef]) -> None:
         """Look at objects that something happened to: put drift back, pass their health on."""
         drifted = [ref for ref in changed if self._has_drifted(ref) and self._may_correct(ref)]
         if drifted:
             await self._repair(drifted)
-        news = [
-            ObjectStatus(ref, health=health_of(health), message=health.message)
-            for ref in changed
-            if ref in self._sync.desired
-            and self._take_health(ref)
-            and (health := self._cluster.observer.health(ref)) is not None
-        ]
-        if news and self._snapshot is not None:
-            self._reports.outcomes(self._snapshot, news)
+        self._pass_health_on(changed)
         self._report_health()
 
     def _may_correct(self, ref: ObjectRef) -> bool:

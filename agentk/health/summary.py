@@ -35,26 +35,26 @@ class Summary:
 
 
 class HealthSummary:
-    """Remembers the objects that are not current; an object that is, costs nothing."""
+    """Remembers how each object fares, and apart from that those that are not current, so that summing up is cheap."""
 
     def __init__(self) -> None:
+        self._known: dict[ObjectRef, Health | None] = {}
         self._unwell: dict[ObjectRef, Health | None] = {}
 
     def expect(self, refs: Iterable[ObjectRef]) -> None:
-        """Start anew with these objects, of which nothing is known yet."""
-        self._unwell = dict.fromkeys(refs)
+        """Go on with these objects; of those that are new, nothing is known yet."""
+        self._known = {ref: self._known.get(ref) for ref in refs}
+        self._unwell = {ref: health for ref, health in self._known.items() if not _is_current(health)}
 
     def update(self, ref: ObjectRef, health: Health | None) -> bool:
-        """Take in how an object fares, None when it is not there; return whether that is news."""
-        before = self._unwell.get(ref, _CURRENT)
-        if health is not None and health.status is Status.CURRENT:
-            return self._unwell.pop(ref, _CURRENT) is not _CURRENT
-        self._unwell[ref] = health
-        return before is _CURRENT or before != health
-
-    def drop(self, ref: ObjectRef) -> None:
-        """Forget an object that is no longer wanted."""
-        self._unwell.pop(ref, None)
+        """Take in how an object fares, None when nobody knows; return whether that is news."""
+        news = self._known.get(ref) != health
+        self._known[ref] = health
+        if _is_current(health):
+            self._unwell.pop(ref, None)
+        else:
+            self._unwell[ref] = health
+        return news
 
     @property
     def summary(self) -> Summary:
@@ -67,11 +67,8 @@ class HealthSummary:
         return Summary(Phase.PROGRESSING, _sentence(list(self._unwell.items())))
 
 
-class _Current:
-    """Stands for an object that is well."""
-
-
-_CURRENT = _Current()
+def _is_current(health: Health | None) -> bool:
+    return health is not None and health.status is Status.CURRENT
 
 
 def _sentence(unwell: Sequence[tuple[ObjectRef, Health | None]]) -> str:

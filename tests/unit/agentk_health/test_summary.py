@@ -53,6 +53,18 @@ def test_the_same_again_is_no_news() -> None:
     assert not health.update(A, in_progress("waits"))
 
 
+def test_a_new_revision_makes_no_news_of_what_is_known_already() -> None:
+    health = HealthSummary()
+    health.expect([A, B])
+    assert health.update(A, current("done"))
+
+    health.expect([A, C])
+
+    assert not health.update(A, current("done"))
+    assert health.update(C, current("done"))
+    assert health.summary == Summary(Phase.HEALTHY)
+
+
 def test_many_unwell_objects_are_counted_not_listed() -> None:
     health = HealthSummary()
     health.expect([A, B, C, D, E])
