@@ -10,15 +10,18 @@ import json
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from tests.controlplane.server import ControlPlane
     from tests.support.kube import Kube
+
+
+NAME = b'"name":"bench-'
+"""How the objects of ``bench.stage`` begin; the inventory and Kubernetes' own ConfigMap are not counted."""
 
 
 class NothingSeenError(RuntimeError):
@@ -60,35 +63,38 @@ class ConfigMapWatch:
         self._connection.close()
 
     def additions(self, count: int, *, within: float) -> list[float]:
-        """Wait until ``count`` objects, the inventory left out, have been added; return the time of each."""
+        """Wait until ``count`` objects of the benchmarks have been added; return the time of each."""
 
         def times() -> list[float]:
-            return [at for at, line in self._seen if line.startswith(b'{"type":"ADDED"') and b"inventory-" not in line]
+            return [at for at, line in self._seen if line.startswith(b'{"type":"ADDED"') and NAME in line]
 
         with self._news:
             if not self._news.wait_for(lambda: len(self._seen) >= count and len(times()) >= count, within):
                 raise NothingSeenError(f"{len(times())} of {count} objects within {within:g} s")
             return times()[:count]
 
-    def when(self, name: str, matches: Callable[[dict[str, Any]], bool], *, since: int, within: float = 30.0) -> float:
-        """Return when an object first was as ``matches`` wants it, looking at events from number ``since`` on."""
+    def when(self, name: str, value: str, *, since: int, within: float = 30.0) -> tuple[float, int]:
+        """Return when an object's ``data.value`` first was that, and how many events there had been with that one.
+
+        Looks at events from number ``since`` on.
+        """
         place = since
 
-        def found() -> float | None:
+        def found() -> tuple[float, int] | None:
             nonlocal place
             while place < len(self._seen):
                 at, line = self._seen[place]
                 place += 1
                 event = json.loads(line)
-                if event["object"]["metadata"]["name"] == name and matches(event["object"]):
-                    return at
+                if event["object"]["metadata"]["name"] == name and event["object"]["data"]["value"] == value:
+                    return at, place
             return None
 
         with self._news:
-            at = self._news.wait_for(found, within)
-        if at is None:
-            raise NothingSeenError(f"{name} is not as it should be after {within:g} s")
-        return at
+            seen = self._news.wait_for(found, within)
+        if seen is None:
+            raise NothingSeenError(f"the value of {name} is not {value} after {within:g} s")
+        return seen
 
     @property
     def count(self) -> int:

@@ -1,0 +1,132 @@
+"""What the benchmarks stand on: a real control plane, a Git server, kas and agents, each a process of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.controlplane.cluster import open_control_plane
+from tests.support.git_server import GitServer
+from tests.support.installation import Installation
+from tests.support.kube import Kube
+from tests.support.manifests import config_files
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.controlplane.server import ControlPlane
+    from tests.support.git_repository import GitRepository
+    from tests.support.installation import Agent
+
+FULL_SPEED = (
+    "--enable-priority-and-fairness=false",
+    "--max-mutating-requests-inflight=1000",
+    "--max-requests-inflight=2000",
+)
+"""Without the API server's own fairness, so that what is measured is not its queueing."""
+
+CONFIGURATION = "bench/config"
+
+
+@dataclass(frozen=True)
+class Project:
+    """One manifest project with the agent and the namespace that are its own."""
+
+    name: str
+    agent: str
+    namespace: str
+    repository: GitRepository
+
+
+@dataclass
+class Stage:
+    """Everything that runs. ``directory`` is for files that go when it all ends."""
+
+    directory: Path
+    control_plane: ControlPlane
+    kube: Kube
+    git: GitServer
+    installation: Installation
+
+    def namespace(self, name: str) -> str:
+        """Create a namespace and wait until Kubernetes has put its own things there."""
+        self.kube.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        own = f"/api/v1/namespaces/{name}/configmaps/kube-root-ca.crt"
+        if self.control_plane.runs_controllers:
+            wait_until(lambda: self.kube.find(own), what=f"{name} is ready")
+        return name
+
+    def projects(self, count: int) -> list[Project]:
+        """Create empty manifest projects, each for an agent of its own, and one configuration project for all."""
+        names = [f"round-{number}" for number in range(count)]
+        configuration = self.git.create(CONFIGURATION)
+        files: dict[str, str] = {}
+        for name in names:
+            files.update(config_files(name, name, f"bench/{name}"))
+        configuration.push_files(files)
+        return [
+            Project(f"bench/{name}", name, self.namespace(name), self.git.create(f"bench/{name}")) for name in names
+        ]
+
+    def agent(self, project: Project) -> Agent:
+        """Start the agent of a project; return when it knows its configuration."""
+        agent = self.installation.agent(project.agent, project=CONFIGURATION)
+        agent.process.wait_until(lambda: "Configuration in force" in agent.log.read_text(), what="it is configured")
+        return agent
+
+    def push(self, project: Project) -> str:
+        """Push what was committed and tell kas, as GitLab does; return the commit."""
+        project.repository.push()
+        self.installation.kas.webhook(project.name)
+        return project.repository.head()
+
+
+@contextmanager
+def open_stage(*flags: str) -> Iterator[Stage]:
+    """Start everything but agents; ``flags`` are more of the API server's."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentk-bench-")))
+        control_plane = stack.enter_context(open_control_plane(*flags))
+        kube = Kube(control_plane.kubeconfig)
+        stack.callback(kube.close)
+        git = stack.enter_context(GitServer(directory / "git"))
+        # As many seconds between polls as a user has: the webhook is what tells kas.
+        installation = stack.enter_context(Installation(directory, git, control_plane.kubeconfig, poll_interval="20s"))
+        yield Stage(directory, control_plane, kube, git, installation)
+
+
+def manifest(number: int, value: str) -> str:
+    """Return one small ConfigMap."""
+    return f"""\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: bench-{number:05}
+  labels:
+    app: bench
+data:
+  value: "{value}"
+  other: some text that stays
+"""
+
+
+def manifests(count: int, value: str) -> dict[str, str]:
+    """Return files, a hundred in each directory; another value makes others, so that no cache knows them."""
+    return {f"manifests/team-{n // 100:02}/cm-{n:05}.yaml": manifest(n, value) for n in range(count)}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process and its ended children have computed so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mib(pid: int) -> float:
+    """Return the memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
