@@ -194,6 +194,7 @@ class AgentStream:
         self, config: ManifestProjectConfig, project_id: int, ref: GitRef, wanted: Wanted, state: RefState
     ) -> None:
         commit = state.commit or ""
+        self._log.info("Revision known", project_id=config.project, ref=str(ref), commit_id=commit)
         try:
             snapshot = await self._publisher.snapshots.make(wanted, commit)
         except (ManifestError, GitError) as error:
