@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -38,7 +39,10 @@ HEALTHY_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 60.0
 
 REFUSED_WAIT_SECONDS = 300.0
-"""How far waiting grows while kas refuses the token: only a person can change that."""
+"""How far waiting grows while kas refuses the token: only a person can change that, and a new token ends the waiting."""
+
+NEW_TOKEN_SECONDS = 1.0
+"""How often it is looked, while waiting after a refusal, whether there is another token; a small file is read."""
 
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
@@ -117,11 +121,16 @@ class Link:
         refused_delays = backoff(initial=5.0, maximum=REFUSED_WAIT_SECONDS)
         while True:
             started = time.monotonic()
-            refused = await self._connect_once(consume)
+            token = self._usable_token()
+            refused = token is None or await self._connect_once(token, consume)
             if time.monotonic() - started >= HEALTHY_SECONDS:
                 delays = backoff(maximum=LONGEST_WAIT_SECONDS)
                 refused_delays = backoff(initial=5.0, maximum=REFUSED_WAIT_SECONDS)
-            await asyncio.sleep(next(refused_delays if refused else delays))
+            if refused:
+                if await self._other_token(token, within=next(refused_delays)):
+                    refused_delays = backoff(initial=5.0, maximum=REFUSED_WAIT_SECONDS)
+            else:
+                await asyncio.sleep(next(delays))
 
     async def report(self, request: wire.ReportRequest) -> None:
         """Deliver one batch; returns when kas has it on disk.
@@ -139,17 +148,36 @@ class Link:
             text = f"kas did not take the reports: {channel.explain(error)}"
             raise (ReportRejected if error.code() in _HOPELESS else LinkError)(text) from error
 
-    async def _connect_once(self, consume: Callable[[wire.KasMessage], Awaitable[None]]) -> bool:
+    def _usable_token(self) -> str | None:
+        """Return the token, None where there is none to connect with."""
+        try:
+            return self._token()
+        except TokenError as error:
+            self._disconnected(str(error))
+            return None
+
+    async def _other_token(self, refused: str | None, *, within: float) -> bool:
+        """Wait for a token other than the refused one; tell whether one came ``within`` these seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while True:
+                    await asyncio.sleep(NEW_TOKEN_SECONDS)
+                    with suppress(TokenError):
+                        if self._token() != refused:
+                            return True
+        return False
+
+    async def _connect_once(self, token: str, consume: Callable[[wire.KasMessage], Awaitable[None]]) -> bool:
         """Hold one connection to its end; tell whether it ended because kas refuses this agent."""
         try:
-            async with open_channel(self._address, self._token(), self._ca_cert_file) as channel:
+            async with open_channel(self._address, token, self._ca_cert_file) as channel:
                 try:
                     await self._stream(channel, consume)
                 except grpc.aio.AioRpcError as error:
                     self._disconnected(channel.explain(error))
                     return error.code() in _REFUSED
                 self._disconnected("kas ended the stream")
-        except (ConnectError, TokenError, Reconnect) as error:
+        except (ConnectError, Reconnect) as error:
             self._disconnected(str(error))
         return False
 

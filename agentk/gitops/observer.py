@@ -6,23 +6,25 @@ for kinds whose health is told by their status. Of each object only ``Live`` and
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
 from agentk.apply.names import AGENT_LABEL
+from agentk.gitops.following import Following
 from agentk.health.rules import Health, assess, needs_status
+from agentk.kube.errors import KubeError
 from agentk.kube.watch import Gone, Interrupted, Synced, Unserved, Upsert, Watch
 from agentlink import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import asyncio
+    from collections.abc import Mapping, Sequence
 
     from agentk.apply.model import Kind, Live
+    from agentk.apply.rules.forbidden import Place
     from agentk.kube.client import KubeClient
-    from agentk.kube.errors import KubeError
     from agentlink.refs import ObjectRef
 
 log = logs.get_logger("observer")
@@ -38,49 +40,10 @@ class Sink(Protocol):
         """The API server has not answered for a while: how things are is not known any more."""
 
 
+_FORBIDDEN = 403
+
 LOST_SECONDS = 2.0
 """How long the API server may be away before that is news: a restart behind a load balancer is none."""
-
-
-class _Followed:
-    """One kind being watched: whether its first list is in, and what kept it from coming."""
-
-    def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
-        self._synced = False
-        self._error: KubeError | None = None
-        self._news = asyncio.Event()
-
-    def start(self, task: asyncio.Task[None]) -> None:
-        self._task = task
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    @property
-    def ended(self) -> bool:
-        return self._task is not None and self._task.done()
-
-    def succeed(self) -> None:
-        self._synced, self._error = True, None
-        self._news.set()
-
-    def fail(self, error: KubeError) -> None:
-        self._error = error
-        self._news.set()
-        self._news = asyncio.Event()
-
-    async def synced(self) -> None:
-        """Wait for the first list.
-
-        Raises:
-            KubeError: The server refused it or could not be asked; the watch goes on trying.
-        """
-        while not self._synced:
-            await self._news.wait()
-            if self._error is not None:
-                raise self._error
 
 
 class Observer:
@@ -91,7 +54,8 @@ class Observer:
         self._selector = f"{AGENT_LABEL}={agent_id}"
         self._tasks = tasks
         self._sinks: dict[str, Sink] = {}
-        self._followed: dict[tuple[str, str], _Followed] = {}
+        self._followed: dict[Place, Following] = {}
+        self._confined: set[tuple[str, str]] = set()
         self._live: dict[ObjectRef, Live] = {}
         self._health: dict[ObjectRef, Health] = {}
         self._lost_since: float | None = None
@@ -113,22 +77,56 @@ class Observer:
         """Stop telling; the watches go on for the other projects."""
         self._sinks.pop(inventory_id, None)
 
-    async def ensure(self, kinds: Iterable[Kind]) -> None:
+    async def ensure(self, wanted: Mapping[Kind, frozenset[str]]) -> dict[Place, str]:
         """Watch these kinds; return when each has been listed once, so that ``live`` is complete for them.
 
+        An agent without rights for the whole cluster watches namespace by namespace.
+
+        Args:
+            wanted: For each kind the namespaces to watch if the whole cluster may not be watched.
+
+        Returns:
+            The places that may not be watched, and why.
+
         Raises:
-            KubeError: A kind could not be listed.
+            KubeError: A kind could not be listed for another reason.
         """
-        wanted = []
-        for kind in kinds:
-            key = (kind.group, kind.kind)
-            followed = self._followed.get(key)
-            if followed is None or followed.ended:
-                followed = self._followed[key] = _Followed()
-                followed.start(self._tasks.create_task(self._follow(kind, followed), name=f"watch-{kind.kind}"))
-            wanted.append(followed)
-        for followed in wanted:
-            await followed.synced()
+        forbidden: dict[Place, str] = {}
+        whole = [kind for kind in wanted if (kind.group, kind.kind) not in self._confined]
+        for (kind, _), refusal in (await self._sync([(kind, "") for kind in whole])).items():
+            if kind.namespaced:
+                log.info("May not watch the whole cluster; watching namespaces", kind=kind.kind)
+                self._confined.add((kind.group, kind.kind))
+            else:
+                forbidden[kind.group, kind.kind, ""] = refusal
+        confined = [kind for kind in wanted if (kind.group, kind.kind) in self._confined]
+        narrow = [(kind, namespace) for kind in confined for namespace in sorted(wanted[kind])]
+        for (kind, namespace), refusal in (await self._sync(narrow)).items():
+            forbidden[kind.group, kind.kind, namespace] = refusal
+        return forbidden
+
+    async def _sync(self, places: Sequence[tuple[Kind, str]]) -> dict[tuple[Kind, str], str]:
+        """Wait for the first list of every watch, started where there is none; return those that are forbidden."""
+        refused: dict[tuple[Kind, str], str] = {}
+        followed = [self._following(kind, namespace) for kind, namespace in places]
+        for place, following in zip(places, followed, strict=True):
+            try:
+                await following.synced()
+            except KubeError as error:
+                if error.status != _FORBIDDEN:
+                    raise
+                following.stop()
+                refused[place] = error.message
+        return refused
+
+    def _following(self, kind: Kind, namespace: str) -> Following:
+        place = (kind.group, kind.kind, namespace)
+        following = self._followed.get(place)
+        if following is None or following.ended:
+            following = self._followed[place] = Following()
+            watch = self._follow(kind, namespace, following)
+            following.start(self._tasks.create_task(watch, name=f"watch-{kind.kind}"))
+        return following
 
     def applied(self, live: Live) -> None:
         """Take over what the answer to an apply said, ahead of the watch."""
@@ -140,18 +138,13 @@ class Observer:
             # It is that of the object before this change; the watch is about to tell the new one.
             self._health.pop(live.ref, None)
 
-    def deleted(self, ref: ObjectRef) -> None:
-        """Take over that an object is gone, ahead of the watch."""
-        self._live.pop(ref, None)
-        self._health.pop(ref, None)
-
     def stop(self) -> None:
         """End every watch."""
         for followed in self._followed.values():
             followed.stop()
 
-    async def _follow(self, kind: Kind, followed: _Followed) -> None:
-        watch = Watch(self._kube, kind, selector=self._selector, full=needs_status(kind))
+    async def _follow(self, kind: Kind, namespace: str, followed: Following) -> None:
+        watch = Watch(self._kube, kind, namespace=namespace or None, selector=self._selector, full=needs_status(kind))
         async with aclosing(watch.events()) as events:
             async for event in events:
                 match event:
@@ -160,7 +153,7 @@ class Observer:
                     case Gone():
                         self._gone(event.ref)
                     case Synced():
-                        self._drop_all_but(kind, event.refs)
+                        self._drop_all_but(kind, namespace, event.refs)
                         self._lost_since = None
                         followed.succeed()
                     case Interrupted():
@@ -169,7 +162,7 @@ class Observer:
                         self._interrupted(event.error)
                     case Unserved():
                         log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
-                        self._drop_all_but(kind, frozenset())
+                        self._drop_all_but(kind, namespace, frozenset())
                         followed.succeed()
 
     def _interrupted(self, error: KubeError) -> None:
@@ -184,10 +177,11 @@ class Observer:
             for sink in self._sinks.values():
                 sink.unreachable(error)
 
-    def _drop_all_but(self, kind: Kind, refs: frozenset[ObjectRef]) -> None:
+    def _drop_all_but(self, kind: Kind, namespace: str, refs: frozenset[ObjectRef]) -> None:
         key = (kind.group, kind.kind)
         for ref in [ref for ref in self._live if (ref.group, ref.kind) == key and ref not in refs]:
-            self._gone(ref)
+            if not namespace or ref.namespace == namespace:
+                self._gone(ref)
 
     def _upsert(self, event: Upsert) -> None:
         live = event.live

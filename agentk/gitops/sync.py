@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from agentk.apply.model import DryRun, Outcome, Plan, Recorded, Result, Stage
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
+from agentk.apply.rules.forbidden import leave_out, place_of
 from agentk.kube.errors import KubeError
 from agentlink.refs import ObjectRef
 
@@ -88,7 +89,10 @@ class ProjectSync:
         """
         resolved = await self._resolve(snapshot)
         recorded = await self._read_inventory()
-        live = await self._look(resolved, recorded)
+        observer = self._cluster.observer
+        forbidden = await observer.ensure(self._places(resolved, recorded))
+        resolved = leave_out(resolved, recorded, forbidden)
+        live = await self._look_at(resolved.desired, (ref for ref in recorded if place_of(ref) not in forbidden))
         todo = plan(
             resolved,
             recorded,
@@ -98,7 +102,8 @@ class ProjectSync:
             own_namespace=self._cluster.own_namespace,
         )
         result = await self._carry_out(todo, recorded, report)
-        await self._cluster.observer.ensure(self._served_kinds(resolved, recorded))
+        # Kinds that this very sync has made served.
+        await observer.ensure(self._places(resolved, recorded))
         return result
 
     async def repair(self, refs: Iterable[ObjectRef]) -> SyncResult:
@@ -140,17 +145,17 @@ class ProjectSync:
             self._recorded = dict(inventory.records) if inventory else {}
         return self._recorded
 
-    async def _look(self, resolved: Resolved, recorded: Mapping[ObjectRef, Recorded]) -> dict[ObjectRef, Live]:
-        """Find out what exists of everything wanted or recorded."""
-        await self._cluster.observer.ensure(self._served_kinds(resolved, recorded))
-        return await self._look_at(resolved.desired, recorded)
-
-    def _served_kinds(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> list[Kind]:
-        """Return the kinds to watch, each once, those of CRDs that are yet to be applied left out."""
+    def _places(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Kind, frozenset[str]]:
+        """Return the kinds to watch and their namespaces; kinds of CRDs that are yet to be applied are left out."""
+        namespaces: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for ref in (*(one.ref for one in resolved.desired), *recorded):
+            namespaces[ref.group, ref.kind].add(ref.namespace)
         find = self._cluster.discovery.find
-        names = {(one.ref.group, one.ref.kind) for one in resolved.desired}
-        names.update((ref.group, ref.kind) for ref in recorded)
-        return [kind for group, name in sorted(names) if (kind := find(group, name, ""))]
+        return {
+            kind: frozenset(found)
+            for (group, name), found in sorted(namespaces.items())
+            if (kind := find(group, name, ""))
+        }
 
     async def _look_at(self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]) -> dict[ObjectRef, Live]:
         """Take what the watches know; ask for the rest, which may exist without our label."""

@@ -62,7 +62,7 @@ def test_a_push_is_applied_changed_pruned_and_kept(installation: Installation, k
 @pytest.mark.usefixtures("ready_pods")
 def test_a_sync_becomes_healthy_when_its_pods_are_ready(installation: Installation, namespace: str) -> None:
     repository = installation.git.create("group/config")
-    commit = repository.push_files({**config_files("well", namespace), "manifests/web.yaml": deployment("web", 1)})
+    commit = repository.push_files({**config_files("well", namespace), "manifests/web.yaml": deployment("well", 1)})
     installation.agent("well", project="group/config")
 
     installation.kas.wait_sync("well", state="healthy", commit=commit)

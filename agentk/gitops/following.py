@@ -1,0 +1,56 @@
+"""The state of one watch, as those who wait for its first list see it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentk.kube.errors import KubeError
+
+
+class Following:
+    """One kind being watched, in one namespace or all: whether its first list is in, and what keeps it from coming."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._synced = False
+        self._error: KubeError | None = None
+        self._news = asyncio.Event()
+
+    def start(self, task: asyncio.Task[None]) -> None:
+        """Take charge of the task that watches."""
+        self._task = task
+
+    def stop(self) -> None:
+        """End the watch."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether nobody watches any more."""
+        return self._task is None or self._task.done()
+
+    def succeed(self) -> None:
+        """Note that a list is complete."""
+        self._synced, self._error = True, None
+        self._news.set()
+
+    def fail(self, error: KubeError) -> None:
+        """Note what the server answered instead; the watch goes on trying."""
+        self._error = error
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def synced(self) -> None:
+        """Wait for the first list.
+
+        Raises:
+            KubeError: The server refused it or could not be asked.
+        """
+        while not self._synced:
+            await self._news.wait()
+            if self._error is not None:
+                raise self._error
