@@ -39,7 +39,7 @@ HEALTHY_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 60.0
 
 REFUSED_WAIT_SECONDS = 300.0
-"""How far waiting grows while kas refuses the token: only a person can change that, and a new token ends the waiting."""
+"""How far waiting grows while kas refuses the token: only a person can change that. A new token ends the waiting."""
 
 NEW_TOKEN_SECONDS = 1.0
 """How often it is looked, while waiting after a refusal, whether there is another token; a small file is read."""
@@ -162,9 +162,9 @@ class Link:
             async with asyncio.timeout(within):
                 while True:
                     await asyncio.sleep(NEW_TOKEN_SECONDS)
-                    with suppress(TokenError):
-                        if self._token() != refused:
-                            return True
+                    token = self._usable_token()
+                    if token is not None and token != refused:
+                        return True
         return False
 
     async def _connect_once(self, token: str, consume: Callable[[wire.KasMessage], Awaitable[None]]) -> bool:
