@@ -255,6 +255,7 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
         host=listener.websocket_address.host,
         websocket_port=listener.websocket_address.port,
         grpc_port=listener.grpc_address.port if listener.grpc_address else None,
+        grpc_host=listener.grpc_address.host if listener.grpc_address else "",
         tls=tls,
     )
 

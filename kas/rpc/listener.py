@@ -50,11 +50,15 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class ListenerSettings:
-    """Where to listen. A port of 0 takes any free one, ``grpc_port`` of None leaves direct gRPC out."""
+    """Where to listen. A port of 0 takes any free one, ``grpc_port`` of None leaves direct gRPC out.
+
+    ``host`` is for websockets, ``grpc_host`` for direct gRPC; empty: the same.
+    """
 
     host: str = "127.0.0.1"
     websocket_port: int = 8150
     grpc_port: int | None = 8152
+    grpc_host: str = ""
     tls: TlsFiles | None = None
 
 
@@ -131,10 +135,10 @@ class AgentListener:
 
     def _log_addresses(self) -> None:
         secure = "s" if self._settings.tls else ""
-        host = self._settings.host
-        addresses = [f"ws{secure}://{_at(host, self.websocket_port)}"]
+        settings = self._settings
+        addresses = [f"ws{secure}://{_at(settings.host, self.websocket_port)}"]
         if self.grpc_port:
-            addresses.append(f"grpc{secure}://{_at(host, self.grpc_port)}")
+            addresses.append(f"grpc{secure}://{_at(settings.grpc_host or settings.host, self.grpc_port)}")
         log.info("Listening for agents", addresses=addresses)
 
     async def _send_away(self, server: grpc.aio.Server) -> None:
@@ -155,7 +159,7 @@ class AgentListener:
             ) from error
         if settings.grpc_port is None:
             return
-        address = _at(settings.host, settings.grpc_port)
+        address = _at(settings.grpc_host or settings.host, settings.grpc_port)
         try:
             self.grpc_port = (
                 server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
