@@ -117,18 +117,22 @@ def test_whitespace_around_a_token_does_not_matter(
     driven.wait("healthy")
 
 
-def test_a_token_file_that_is_empty_or_gone_says_so_and_is_read_again(
+def test_a_token_file_that_is_gone_ends_the_start_with_its_name_and_an_empty_one_later_is_waited_out(
     shared: Installation, kube: Kube, namespace: str
 ) -> None:
     agent, driven = _agent(shared, kube, namespace, "filed")
     token = agent.token_file.read_text()
     agent.token_file.unlink()
+    assert agent.start(connected=False).process.wait() == 1
+    assert f"{agent.token_file} cannot be read: No such file" in agent.log.read_text()
 
-    agent.start(connected=False)
-    wait_until(lambda: "cannot be read: No such file" in agent.log.read_text(), what="the missing file is logged")
-    agent.token_file.write_text("\n")
-    wait_until(lambda: "is empty: put the line in" in agent.log.read_text(), what="the empty file is logged")
     agent.token_file.write_text(token)
+    agent.start()
+    agent.token_file.write_text("\n")
+    (connection,) = _connections(shared, "filed")
+    shared.kas.cli("token", "revoke", str(connection["token_id"]))
+    wait_until(lambda: "is empty: put the line in" in agent.log.read_text(), what="the empty file is logged")
+    agent.token_file.write_text(_new_token(shared, "filed"))
 
     wait_until(agent.connected, what="the agent is in", within=20.0)
     driven.wait("healthy")
