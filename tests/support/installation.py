@@ -167,12 +167,16 @@ webhooks: {{gitlab: {{secret_token_file: {secret}}}}}
     def wait_sync(
         self, agent: str, *, state: str, project: str = "", commit: str = "", reason: str = "", within: float = 60.0
     ) -> dict[str, Any]:
-        """Wait until a newest sync of the agent has this state (and commit, and reason), and return it."""
+        """Wait until a newest sync of the agent has this state (and commit, and reason), and return it.
+
+        One that is healthy has been applied, so ``applied`` is content with it.
+        """
+        states = {state, "healthy"} if state == "applied" else {state}
 
         def found() -> dict[str, Any] | None:
             for sync in self.syncs(agent):
                 if (
-                    sync["state"] == state
+                    sync["state"] in states
                     and (not project or sync["project"] == project)
                     and (not commit or sync["commit"] == commit)
                     and (not reason or sync["reason"] == reason)
