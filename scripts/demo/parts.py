@@ -100,9 +100,9 @@ def start(directory: Path, screen: Screen, stack: ExitStack) -> Parts:
         find_binaries()  # builds where nothing is cached yet, which is no part of what is timed
     began = time.monotonic()
     cluster = stack.enter_context(open_cluster())
-    pods = _run_pods(cluster, screen)
     kube = Kube(cluster.kubeconfig)
     stack.callback(kube.close)
+    pods = _run_pods(cluster, kube, screen)
     version = str(kube.get("/version")["gitVersion"])
     whose = "yours" if isinstance(cluster, ExistingCluster) else f"started in {time.monotonic() - began:.1f} s"
     screen.good(f"Kubernetes {version} at {cluster.url}, {whose}")
@@ -129,11 +129,14 @@ def start(directory: Path, screen: Screen, stack: ExitStack) -> Parts:
     return Parts(directory, cluster, version, kube, namespace, pods, git, webhooks, kas, agent, sightings)
 
 
-def _run_pods(cluster: Cluster, screen: Screen) -> bool:
+def _run_pods(cluster: Cluster, kube: Kube, screen: Screen) -> bool:
     try:
         cluster.start_ready_pods()
     except ReadyPodsUnavailableError as error:
         screen.note(f"no pods will run: {error}")
+        return False
+    if not kube.get("/api/v1/nodes", limit="1")["items"]:
+        screen.note("no pods will run: the cluster has no node")
         return False
     return True
 
