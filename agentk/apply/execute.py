@@ -63,6 +63,12 @@ class Executor:
         self._slots = asyncio.Semaphore(width)
         self._establish_seconds = establish_seconds
 
+    def acting_on(self, objects: Objects) -> Executor:
+        """Return an executor that shares this one's slots and goes through another view of the cluster."""
+        other = Executor(objects, self._discovery, width=self._width, establish_seconds=self._establish_seconds)
+        other._slots = self._slots
+        return other
+
     async def run(self, plan: Plan, report: Callable[[Outcome], None]) -> bool:
         """Carry a plan out, and report exactly one outcome for each of the plan's ``total`` objects as it is known.
 

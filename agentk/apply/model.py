@@ -42,7 +42,11 @@ class Propagation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """What config.yaml says about one manifest project. Timeouts in seconds."""
+    """What config.yaml says about one manifest project. Timeouts in seconds.
+
+    ``impersonate_user`` is the Kubernetes user on whose behalf its objects are read and written, empty for the agent
+    itself.
+    """
 
     project_id: int
     path: str
@@ -54,6 +58,7 @@ class ProjectSettings:
     inventory_policy: InventoryPolicy = InventoryPolicy.MUST_MATCH
     reconcile_timeout: float = 3600.0
     prune_timeout: float = 3600.0
+    impersonate_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,12 @@ class Controller:
         log.info("Configuration in force", commit_id=configured.commit, projects=[p.path for p in configured.projects])
         cluster = self._cluster_of(configured.agent_id, tasks)
         wanted = {settings.project_id: settings for settings in configured.projects}
-        for project_id in self._loops.keys() - wanted.keys():
-            _, task = self._loops.pop(project_id)
-            task.cancel()
-            self._ending[project_id] = task
+        for project_id, (loop, task) in list(self._loops.items()):
+            settings = wanted.get(project_id)
+            if settings is None or _place_of(settings) != _place_of(loop.settings):
+                del self._loops[project_id]
+                task.cancel()
+                self._ending[project_id] = task
         for project_id, settings in wanted.items():
             if project_id in self._loops:
                 self._loops[project_id][0].reconfigure(settings)
@@ -127,6 +129,11 @@ class Controller:
                 agent_id, self._discovery, self._objects, observer, self._executor, self._own_namespace
             )
         return self._cluster
+
+
+def _place_of(settings: ProjectSettings) -> tuple[str, str]:
+    """Return what a loop is made for, and cannot change while it lives: where its inventory is, and who it acts as."""
+    return (settings.default_namespace, settings.impersonate_user)
 
 
 async def _run_after(before: asyncio.Task[None] | None, loop: ProjectLoop) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentk.apply.inventory import InventoryError
@@ -21,6 +22,7 @@ from agentk.health.rules import needs_status
 from agentk.health.summary import HealthSummary, Phase
 from agentk.kube.errors import KubeError
 from agentk.kube.inventory_store import InventoryStore
+from agentk.kube.objects import Objects
 from agentk.reports.convert import ObjectStatus, count, health_of, status_of
 from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
@@ -41,6 +43,10 @@ class ProjectLoop:
     """Drives one project, from ``run`` until cancelled."""
 
     def __init__(self, kube: KubeClient, cluster: Cluster, settings: ProjectSettings, reports: ReportQueue) -> None:
+        if settings.impersonate_user:
+            kube = kube.impersonating(settings.impersonate_user)
+            objects = Objects(kube)
+            cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
         store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
         self._cluster = cluster
         self._reports = reports

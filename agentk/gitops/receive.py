@@ -177,4 +177,5 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         inventory_policy=_INVENTORY.get(project.inventory_policy, InventoryPolicy.MUST_MATCH),
         reconcile_timeout=project.reconcile_timeout.ToMilliseconds() / 1000,
         prune_timeout=project.prune_timeout.ToMilliseconds() / 1000,
+        impersonate_user=project.impersonate_user,
     )

@@ -11,12 +11,13 @@ import sys
 from collections import defaultdict
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import DryRun, Outcome, Plan, Recorded, Result, Stage
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
-from agentk.apply.rules.forbidden import leave_out, place_of
+from agentk.apply.rules.forbidden import Place, leave_out, place_of
 from agentk.kube.errors import KubeError
 from agentlink.refs import ObjectRef
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from agentk.kube.discovery import Discovery
     from agentk.kube.inventory_store import InventoryStore
     from agentk.kube.objects import Objects
+
+_FORBIDDEN = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,9 @@ class ProjectSync:
         recorded = await self._read_inventory()
         observer = self._cluster.observer
         forbidden = await observer.ensure(self._places(resolved, recorded))
-        resolved = leave_out(resolved, recorded, forbidden)
-        live = await self._look_at(resolved.desired, (ref for ref in recorded if place_of(ref) not in forbidden))
+        visible = leave_out(resolved, (), forbidden).desired
+        live, unseen = await self._look_at(visible, (ref for ref in recorded if place_of(ref) not in forbidden))
+        resolved = leave_out(resolved, recorded, forbidden | unseen)
         todo = plan(
             resolved,
             recorded,
@@ -116,9 +120,10 @@ class ProjectSync:
         if self._resolved is None or recorded is None:
             return SyncResult(())
         desired = tuple(self._desired[ref] for ref in refs if ref in self._desired and ref in recorded)
-        live = await self._look_at(desired, (one.ref for one in desired))
+        live, unseen = await self._look_at(desired, ())
+        drifted = replace(self._resolved, desired=desired, refused=(), sources={})
         todo = plan(
-            replace(self._resolved, desired=desired, refused=(), sources={}),
+            leave_out(drifted, (), unseen),
             {one.ref: recorded[one.ref] for one in desired},
             live,
             self.settings,
@@ -157,8 +162,14 @@ class ProjectSync:
             if (kind := find(group, name, ""))
         }
 
-    async def _look_at(self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]) -> dict[ObjectRef, Live]:
-        """Take what the watches know; ask for the rest, which may exist without our label."""
+    async def _look_at(
+        self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]
+    ) -> tuple[dict[ObjectRef, Live], dict[Place, str]]:
+        """Take what the watches know, and ask for the rest, which may exist without our label.
+
+        Returns:
+            What exists, and the places that we may not look at, with the server's reason.
+        """
         seen, discovery = self._cluster.observer.live, self._cluster.discovery
         live: dict[ObjectRef, Live] = {}
         ask: defaultdict[Kind, list[ObjectRef]] = defaultdict(list)
@@ -168,9 +179,24 @@ class ProjectSync:
                 live[ref] = known
             elif kind := discovery.find(ref.group, ref.kind, ""):
                 ask[kind].append(ref)
+        forbidden: dict[Place, str] = {}
         for kind, refs in ask.items():
+            if await self._lookup(kind, refs, live) is not None:
+                # Somewhere we may not look; find out where.
+                for place, there in groupby(sorted(refs, key=place_of), key=place_of):
+                    if (why := await self._lookup(kind, there, live)) is not None:
+                        forbidden[place] = why
+        return live, forbidden
+
+    async def _lookup(self, kind: Kind, refs: Iterable[ObjectRef], live: dict[ObjectRef, Live]) -> str | None:
+        """Look objects up into ``live``; return the server's reason where that is forbidden."""
+        try:
             live.update(await self._cluster.objects.lookup(kind, refs))
-        return live
+        except KubeError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            return error.message
+        return None
 
     async def _carry_out(
         self, todo: Plan, recorded: dict[ObjectRef, Recorded], report: Callable[[Outcome], None]

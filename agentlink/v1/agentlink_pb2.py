@@ -26,27 +26,27 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gentlink/v1/agentlink.proto\x12\x0c\x61gentlink.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0c\x41gentMessage\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.agentlink.v1.HelloH\x00\x42\t\n\x07message\"V\n\x05Hello\x12%\n\x04meta\x18\x01 \x01(\x0b\x32\x17.agentlink.v1.AgentMeta\x12&\n\x07holding\x18\x02 \x03(\x0b\x32\x15.agentlink.v1.Holding\"\x86\x01\n\tAgentMeta\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x15\n\rpod_namespace\x18\x03 \x01(\t\x12\x10\n\x08pod_name\x18\x04 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x05 \x01(\t\x12\x13\n\x0binstance_id\x18\x06 \x01(\t\"=\n\x07Holding\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xfa\x01\n\nKasMessage\x12\x34\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1b.agentlink.v1.ConfigurationH\x00\x12\x37\n\x0fsnapshot_header\x18\x02 \x01(\x0b\x32\x1c.agentlink.v1.SnapshotHeaderH\x00\x12\x35\n\x0esnapshot_files\x18\x03 \x01(\x0b\x32\x1b.agentlink.v1.SnapshotFilesH\x00\x12;\n\x11snapshot_complete\x18\x04 \x01(\x0b\x32\x1e.agentlink.v1.SnapshotCompleteH\x00\x42\t\n\x07message\"\xa1\x01\n\rConfiguration\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\x03\x12\x12\n\nagent_name\x18\x02 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\x12)\n\tlog_level\x18\x04 \x01(\x0e\x32\x16.agentlink.v1.LogLevel\x12/\n\x08projects\x18\x05 \x03(\x0b\x32\x1d.agentlink.v1.ManifestProject\"\xf1\x02\n\x0fManifestProject\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x19\n\x11\x64\x65\x66\x61ult_namespace\x18\x03 \x01(\t\x12\x34\n\x11reconcile_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x10\x64ry_run_strategy\x18\x05 \x01(\x0e\x32\x1c.agentlink.v1.DryRunStrategy\x12\r\n\x05prune\x18\x06 \x01(\x08\x12\x30\n\rprune_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x41\n\x18prune_propagation_policy\x18\x08 \x01(\x0e\x32\x1f.agentlink.v1.PropagationPolicy\x12\x37\n\x10inventory_policy\x18\t \x01(\x0e\x32\x1d.agentlink.v1.InventoryPolicy\"\xde\x01\n\x0eSnapshotHeader\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0f\n\x07sync_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\x0c\x12\x15\n\rremoved_paths\x18\x06 \x03(\t\x12\x13\n\x0btotal_files\x18\x07 \x01(\r\x12\x15\n\rtotal_objects\x18\x08 \x01(\r\x12/\n\x0breceived_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\rSnapshotFiles\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12)\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1a.agentlink.v1.ManifestFile\"C\n\x0cManifestFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07objects\x18\x02 \x03(\x0c\x12\x14\n\x0c\x63ontinuation\x18\x03 \x01(\x08\"6\n\x10SnapshotComplete\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"6\n\rReportRequest\x12%\n\x07reports\x18\x01 \x03(\x0b\x32\x14.agentlink.v1.Report\"\x10\n\x0eReportResponse\"\xce\x01\n\x06Report\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x04sync\x18\x03 \x01(\x0b\x32\x18.agentlink.v1.SyncReportH\x00\x12\x30\n\x08outcomes\x18\x04 \x01(\x0b\x32\x1c.agentlink.v1.OutcomesReportH\x00\x12*\n\x05\x65vent\x18\x05 \x01(\x0b\x32\x19.agentlink.v1.EventReportH\x00\x42\x08\n\x06report\"\xb4\x01\n\nSyncReport\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.agentlink.v1.SyncState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12(\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x18.agentlink.v1.SyncCounts\"\x84\x01\n\nSyncCounts\x12\r\n\x05total\x18\x01 \x01(\r\x12\x0f\n\x07\x63reated\x18\x02 \x01(\r\x12\x12\n\nconfigured\x18\x03 \x01(\r\x12\x11\n\tunchanged\x18\x04 \x01(\r\x12\x0e\n\x06pruned\x18\x05 \x01(\r\x12\x0f\n\x07skipped\x18\x06 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x07 \x01(\r\"d\n\x0eOutcomesReport\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\x03\x12-\n\x08outcomes\x18\x03 \x03(\x0b\x32\x1b.agentlink.v1.ObjectOutcome\"I\n\tObjectRef\x12\r\n\x05group\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"\xb3\x01\n\rObjectOutcome\x12\'\n\x06object\x18\x01 \x01(\x0b\x32\x17.agentlink.v1.ObjectRef\x12$\n\x06result\x18\x02 \x01(\x0e\x32\x14.agentlink.v1.Result\x12$\n\x06health\x18\x03 \x01(\x0e\x32\x14.agentlink.v1.Health\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0c\n\x04path\x18\x06 \x01(\t\"\x8a\x01\n\x0b\x45ventReport\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0f\n\x07sync_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\'\n\x06object\x18\x06 \x01(\x0b\x32\x17.agentlink.v1.ObjectRef*w\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04*\x87\x01\n\x0e\x44ryRunStrategy\x12 \n\x1c\x44RY_RUN_STRATEGY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44RY_RUN_STRATEGY_NONE\x10\x01\x12\x1b\n\x17\x44RY_RUN_STRATEGY_CLIENT\x10\x02\x12\x1b\n\x17\x44RY_RUN_STRATEGY_SERVER\x10\x03*\x9c\x01\n\x11PropagationPolicy\x12\"\n\x1ePROPAGATION_POLICY_UNSPECIFIED\x10\x00\x12!\n\x1dPROPAGATION_POLICY_FOREGROUND\x10\x01\x12!\n\x1dPROPAGATION_POLICY_BACKGROUND\x10\x02\x12\x1d\n\x19PROPAGATION_POLICY_ORPHAN\x10\x03*\xa0\x01\n\x0fInventoryPolicy\x12 \n\x1cINVENTORY_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1bINVENTORY_POLICY_MUST_MATCH\x10\x01\x12*\n&INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY\x10\x02\x12\x1e\n\x1aINVENTORY_POLICY_ADOPT_ALL\x10\x03*\xd3\x01\n\tSyncState\x12\x1a\n\x16SYNC_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SYNC_STATE_RECEIVED\x10\x01\x12\x17\n\x13SYNC_STATE_APPLYING\x10\x02\x12\x16\n\x12SYNC_STATE_APPLIED\x10\x03\x12\x16\n\x12SYNC_STATE_HEALTHY\x10\x04\x12\x15\n\x11SYNC_STATE_FAILED\x10\x05\x12\x16\n\x12SYNC_STATE_STALLED\x10\x06\x12\x19\n\x15SYNC_STATE_SUPERSEDED\x10\x07*\x9b\x01\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x12\n\x0eRESULT_CREATED\x10\x01\x12\x15\n\x11RESULT_CONFIGURED\x10\x02\x12\x14\n\x10RESULT_UNCHANGED\x10\x03\x12\x11\n\rRESULT_PRUNED\x10\x04\x12\x12\n\x0eRESULT_SKIPPED\x10\x05\x12\x11\n\rRESULT_FAILED\x10\x06*\xa1\x01\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x12\n\x0eHEALTH_CURRENT\x10\x01\x12\x16\n\x12HEALTH_IN_PROGRESS\x10\x02\x12\x11\n\rHEALTH_FAILED\x10\x03\x12\x16\n\x12HEALTH_TERMINATING\x10\x04\x12\x14\n\x10HEALTH_NOT_FOUND\x10\x05\x12\x12\n\x0eHEALTH_UNKNOWN\x10\x06\x32\x95\x01\n\tAgentLink\x12\x43\n\x07\x43onnect\x12\x1a.agentlink.v1.AgentMessage\x1a\x18.agentlink.v1.KasMessage(\x01\x30\x01\x12\x43\n\x06Report\x12\x1b.agentlink.v1.ReportRequest\x1a\x1c.agentlink.v1.ReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gentlink/v1/agentlink.proto\x12\x0c\x61gentlink.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x0c\x41gentMessage\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.agentlink.v1.HelloH\x00\x42\t\n\x07message\"V\n\x05Hello\x12%\n\x04meta\x18\x01 \x01(\x0b\x32\x17.agentlink.v1.AgentMeta\x12&\n\x07holding\x18\x02 \x03(\x0b\x32\x15.agentlink.v1.Holding\"\x86\x01\n\tAgentMeta\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x15\n\rpod_namespace\x18\x03 \x01(\t\x12\x10\n\x08pod_name\x18\x04 \x01(\t\x12\x1a\n\x12kubernetes_version\x18\x05 \x01(\t\x12\x13\n\x0binstance_id\x18\x06 \x01(\t\"=\n\x07Holding\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xfa\x01\n\nKasMessage\x12\x34\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1b.agentlink.v1.ConfigurationH\x00\x12\x37\n\x0fsnapshot_header\x18\x02 \x01(\x0b\x32\x1c.agentlink.v1.SnapshotHeaderH\x00\x12\x35\n\x0esnapshot_files\x18\x03 \x01(\x0b\x32\x1b.agentlink.v1.SnapshotFilesH\x00\x12;\n\x11snapshot_complete\x18\x04 \x01(\x0b\x32\x1e.agentlink.v1.SnapshotCompleteH\x00\x42\t\n\x07message\"\xa1\x01\n\rConfiguration\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\x03\x12\x12\n\nagent_name\x18\x02 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\x12)\n\tlog_level\x18\x04 \x01(\x0e\x32\x16.agentlink.v1.LogLevel\x12/\n\x08projects\x18\x05 \x03(\x0b\x32\x1d.agentlink.v1.ManifestProject\"\x8b\x03\n\x0fManifestProject\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x19\n\x11\x64\x65\x66\x61ult_namespace\x18\x03 \x01(\t\x12\x34\n\x11reconcile_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x10\x64ry_run_strategy\x18\x05 \x01(\x0e\x32\x1c.agentlink.v1.DryRunStrategy\x12\r\n\x05prune\x18\x06 \x01(\x08\x12\x30\n\rprune_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x41\n\x18prune_propagation_policy\x18\x08 \x01(\x0e\x32\x1f.agentlink.v1.PropagationPolicy\x12\x37\n\x10inventory_policy\x18\t \x01(\x0e\x32\x1d.agentlink.v1.InventoryPolicy\x12\x18\n\x10impersonate_user\x18\n \x01(\t\"\xde\x01\n\x0eSnapshotHeader\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\x12\x0f\n\x07sync_id\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\x0c\x12\x15\n\rremoved_paths\x18\x06 \x03(\t\x12\x13\n\x0btotal_files\x18\x07 \x01(\r\x12\x15\n\rtotal_objects\x18\x08 \x01(\r\x12/\n\x0breceived_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\rSnapshotFiles\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12)\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1a.agentlink.v1.ManifestFile\"C\n\x0cManifestFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07objects\x18\x02 \x03(\x0c\x12\x14\n\x0c\x63ontinuation\x18\x03 \x01(\x08\"6\n\x10SnapshotComplete\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"6\n\rReportRequest\x12%\n\x07reports\x18\x01 \x03(\x0b\x32\x14.agentlink.v1.Report\"\x10\n\x0eReportResponse\"\xce\x01\n\x06Report\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x04sync\x18\x03 \x01(\x0b\x32\x18.agentlink.v1.SyncReportH\x00\x12\x30\n\x08outcomes\x18\x04 \x01(\x0b\x32\x1c.agentlink.v1.OutcomesReportH\x00\x12*\n\x05\x65vent\x18\x05 \x01(\x0b\x32\x19.agentlink.v1.EventReportH\x00\x42\x08\n\x06report\"\xb4\x01\n\nSyncReport\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\x03\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.agentlink.v1.SyncState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12(\n\x06\x63ounts\x18\x07 \x01(\x0b\x32\x18.agentlink.v1.SyncCounts\"\x84\x01\n\nSyncCounts\x12\r\n\x05total\x18\x01 \x01(\r\x12\x0f\n\x07\x63reated\x18\x02 \x01(\r\x12\x12\n\nconfigured\x18\x03 \x01(\r\x12\x11\n\tunchanged\x18\x04 \x01(\r\x12\x0e\n\x06pruned\x18\x05 \x01(\r\x12\x0f\n\x07skipped\x18\x06 \x01(\r\x12\x0e\n\x06\x66\x61iled\x18\x07 \x01(\r\"d\n\x0eOutcomesReport\x12\x0f\n\x07sync_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\x03\x12-\n\x08outcomes\x18\x03 \x03(\x0b\x32\x1b.agentlink.v1.ObjectOutcome\"I\n\tObjectRef\x12\r\n\x05group\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"\xb3\x01\n\rObjectOutcome\x12\'\n\x06object\x18\x01 \x01(\x0b\x32\x17.agentlink.v1.ObjectRef\x12$\n\x06result\x18\x02 \x01(\x0e\x32\x14.agentlink.v1.Result\x12$\n\x06health\x18\x03 \x01(\x0e\x32\x14.agentlink.v1.Health\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0c\n\x04path\x18\x06 \x01(\t\"\x8a\x01\n\x0b\x45ventReport\x12\x12\n\nproject_id\x18\x01 \x01(\x03\x12\x0f\n\x07sync_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\'\n\x06object\x18\x06 \x01(\x0b\x32\x17.agentlink.v1.ObjectRef*w\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x13\n\x0fLOG_LEVEL_DEBUG\x10\x01\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x02\x12\x12\n\x0eLOG_LEVEL_WARN\x10\x03\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x04*\x87\x01\n\x0e\x44ryRunStrategy\x12 \n\x1c\x44RY_RUN_STRATEGY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44RY_RUN_STRATEGY_NONE\x10\x01\x12\x1b\n\x17\x44RY_RUN_STRATEGY_CLIENT\x10\x02\x12\x1b\n\x17\x44RY_RUN_STRATEGY_SERVER\x10\x03*\x9c\x01\n\x11PropagationPolicy\x12\"\n\x1ePROPAGATION_POLICY_UNSPECIFIED\x10\x00\x12!\n\x1dPROPAGATION_POLICY_FOREGROUND\x10\x01\x12!\n\x1dPROPAGATION_POLICY_BACKGROUND\x10\x02\x12\x1d\n\x19PROPAGATION_POLICY_ORPHAN\x10\x03*\xa0\x01\n\x0fInventoryPolicy\x12 \n\x1cINVENTORY_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1bINVENTORY_POLICY_MUST_MATCH\x10\x01\x12*\n&INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY\x10\x02\x12\x1e\n\x1aINVENTORY_POLICY_ADOPT_ALL\x10\x03*\xd3\x01\n\tSyncState\x12\x1a\n\x16SYNC_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SYNC_STATE_RECEIVED\x10\x01\x12\x17\n\x13SYNC_STATE_APPLYING\x10\x02\x12\x16\n\x12SYNC_STATE_APPLIED\x10\x03\x12\x16\n\x12SYNC_STATE_HEALTHY\x10\x04\x12\x15\n\x11SYNC_STATE_FAILED\x10\x05\x12\x16\n\x12SYNC_STATE_STALLED\x10\x06\x12\x19\n\x15SYNC_STATE_SUPERSEDED\x10\x07*\x9b\x01\n\x06Result\x12\x16\n\x12RESULT_UNSPECIFIED\x10\x00\x12\x12\n\x0eRESULT_CREATED\x10\x01\x12\x15\n\x11RESULT_CONFIGURED\x10\x02\x12\x14\n\x10RESULT_UNCHANGED\x10\x03\x12\x11\n\rRESULT_PRUNED\x10\x04\x12\x12\n\x0eRESULT_SKIPPED\x10\x05\x12\x11\n\rRESULT_FAILED\x10\x06*\xa1\x01\n\x06Health\x12\x16\n\x12HEALTH_UNSPECIFIED\x10\x00\x12\x12\n\x0eHEALTH_CURRENT\x10\x01\x12\x16\n\x12HEALTH_IN_PROGRESS\x10\x02\x12\x11\n\rHEALTH_FAILED\x10\x03\x12\x16\n\x12HEALTH_TERMINATING\x10\x04\x12\x14\n\x10HEALTH_NOT_FOUND\x10\x05\x12\x12\n\x0eHEALTH_UNKNOWN\x10\x06\x32\x95\x01\n\tAgentLink\x12\x43\n\x07\x43onnect\x12\x1a.agentlink.v1.AgentMessage\x1a\x18.agentlink.v1.KasMessage(\x01\x30\x01\x12\x43\n\x06Report\x12\x1b.agentlink.v1.ReportRequest\x1a\x1c.agentlink.v1.ReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agentlink.v1.agentlink_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGLEVEL']._serialized_start=2784
-  _globals['_LOGLEVEL']._serialized_end=2903
-  _globals['_DRYRUNSTRATEGY']._serialized_start=2906
-  _globals['_DRYRUNSTRATEGY']._serialized_end=3041
-  _globals['_PROPAGATIONPOLICY']._serialized_start=3044
-  _globals['_PROPAGATIONPOLICY']._serialized_end=3200
-  _globals['_INVENTORYPOLICY']._serialized_start=3203
-  _globals['_INVENTORYPOLICY']._serialized_end=3363
-  _globals['_SYNCSTATE']._serialized_start=3366
-  _globals['_SYNCSTATE']._serialized_end=3577
-  _globals['_RESULT']._serialized_start=3580
-  _globals['_RESULT']._serialized_end=3735
-  _globals['_HEALTH']._serialized_start=3738
-  _globals['_HEALTH']._serialized_end=3899
+  _globals['_LOGLEVEL']._serialized_start=2810
+  _globals['_LOGLEVEL']._serialized_end=2929
+  _globals['_DRYRUNSTRATEGY']._serialized_start=2932
+  _globals['_DRYRUNSTRATEGY']._serialized_end=3067
+  _globals['_PROPAGATIONPOLICY']._serialized_start=3070
+  _globals['_PROPAGATIONPOLICY']._serialized_end=3226
+  _globals['_INVENTORYPOLICY']._serialized_start=3229
+  _globals['_INVENTORYPOLICY']._serialized_end=3389
+  _globals['_SYNCSTATE']._serialized_start=3392
+  _globals['_SYNCSTATE']._serialized_end=3603
+  _globals['_RESULT']._serialized_start=3606
+  _globals['_RESULT']._serialized_end=3761
+  _globals['_HEALTH']._serialized_start=3764
+  _globals['_HEALTH']._serialized_end=3925
   _globals['_AGENTMESSAGE']._serialized_start=111
   _globals['_AGENTMESSAGE']._serialized_end=174
   _globals['_HELLO']._serialized_start=176
@@ -60,33 +60,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONFIGURATION']._serialized_start=718
   _globals['_CONFIGURATION']._serialized_end=879
   _globals['_MANIFESTPROJECT']._serialized_start=882
-  _globals['_MANIFESTPROJECT']._serialized_end=1251
-  _globals['_SNAPSHOTHEADER']._serialized_start=1254
-  _globals['_SNAPSHOTHEADER']._serialized_end=1476
-  _globals['_SNAPSHOTFILES']._serialized_start=1478
-  _globals['_SNAPSHOTFILES']._serialized_end=1556
-  _globals['_MANIFESTFILE']._serialized_start=1558
-  _globals['_MANIFESTFILE']._serialized_end=1625
-  _globals['_SNAPSHOTCOMPLETE']._serialized_start=1627
-  _globals['_SNAPSHOTCOMPLETE']._serialized_end=1681
-  _globals['_REPORTREQUEST']._serialized_start=1683
-  _globals['_REPORTREQUEST']._serialized_end=1737
-  _globals['_REPORTRESPONSE']._serialized_start=1739
-  _globals['_REPORTRESPONSE']._serialized_end=1755
-  _globals['_REPORT']._serialized_start=1758
-  _globals['_REPORT']._serialized_end=1964
-  _globals['_SYNCREPORT']._serialized_start=1967
-  _globals['_SYNCREPORT']._serialized_end=2147
-  _globals['_SYNCCOUNTS']._serialized_start=2150
-  _globals['_SYNCCOUNTS']._serialized_end=2282
-  _globals['_OUTCOMESREPORT']._serialized_start=2284
-  _globals['_OUTCOMESREPORT']._serialized_end=2384
-  _globals['_OBJECTREF']._serialized_start=2386
-  _globals['_OBJECTREF']._serialized_end=2459
-  _globals['_OBJECTOUTCOME']._serialized_start=2462
-  _globals['_OBJECTOUTCOME']._serialized_end=2641
-  _globals['_EVENTREPORT']._serialized_start=2644
-  _globals['_EVENTREPORT']._serialized_end=2782
-  _globals['_AGENTLINK']._serialized_start=3902
-  _globals['_AGENTLINK']._serialized_end=4051
+  _globals['_MANIFESTPROJECT']._serialized_end=1277
+  _globals['_SNAPSHOTHEADER']._serialized_start=1280
+  _globals['_SNAPSHOTHEADER']._serialized_end=1502
+  _globals['_SNAPSHOTFILES']._serialized_start=1504
+  _globals['_SNAPSHOTFILES']._serialized_end=1582
+  _globals['_MANIFESTFILE']._serialized_start=1584
+  _globals['_MANIFESTFILE']._serialized_end=1651
+  _globals['_SNAPSHOTCOMPLETE']._serialized_start=1653
+  _globals['_SNAPSHOTCOMPLETE']._serialized_end=1707
+  _globals['_REPORTREQUEST']._serialized_start=1709
+  _globals['_REPORTREQUEST']._serialized_end=1763
+  _globals['_REPORTRESPONSE']._serialized_start=1765
+  _globals['_REPORTRESPONSE']._serialized_end=1781
+  _globals['_REPORT']._serialized_start=1784
+  _globals['_REPORT']._serialized_end=1990
+  _globals['_SYNCREPORT']._serialized_start=1993
+  _globals['_SYNCREPORT']._serialized_end=2173
+  _globals['_SYNCCOUNTS']._serialized_start=2176
+  _globals['_SYNCCOUNTS']._serialized_end=2308
+  _globals['_OUTCOMESREPORT']._serialized_start=2310
+  _globals['_OUTCOMESREPORT']._serialized_end=2410
+  _globals['_OBJECTREF']._serialized_start=2412
+  _globals['_OBJECTREF']._serialized_end=2485
+  _globals['_OBJECTOUTCOME']._serialized_start=2488
+  _globals['_OBJECTOUTCOME']._serialized_end=2667
+  _globals['_EVENTREPORT']._serialized_start=2670
+  _globals['_EVENTREPORT']._serialized_end=2808
+  _globals['_AGENTLINK']._serialized_start=3928
+  _globals['_AGENTLINK']._serialized_end=4077
 # @@protoc_insertion_point(module_scope)

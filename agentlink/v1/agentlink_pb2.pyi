@@ -177,7 +177,7 @@ class Configuration(_message.Message):
     def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., commit: _Optional[str] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., projects: _Optional[_Iterable[_Union[ManifestProject, _Mapping]]] = ...) -> None: ...
 
 class ManifestProject(_message.Message):
-    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy")
+    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user")
     ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +187,7 @@ class ManifestProject(_message.Message):
     PRUNE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     PRUNE_PROPAGATION_POLICY_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    IMPERSONATE_USER_FIELD_NUMBER: _ClassVar[int]
     id: int
     path: str
     default_namespace: str
@@ -196,7 +197,8 @@ class ManifestProject(_message.Message):
     prune_timeout: _duration_pb2.Duration
     prune_propagation_policy: PropagationPolicy
     inventory_policy: InventoryPolicy
-    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ...) -> None: ...
+    impersonate_user: str
+    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ..., impersonate_user: _Optional[str] = ...) -> None: ...
 
 class SnapshotHeader(_message.Message):
     __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at")

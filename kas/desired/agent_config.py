@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from kas.desired.agent_schema import DryRunStrategy, File, InventoryPolicy, ManifestProject, PropagationPolicy
+from kas.desired.agent_schema import (
+    DryRunStrategy,
+    File,
+    Impersonate,
+    InventoryPolicy,
+    ManifestProject,
+    PropagationPolicy,
+)
 from kas.desired.documents import read_documents
 from kas.desired.globs import GlobError, check_glob
 from kas.desired.model import ManifestError, printable_path
@@ -46,7 +53,10 @@ _EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class ManifestProjectConfig:
-    """One entry of ``gitops.manifest_projects``. Timeouts in seconds; 0 is not to wait."""
+    """One entry of ``gitops.manifest_projects``. Timeouts in seconds; 0 is not to wait.
+
+    ``impersonate_user`` is a Kubernetes user name, empty for the agent itself.
+    """
 
     project: str
     ref: RefSpec = DEFAULT_BRANCH
@@ -58,6 +68,7 @@ class ManifestProjectConfig:
     prune_timeout: float = 3600.0
     prune_propagation_policy: PropagationPolicy = "foreground"
     inventory_policy: InventoryPolicy = "must_match"
+    impersonate_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +171,16 @@ def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
         prune_timeout=entry.prune_timeout,
         prune_propagation_policy=entry.prune_propagation_policy,
         inventory_policy=entry.inventory_policy,
+        impersonate_user=_user(entry.impersonate),
     )
+
+
+def _user(impersonate: Impersonate | None) -> str:
+    """Return what Kubernetes calls a service account as a user."""
+    if impersonate is None:
+        return ""
+    namespace, _, name = impersonate.service_account.partition("/")
+    return f"system:serviceaccount:{namespace}:{name}"
 
 
 def _check_entries(value: dict[str, Any], own_project: str, limits: Limits) -> Iterator[tuple[Path, str]]:

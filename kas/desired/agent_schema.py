@@ -25,6 +25,8 @@ PropagationPolicy = Literal["orphan", "foreground", "background"]
 InventoryPolicy = Literal["must_match", "adopt_if_no_inventory", "adopt_all"]
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+_NAME_LENGTH = 253
 
 
 def _duration(value: object) -> float:
@@ -39,11 +41,19 @@ def _namespace(text: str) -> str:
     return text
 
 
+def _service_account(text: str) -> str:
+    namespace, _, name = text.partition("/")
+    if not _NAMESPACE.fullmatch(namespace) or len(name) > _NAME_LENGTH or not _SUBDOMAIN.fullmatch(name):
+        raise ValueError("expected a service account as namespace/name")
+    return text
+
+
 _Duration = Annotated[float, BeforeValidator(_duration)]
 _Name = Annotated[StrictStr, AfterValidator(checked_branch_or_tag)]
 _Commit = Annotated[StrictStr, AfterValidator(checked_commit)]
 _Project = Annotated[StrictStr, AfterValidator(checked_project)]
 _Namespace = Annotated[StrictStr, AfterValidator(_namespace)]
+_ServiceAccount = Annotated[StrictStr, AfterValidator(_service_account)]
 
 
 class _Section(BaseModel):
@@ -83,6 +93,12 @@ class GlobPath(_Section):
     glob: StrictStr
 
 
+class Impersonate(_Section):
+    """``impersonate``: on whose behalf a project's objects are read and written, as Kubernetes' impersonation."""
+
+    service_account: _ServiceAccount
+
+
 class ManifestProject(_Section):
     """One of ``manifest_projects``."""
 
@@ -96,6 +112,7 @@ class ManifestProject(_Section):
     prune_timeout: _Duration = 3600.0
     prune_propagation_policy: PropagationPolicy = "foreground"
     inventory_policy: InventoryPolicy = "must_match"
+    impersonate: Impersonate | None = None
 
 
 class GitOps(_Section):

@@ -58,6 +58,7 @@ def _project(project_id: int, config: ManifestProjectConfig) -> wire.ManifestPro
         prune=config.prune,
         prune_propagation_policy=_PROPAGATION[config.prune_propagation_policy],
         inventory_policy=_INVENTORY[config.inventory_policy],
+        impersonate_user=config.impersonate_user,
     )
     project.reconcile_timeout.FromMilliseconds(round(config.reconcile_timeout * 1000))
     project.prune_timeout.FromMilliseconds(round(config.prune_timeout * 1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +14,10 @@ from tests.support.manifests import config_files, config_map, deployment
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.controlplane.cluster import Cluster
+    from tests.controlplane.server import ControlPlane
     from tests.support.installation import Installation
     from tests.support.kube import Kube
 
@@ -24,37 +26,39 @@ pytestmark = pytest.mark.cluster
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def confined_kubeconfig(kube: Kube, cluster: Cluster, namespace: str, file: Path) -> Path:
-    """Write a kubeconfig of a service account that may do everything in its namespace and nothing elsewhere."""
-    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    kube.create(accounts, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "agent"}})
+def service_account(kube: Kube, namespace: str, name: str) -> None:
+    """Make a service account that may do everything in its namespace and nothing elsewhere."""
+    kube.create(
+        f"/api/v1/namespaces/{namespace}/serviceaccounts",
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
+    )
     rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
     kube.create(
         f"{RBAC}/namespaces/{namespace}/roles",
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "agent"}, "rules": [rule]},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": [rule]},
     )
     kube.create(
         f"{RBAC}/namespaces/{namespace}/rolebindings",
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
-            "metadata": {"name": "agent"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "agent"},
-            "subjects": [{"kind": "ServiceAccount", "name": "agent", "namespace": namespace}],
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
         },
     )
+
+
+def kubeconfig_of(kube: Kube, cluster: ControlPlane, namespace: str, name: str, file: Path) -> Path:
+    """Write a kubeconfig with a service account's own token."""
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = kube.create(f"{accounts}/agent/token", request)["status"]["token"]
-    ca = cluster.ca_file.read_bytes()
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    token = kube.create(path, request)["status"]["token"]
+    ca = base64.b64encode(cluster.ca_file.read_bytes()).decode()
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {
-                "name": "c",
-                "cluster": {"server": cluster.url, "certificate-authority-data": base64.b64encode(ca).decode()},
-            }
-        ],
+        "clusters": [{"name": "c", "cluster": {"server": cluster.url, "certificate-authority-data": ca}}],
         "users": [{"name": "u", "user": {"token": token}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
@@ -63,8 +67,17 @@ def confined_kubeconfig(kube: Kube, cluster: Cluster, namespace: str, file: Path
     return file
 
 
+@pytest.fixture
+def other_namespace(kube: Kube) -> Iterator[str]:
+    """A second namespace, of another tenant."""
+    name = f"tenant-{secrets.token_hex(3)}"
+    kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    kube.delete(f"/api/v1/namespaces/{name}")
+
+
 def test_a_confined_agent_syncs_inside_and_is_refused_outside(
-    installation: Installation, kube: Kube, control_plane: Cluster, namespace: str, tmp_path: Path
+    installation: Installation, kube: Kube, control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     kas = installation.kas
     repository = installation.git.create("group/config")
@@ -75,7 +88,8 @@ def test_a_confined_agent_syncs_inside_and_is_refused_outside(
             "manifests/web.yaml": deployment("web", 0),
         }
     )
-    kubeconfig = confined_kubeconfig(kube, control_plane, namespace, tmp_path / "kubeconfig")
+    service_account(kube, namespace, "agent")
+    kubeconfig = kubeconfig_of(kube, control_plane, namespace, "agent", tmp_path / "kubeconfig")
     agent = Agent(kas, "confined", project="group/config", kubeconfig=kubeconfig, directory=tmp_path / "agent")
     try:
         agent.start()
@@ -103,5 +117,52 @@ def test_a_confined_agent_syncs_inside_and_is_refused_outside(
         counts = kas.wait_sync("confined", state="healthy", commit=inside)["counts"]
         assert counts["pruned"] == 1
         assert kube.find(f"{maps}/b") is None
+    finally:
+        agent.stop()
+
+
+def test_one_agent_serves_tenants_who_cannot_reach_each_others_namespaces(
+    installation: Installation, kube: Kube, namespace: str, other_namespace: str
+) -> None:
+    kas = installation.kas
+    for tenant in (namespace, other_namespace):
+        service_account(kube, tenant, "deployer")
+    configuration = "gitops:\n  manifest_projects:\n" + "".join(
+        f"  - id: tenants/{name}\n    default_namespace: {tenant}\n"
+        f"    impersonate: {{service_account: {tenant}/deployer}}\n"
+        for name, tenant in (("one", namespace), ("two", other_namespace))
+    )
+    installation.git.create("group/config").push_files({".gitlab/agents/shared/config.yaml": configuration})
+    one, two = (installation.git.create(f"tenants/{name}") for name in ("one", "two"))
+    first = one.push_files({"mine.yaml": config_map("mine")})
+    intruding = two.push_files({"mine.yaml": config_map("mine"), "theirs.yaml": config_map("x", namespace=namespace)})
+
+    installation.agent("shared", project="group/config")
+
+    kas.wait_sync("shared", project="tenants/one", state="healthy", commit=first)
+    sync = kas.wait_sync("shared", project="tenants/two", state="failed", commit=intruding, reason="Forbidden")
+    assert sync["counts"]["created"] == 1
+    assert f"system:serviceaccount:{other_namespace}:deployer" in sync["message"]
+    assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/x") is None
+    mine = kube.get(f"/api/v1/namespaces/{other_namespace}/configmaps/mine")
+    assert mine["data"]["value"] == "1"
+
+
+def test_an_account_that_may_not_be_impersonated_is_refused_and_nothing_is_done_instead(
+    installation: Installation, kube: Kube, control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    kas = installation.kas
+    service_account(kube, namespace, "powerless")
+    files = config_files("powerless", namespace, more="    impersonate: {service_account: kube-system/default}\n")
+    commit = installation.git.create("group/config").push_files({**files, "manifests/never.yaml": config_map("never")})
+    kubeconfig = kubeconfig_of(kube, control_plane, namespace, "powerless", tmp_path / "kubeconfig")
+    agent = Agent(kas, "powerless", project="group/config", kubeconfig=kubeconfig, directory=tmp_path / "agent")
+    try:
+        agent.start()
+
+        sync = kas.wait_sync("powerless", state="failed", commit=commit, reason="Forbidden")
+
+        assert "impersonate" in sync["message"]
+        assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/never") is None
     finally:
         agent.stop()

@@ -305,3 +305,24 @@ def test_a_duration_is_read_as_go_reads_it(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a duration"):
         parse_duration(text)
+
+
+def test_a_project_may_act_as_a_service_account() -> None:
+    account = entry("impersonate: {service_account: team-a/deployer.v1}")
+
+    assert account.impersonate_user == "system:serviceaccount:team-a:deployer.v1"
+    assert entry("prune: true").impersonate_user == ""
+
+
+@pytest.mark.parametrize("account", ["deployer", "a/b/c", "a/b:c", "A/b", "a/", "/b", "a/b*", "kube-system:default"])
+def test_what_is_no_service_account_is_refused(account: str) -> None:
+    (found,) = errors(f"gitops: {{manifest_projects: [{{impersonate: {{service_account: '{account}'}}}}]}}")
+
+    assert found[1:] == (
+        "gitops.manifest_projects[0].impersonate.service_account",
+        "expected a service account as namespace/name",
+    )
+
+
+def test_impersonating_nobody_in_particular_is_refused() -> None:
+    assert errors("gitops: {manifest_projects: [{impersonate: {}}]}")
