@@ -1,0 +1,135 @@
+"""The cluster's API server is away for a while: the status says so, and everything recovers by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.driven import Driven, installed
+from tests.support.installation import Agent
+from tests.support.kube import Kube
+from tests.support.manifests import config_files, config_map
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.controlplane.cluster import Cluster
+    from tests.controlplane.server import ControlPlane
+    from tests.support.installation import Installation
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+OBJECTS = 600
+
+
+@pytest.fixture
+def kube_of_own(own_control_plane: ControlPlane) -> Iterator[Kube]:
+    """A client of the cluster that this test may stop."""
+    client = Kube(own_control_plane.kubeconfig)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, own_control_plane: ControlPlane) -> Iterator[Installation]:
+    """An installation on a cluster of this test alone."""
+    with installed(tmp_path, own_control_plane.kubeconfig) as installation:
+        yield installation
+
+
+@pytest.fixture
+def elsewhere(
+    here: Installation, control_plane: Cluster, kube: Kube, namespace: str, tmp_path: Path
+) -> Iterator[Driven]:
+    """A project of an agent in another cluster, to which nothing may happen."""
+    repository = here.git.create("own/elsewhere")
+    driven = Driven(here.kas, "elsewhere", "own/elsewhere", repository, kube, namespace)
+    driven.push({**config_files("elsewhere", namespace), "manifests/elsewhere.yaml": config_map("elsewhere")})
+    kubeconfig = control_plane.kubeconfig
+    agent = Agent(here.kas, "elsewhere", project="own/elsewhere", kubeconfig=kubeconfig, directory=tmp_path / "other")
+    try:
+        agent.start()
+        yield driven
+    finally:
+        agent.stop()
+
+
+def test_an_api_server_that_is_away_is_shown_and_everything_recovers_by_itself(
+    here: Installation, own_control_plane: ControlPlane, kube_of_own: Kube, elsewhere: Driven
+) -> None:
+    kas = here.kas
+    driven = Driven(kas, "main", "own/main", here.git.create("own/main"), kube_of_own, "default")
+    idle = Driven(kas, "main", "own/idle", here.git.create("own/idle"), kube_of_own, "default")
+    files = config_files("main", "default", "own/main", "own/idle")
+    idle.push({"manifests/idle.yaml": config_map("idle")})
+    driven.push({**files, "manifests/main.yaml": config_map("main")})
+    here.agent("main", project="own/main")
+    first, _ = driven.wait("healthy"), idle.wait("healthy")
+
+    # Nothing is pushed: the outage alone is news, of a project that was healthy.
+    own_control_plane.stop_api_server()
+    sync = idle.wait("failed", reason="ApiServerUnreachable")
+    assert sync["message"]
+    assert "ApiServerUnreachable" in kas.cli("get", "syncs", "--agent", "main", "-o", "wide")
+    driven.wait("failed", reason="ApiServerUnreachable")
+
+    # An agent of another cluster goes on, and what is pushed meanwhile waits.
+    pushed = driven.push({"manifests/main.yaml": config_map("main", "2"), "manifests/new.yaml": config_map("new")})
+    driven.wait("failed", commit=pushed, reason="ApiServerUnreachable")
+    elsewhere.goes_on()
+
+    own_control_plane.start_api_server()
+    kube_of_own.patch("/api/v1/namespaces/default/configmaps/idle", {"data": {"value": "drifted"}})
+    driven.wait("healthy", commit=pushed)
+    assert (driven.value("main"), driven.value("new")) == ("2", "1")
+    wait_until(lambda: idle.value("idle") == "1", what="the drift made right after the start is put back")
+    recovered = idle.wait("healthy")
+    assert (recovered["reason"], recovered["message"]) == ("", "")
+    assert first["commit"] != pushed
+
+
+def test_an_api_server_that_dies_during_a_sync_and_returns_gets_the_rest(
+    here: Installation, own_control_plane: ControlPlane, kube_of_own: Kube
+) -> None:
+    driven = Driven(here.kas, "main", "own/main", here.git.create("own/main"), kube_of_own, "default")
+    start = driven.push({**config_files("main", "default"), "manifests/start.yaml": config_map("start")})
+    here.agent("main", project="own/main")
+    driven.wait("healthy", commit=start)
+
+    commit = driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
+    wait_until(lambda: _count(kube_of_own), what="some objects are there")
+    own_control_plane.stop_api_server()
+    sync = driven.wait("failed", commit=commit, reason="ApiServerUnreachable")
+    assert sync["state"] == "failed"
+
+    own_control_plane.start_api_server()
+    sync = driven.wait("healthy", commit=commit)
+    assert _count(kube_of_own) == OBJECTS
+    assert sync["counts"]["total"] == OBJECTS + 1
+
+    removed = driven.remove(*(f"manifests/{n}.yaml" for n in range(20)))
+    assert driven.wait("healthy", commit=removed)["counts"]["pruned"] == 20
+    assert _count(kube_of_own) == OBJECTS - 20
+
+
+def test_an_agent_that_starts_while_the_api_server_is_away_says_so_and_syncs_when_it_is_back(
+    here: Installation, own_control_plane: ControlPlane, kube_of_own: Kube
+) -> None:
+    driven = Driven(here.kas, "main", "own/main", here.git.create("own/main"), kube_of_own, "default")
+    driven.push({**config_files("main", "default"), "manifests/late.yaml": config_map("late")})
+    own_control_plane.stop_api_server()
+
+    here.agent("main", project="own/main")
+    driven.wait("failed", reason="ApiServerUnreachable")
+    own_control_plane.start_api_server()
+
+    driven.wait("healthy")
+    assert driven.value("late") == "1"
+
+
+def _count(kube: Kube) -> int:
+    found = kube.get("/api/v1/namespaces/default/configmaps", labelSelector="agentk.io/agent")
+    return sum(item["metadata"]["name"].startswith("many-") for item in found["items"])
