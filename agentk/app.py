@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from agentk.gitops.address import KasAddress
+    from agentlink.address import KasAddress
     from agentlink.lifecycle import Lifecycle
 
 CONNECTIONS = 1000

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from agentk.gitops.address import AddressError, KasAddress, parse_kas_address
-from agentk.gitops.token_file import TokenError, check_token, read_token
+from agentk.gitops.token_file import read_token
 from agentlink import __version__
+from agentlink.address import AddressError, KasAddress, parse_kas_address
+from agentlink.agent_token import TokenError, check_token
 from agentlink.logs import LEVELS, LogFormat
 
 RUN_EXAMPLES = """\b

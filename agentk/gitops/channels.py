@@ -20,7 +20,7 @@ from agentlink.tunnel_client import Tunnel, TunnelError, open_tunnel
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from agentk.gitops.address import KasAddress
+    from agentlink.address import KasAddress
 
 _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted: pass the certificate of the authority that signed it "

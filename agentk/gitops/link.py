@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from agentk.gitops.channels import ConnectError, open_channel
-from agentk.gitops.token_file import TokenError
 from agentlink import limits, logs
+from agentlink.agent_token import TokenError
 from agentlink.backoff import backoff
 from agentlink.metadata import CONNECTION_ID
 from agentlink.v1 import agentlink_pb2 as wire
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from agentk.gitops.address import KasAddress
     from agentk.gitops.channels import Channel
+    from agentlink.address import KasAddress
 
 REPORT_SECONDS = 30.0
 """How long kas may take to store one batch of reports."""

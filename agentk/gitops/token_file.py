@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentlink.agent_token import TokenError, check_token
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _LONGEST_FILE = 4096
-
-_OTHERS = {
-    "kasapi-": "a token for kas' API, which people use",
-    "glpat-": "a personal access token of GitLab",
-    "gldt-": "a deploy token of GitLab",
-    "glrt-": "a runner's token",
-    "-----BEGIN": "a certificate or a key",
-    "Z2xhZ2VudC": "a token still in base64, as Kubernetes shows Secrets: decode it once",
-}
-
-
-class TokenError(Exception):
-    """There is no usable token. The text says what to do and never quotes what was found."""
 
 
 def read_token(path: Path) -> str:
@@ -37,26 +26,3 @@ def read_token(path: Path) -> str:
     if len(data) > _LONGEST_FILE:
         raise TokenError(f"the token file {path} is too large for a token")
     return check_token(data.decode("latin-1"), source=f"the token file {path}")
-
-
-def check_token(text: str, *, source: str) -> str:
-    """Return the token in ``text`` without whitespace around it, which files and Secrets often have.
-
-    Raises:
-        TokenError: it is none; ``source`` says in the error where it came from.
-    """
-    token = text.strip()
-    if not token:
-        raise TokenError(f"{source} is empty: put the line in that `kas token create` printed")
-    for prefix, what in _OTHERS.items():
-        if token.startswith(prefix):
-            raise TokenError(f"{source} holds {what}; agents need the line that `kas token create` printed")
-    if len(token.split()) > 1:
-        raise TokenError(
-            f"{source} has whitespace or a line break inside the token: it was not pasted whole, in one line"
-        )
-    if not token.isascii() or not token.isprintable():
-        raise TokenError(
-            f"{source} holds characters that no token has: save it as plain text without a byte order mark"
-        )
-    return token

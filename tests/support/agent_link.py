@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentk.gitops.address import parse_kas_address
 from agentk.gitops.link import Link
+from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.auth import new_agent_token
 from kas.rpc.listener import AgentListener, ListenerSettings, TlsFiles

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from agentk.gitops.address import parse_kas_address
 from agentk.gitops.channels import open_channel
 from agentk.gitops.link import LinkError, NotConnected, Reconnect, ReportRejected
 from agentlink import limits
+from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.auth import Refusal

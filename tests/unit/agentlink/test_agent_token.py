@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentk.gitops.token_file import TokenError, check_token
+from agentlink.agent_token import TokenError, check_token
 
 TOKEN = "glagent-" + "a1B2_c3-" * 7
 

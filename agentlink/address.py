@@ -1,4 +1,7 @@
-"""The value of ``--kas-address``: which transport, which server, and whether with TLS."""
+"""Where agents reach kas: which transport, which server, and whether with TLS.
+
+agentk dials it, and kas writes it into the manifests that install agentk.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,9 @@ def parse_kas_address(text: str) -> KasAddress:
         AddressError: it is not one, or surely the wrong one.
     """
     text = text.strip()
+    # The standard library drops line breaks from the middle, and what is left names another server.
+    if not text.isprintable() or len(text.split()) > 1:
+        raise AddressError(f"kas address {_shown(text)!r} has whitespace or a line break inside: it was pasted wrongly")
     if "://" not in text:
         raise AddressError(
             f"kas address {text!r} has no scheme: write wss://{text or 'kas.example.com'} (websocket with TLS), "

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentk.gitops.address import AddressError, KasAddress, Scheme, parse_kas_address
+from agentlink.address import AddressError, KasAddress, Scheme, parse_kas_address
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,9 @@ def test_credentials_in_an_address_are_refused_and_not_shown(text: str) -> None:
     with pytest.raises(AddressError) as refused:
         parse_kas_address(text)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["wss://kas.example\n.com", "wss://kas.example.com/a b", "wss://kas\x00.example.com"])
+def test_an_address_with_whitespace_or_control_characters_is_refused(text: str) -> None:
+    with pytest.raises(AddressError, match="pasted wrongly"):
+        parse_kas_address(text)
