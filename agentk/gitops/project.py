@@ -58,6 +58,7 @@ class ProjectLoop:
         self._state = wire.SYNC_STATE_UNSPECIFIED
         self._told: tuple[wire.SyncState, str, str] | None = None
         self._counts = wire.SyncCounts()
+        self._note = ("", "")
         self._changed: dict[ObjectRef, None] = {}
         self._health = HealthSummary()
         self._health_deadline = 0.0
@@ -176,7 +177,8 @@ class ProjectLoop:
         else:
             self._retry.reset()
             self._log.info("Cluster successfully synced", objects=self._counts.total)
-            self._tell(wire.SYNC_STATE_APPLIED, *_note(self.settings, result))
+            self._note = _note(self.settings, result)
+            self._tell(wire.SYNC_STATE_APPLIED, *self._note)
         self._watch_health(result)
 
     def _failed(self, error: KubeError | InventoryError) -> None:
@@ -303,7 +305,7 @@ class ProjectLoop:
             return
         summary = self._health.summary
         if summary.phase is Phase.HEALTHY:
-            self._tell(wire.SYNC_STATE_HEALTHY)
+            self._tell(wire.SYNC_STATE_HEALTHY, *self._note)
         elif summary.phase is Phase.FAILED:
             self._tell(wire.SYNC_STATE_FAILED, "Unhealthy", summary.message)
         elif self._health_overdue:

@@ -1,0 +1,40 @@
+"""A prune that waits for a confirmation deletes nothing, and the status goes on saying so when the rest is healthy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.manifests import config_files, config_map
+
+if TYPE_CHECKING:
+    from tests.support.installation import Installation
+    from tests.support.kube import Kube
+
+pytestmark = pytest.mark.cluster
+
+
+def test_a_large_prune_waits_and_is_named_beside_the_healthy_state(
+    installation: Installation, kube: Kube, namespace: str
+) -> None:
+    kas = installation.kas
+    repository = installation.git.create("group/config")
+    names = [f"map-{number}" for number in range(12)]
+    files = {f"manifests/{name}.yaml": config_map(name) for name in names}
+    first = repository.push_files({**config_files("careful", namespace), **files})
+    installation.agent("careful", project="group/config")
+    kas.wait_sync("careful", state="healthy", commit=first)
+
+    second = repository.push_removal(*[f"manifests/{name}.yaml" for name in names[1:]])
+    kas.webhook("group/config")
+    sync = kas.wait_sync("careful", state="healthy", commit=second)
+
+    assert sync["reason"] == "PruneNeedsConfirmation"
+    assert "11 of the project's 12 objects" in sync["message"]
+    assert sync["counts"]["skipped"] == 11
+    assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/map-11") is not None
+
+    third = repository.push_files(files)
+    kas.webhook("group/config")
+    assert kas.wait_sync("careful", state="healthy", commit=third)["reason"] == ""
