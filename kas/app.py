@@ -55,8 +55,7 @@ def serve(settings: Settings) -> int:
     Raises:
         StartError: Something it stands on cannot be used.
     """
-    written = "text" if settings.logging.format == "console" else settings.logging.format
-    logs.configure(level=settings.logging.level, log_format=logs.LogFormat(written))
+    logs.configure(level=settings.logging.level, log_format=logs.LogFormat(settings.logging.format))
     refused: list[StartError] = []
 
     async def program(life: Lifecycle) -> None:

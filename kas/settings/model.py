@@ -184,8 +184,8 @@ class LoggingSettings(_Section):
     """What kas writes to standard error."""
 
     level: Literal["debug", "info", "warn", "error"] = Field(default="info", description="The least that is written.")
-    format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="auto is console on a terminal and json otherwise."
+    format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="auto is text on a terminal and json otherwise."
     )
 
 
