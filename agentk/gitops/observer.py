@@ -89,8 +89,11 @@ class Observer:
             The places that may not be watched, and why.
 
         Raises:
-            KubeError: A kind could not be listed for another reason.
+            KubeError: A kind could not be listed for another reason, or the API server is still away: what was seen
+                before it went must not be taken for how things are.
         """
+        if self._lost_since is not None:
+            await self._find_again()
         forbidden: dict[Place, str] = {}
         whole = [kind for kind in wanted if (kind.group, kind.kind) not in self._confined]
         for (kind, _), refusal in (await self._sync([(kind, "") for kind in whole])).items():
@@ -164,6 +167,15 @@ class Observer:
                         log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
                         self._drop_all_but(kind, namespace, frozenset())
                         followed.succeed()
+
+    async def _find_again(self) -> None:
+        """Ask whether the API server is back; whatever it answers, it is."""
+        try:
+            await self._kube.ping()
+        except KubeError as error:
+            if error.status == 0:
+                raise
+        self._lost_since = None
 
     def _interrupted(self, error: KubeError) -> None:
         """Tell the projects when the whole API server has been away for a while; what it refuses is another matter."""
