@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,8 @@ from tests.support.manifests import config_files
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.controlplane.server import ControlPlane
     from tests.support.git_repository import GitRepository
     from tests.support.git_server import GitServer

@@ -37,7 +37,9 @@ class CommandError(AssertionError):
 class Kas:
     """One kas with its own data directory, ports and admin token; it can be stopped, killed and started again."""
 
-    def __init__(self, directory: Path, git_template: str, *, settings: str = "", poll_interval: str = "1s") -> None:
+    def __init__(
+        self, directory: Path, git_template: str, *, settings: str = "", poll_interval: str = "1s", listener: str = ""
+    ) -> None:
         """Prepare; nothing runs before ``start``.
 
         Args:
@@ -45,6 +47,7 @@ class Kas:
             git_template: where projects are, with ``{project}``.
             settings: more of kas.yaml, top-level keys that are not set here.
             poll_interval: how often refs are looked at without a webhook.
+            listener: more of ``agent_listener``, as lines indented by two spaces.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -61,7 +64,7 @@ data_dir: {directory / "data"}
 agent_listener:
   websocket_address: {HOST}:{self.websocket_port}
   grpc_address: {HOST}:{self.grpc_port}
-api: {{address: "{HOST}:{self.api_port}"}}
+{listener}api: {{address: "{HOST}:{self.api_port}"}}
 observability: {{address: "{HOST}:{self.observability_port}"}}
 webhooks: {{gitlab: {{secret_token_file: {secret}}}}}
 """
@@ -236,15 +239,17 @@ class Agent:
         assert self._process is not None, "agentk is not running"
         return self._process
 
-    def start(self, *args: str, address: str = "", connected: bool = True) -> Self:
-        """Start it; with ``connected`` return when kas lists it as connected."""
+    def start(self, *args: str, address: str = "", connected: bool = True, token_file: bool = True) -> Self:
+        """Start it; with ``connected`` return when kas lists it as connected.
+
+        Without ``token_file`` its environment must have the token.
+        """
         self._process = start_module(
             "agentk",
             "run",
             "--kas-address",
             address or self.kas.address,
-            "--token-file",
-            self.token_file,
+            *(("--token-file", self.token_file) if token_file else ()),
             "--kubeconfig",
             self._kubeconfig,
             "--observability-address",
