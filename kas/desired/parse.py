@@ -127,7 +127,8 @@ def _metadata(metadata: object, where: Path) -> tuple[str, str]:
     if not isinstance(metadata, dict):
         raise _InvalidError("metadata is missing or is not a mapping", *where)
     if not metadata.get("name") and metadata.get("generateName"):
-        raise _InvalidError("generateName makes a new object at each sync; give it a metadata.name", *where)
+        message = "generateName makes a new object at each sync; give it a metadata.name"
+        raise _InvalidError(message, *where, "generateName")
     name = _text(metadata, "name", where)
     if not _NAME.fullmatch(name):
         raise _InvalidError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.driven import Driven, drive, installed
+from tests.support.driven import Driven, drive, installed, stays
 from tests.support.manifests import config_files, config_map
 from tests.support.waiting import wait_until
 
@@ -32,7 +32,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, control_plane: Cluster) -> 
 def _there(driven: Driven, prefix: str) -> dict[str, str]:
     """Return the values of the ConfigMaps whose names begin so."""
     found = driven.kube.get(f"/api/v1/namespaces/{driven.namespace}/configmaps", labelSelector="agentk.io/agent")
-    items = {item["metadata"]["name"]: item["data"]["value"] for item in found["items"]}
+    items = {item["metadata"]["name"]: item["data"]["value"] for item in found["items"] if stays(item)}
     return {name: value for name, value in items.items() if name.startswith(prefix)}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.driven import Driven, installed
+from tests.support.driven import Driven, installed, stays
 from tests.support.installation import Agent
 from tests.support.kube import Kube
 from tests.support.manifests import config_files, config_map
@@ -142,4 +142,4 @@ def _refused(agent: Agent, project: str) -> int:
 
 def _count(kube: Kube) -> int:
     found = kube.get("/api/v1/namespaces/default/configmaps", labelSelector="agentk.io/agent")
-    return sum(item["metadata"]["name"].startswith("many-") for item in found["items"])
+    return sum(item["metadata"]["name"].startswith("many-") and stays(item) for item in found["items"])

@@ -73,7 +73,7 @@ class Driven:
     def config_map(self, name: str) -> dict[str, Any] | None:
         """Return a ConfigMap of the namespace as the cluster has it, None where there is none."""
         found: dict[str, Any] | None = self.kube.find(f"/api/v1/namespaces/{self.namespace}/configmaps/{name}")
-        return found
+        return found if found and stays(found) else None
 
     def value(self, name: str) -> str | None:
         """Return what the cluster holds under the key that ``manifests.config_map`` writes."""
@@ -86,6 +86,11 @@ class Driven:
         commit = self.push({f"manifests/{name}.yaml": config_map(name, value)})
         wait_until(lambda: self.value(name) == value, what=f"{self.project} goes on syncing")
         self.wait("healthy", commit=commit)
+
+
+def stays(found: dict[str, Any]) -> bool:
+    """Tell whether an object is not being deleted; when the garbage collector gets to it is not agentk's affair."""
+    return "deletionTimestamp" not in found["metadata"]
 
 
 def drive(

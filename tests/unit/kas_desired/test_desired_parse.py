@@ -100,7 +100,7 @@ HEAD = "apiVersion: v1\nkind: ConfigMap\n"
         (HEAD + "metadata:\n  name: a/b\n", 4, "metadata.name must have"),
         (HEAD + "metadata:\n  name: ..\n", 4, "metadata.name must have"),
         (HEAD + 'metadata:\n  name: "a\\e[31m"\n', 4, "metadata.name must have"),
-        (HEAD + "metadata:\n  generateName: a-\n", 3, "generateName"),
+        (HEAD + "metadata:\n  generateName: a-\n", 4, "generateName"),
         (HEAD + "metadata:\n  name: a\n  namespace: 1\n", 5, "metadata.namespace must be a string"),
         (HEAD + "metadata:\n  name: a\n  namespace: A_B\n", 5, "metadata.namespace must be a string"),
         (HEAD + "metadata:\n  name: a\n  labels:\n    a: b\n    c: yes\n", 7, "metadata.labels must be a string"),
