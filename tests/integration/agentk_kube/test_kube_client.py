@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +168,32 @@ async def test_a_server_with_a_strange_certificate_is_not_trusted(control_plane:
     assert not caught.value.retryable
 
 
+async def test_a_proxy_that_the_kubeconfig_names_gets_every_request(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                seen.append(head.split(b"\r\n")[0])
+                gone = b"/api " in head
+                status = b"404 Not Found" if gone else b"200 OK"
+                writer.write(b"HTTP/1.1 %b\r\nContent-Length: 23\r\n\r\n" % status + b'{"gitVersion": "v1.2.3"}'[:23])
+        writer.close()
+
+    listener = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    path = kubeconfig_for("http://cluster.invalid", tmp_path, **{"proxy-url": f"http://127.0.0.1:{port}"})
+    async with listener, await KubeClient.connect(kubeconfig=path) as client:
+        assert await client.request("GET", "/version") == b'{"gitVersion": "v1.2.3"'
+        with pytest.raises(KubeError) as caught:
+            await client.request("GET", "/api")
+        assert caught.value.status == 404
+        with pytest.raises(KubeError, match="larger than"):
+            await client.request("GET", "/version", limit=10)
+    assert seen[0] == b"GET http://cluster.invalid/version HTTP/1.1"
+    assert len(seen) == 3
+
+
 async def test_an_answer_above_its_limit_is_refused_and_the_client_lives_on(client: KubeClient) -> None:
     with pytest.raises(KubeError) as caught:
         await client.request("GET", "/openapi/v2", limit=1 << 20)
@@ -173,12 +201,12 @@ async def test_an_answer_above_its_limit_is_refused_and_the_client_lives_on(clie
     await client.ping()
 
 
-def kubeconfig_for(server: str, directory: Path) -> str:
+def kubeconfig_for(server: str, directory: Path, **more: str) -> str:
     path = directory / "kubeconfig-of-a-stranger"
     path.write_bytes(
         orjson.dumps(
             {
-                "clusters": [{"name": "c", "cluster": {"server": server}}],
+                "clusters": [{"name": "c", "cluster": {"server": server, **more}}],
                 "users": [{"name": "u", "user": {}}],
                 "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
                 "current-context": "x",
