@@ -9,6 +9,7 @@ import click
 
 from agentlink import __version__
 from kas.cli.agents import agent
+from kas.cli.generate import generate
 from kas.cli.get import events, get, tree
 from kas.cli.options import Failure, examples
 from kas.cli.tokens import token
@@ -63,5 +64,5 @@ def serve(config: Path | None) -> None:
         raise Failure(f"kas cannot start: {error}") from error
 
 
-for command in (agent, token, get, tree, events):
+for command in (agent, token, generate, get, tree, events):
     main.add_command(command)

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+import pytest
+
+from agentlink import __version__
+from kas.install.objects import objects
+from kas.install.values import read_values
+from tests.support.certificate import CERTIFICATE
+
+TOKEN = "glagent-0123456789"
+NEEDED = {"kasAddress": "wss://kas.example.com", "token": TOKEN}
+
+
+def installed(namespace: str = "agents", **more: object) -> list[dict[str, Any]]:
+    return list(objects(read_values({**NEEDED, **more}), namespace))
+
+
+def names(made: list[dict[str, Any]]) -> list[str]:
+    return [f"{one['kind']}/{one['metadata']['name']}" for one in made]
+
+
+def one(made: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = (candidate for candidate in made if candidate["kind"] == kind)
+    return found
+
+
+def container(made: list[dict[str, Any]]) -> dict[str, Any]:
+    (found,) = one(made, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_is_made_has_gitlabs_names_in_an_order_that_can_be_created() -> None:
+    assert names(installed()) == [
+        "Namespace/agents",
+        "ServiceAccount/gitlab-agent",
+        "ClusterRole/gitlab-agent-gitops-read-all",
+        "ClusterRoleBinding/gitlab-agent-gitops-read-all",
+        "ClusterRole/gitlab-agent-gitops-write-all",
+        "ClusterRoleBinding/gitlab-agent-gitops-write-all",
+        "Secret/gitlab-agent-token",
+        "NetworkPolicy/gitlab-agent",
+        "Deployment/gitlab-agent",
+    ]
+
+
+def test_a_prefix_is_on_every_name_and_every_reference_but_the_namespace() -> None:
+    made = installed(namePrefix="west-", caCert=CERTIFICATE)
+
+    assert names(made)[0] == "Namespace/agents"
+    assert all(name.partition("/")[2].startswith("west-gitlab-agent") for name in names(made)[1:])
+    pod = one(made, "Deployment")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "west-gitlab-agent"
+    assert pod["volumes"][0]["secret"] == {"secretName": "west-gitlab-agent-token"}
+    assert pod["volumes"][2]["configMap"] == {"name": "west-gitlab-agent-ca"}
+    for binding in (candidate for candidate in made if candidate["kind"] == "ClusterRoleBinding"):
+        assert binding["roleRef"]["name"] == binding["metadata"]["name"]
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "west-gitlab-agent", "namespace": "agents"}]
+
+
+def test_two_prefixes_select_different_pods() -> None:
+    assert (
+        one(installed(namePrefix="a-"), "Deployment")["spec"]["selector"]
+        != one(installed(namePrefix="b-"), "Deployment")["spec"]["selector"]
+    )
+
+
+def test_every_selector_selects_the_pods_and_labels_of_ones_own_cannot_change_that() -> None:
+    made = installed(podLabels={"app.kubernetes.io/name": "other", "team": "a"})
+    deployment = one(made, "Deployment")["spec"]
+
+    labels = deployment["template"]["metadata"]["labels"]
+    assert labels["team"] == "a"
+    assert deployment["selector"]["matchLabels"].items() <= labels.items()
+    assert one(made, "NetworkPolicy")["spec"]["podSelector"] == deployment["selector"]
+
+
+def test_the_token_is_in_the_secret_and_nowhere_else() -> None:
+    made = installed()
+
+    assert b64decode(one(made, "Secret")["data"]["token"]).decode() == TOKEN
+    assert TOKEN not in repr([candidate for candidate in made if candidate["kind"] != "Secret"])
+
+
+def test_a_secret_that_is_there_already_is_used_and_none_is_made() -> None:
+    made = list(objects(read_values({"kasAddress": "wss://kas.example.com", "existingSecret": "mine"}), "agents"))
+
+    assert "Secret" not in {candidate["kind"] for candidate in made}
+    assert one(made, "Deployment")["spec"]["template"]["spec"]["volumes"][0]["secret"] == {"secretName": "mine"}
+
+
+def test_without_rbac_there_are_no_roles() -> None:
+    assert not [name for name in names(installed(rbac=False)) if "Role" in name]
+
+
+def test_the_roles_are_gitlabs() -> None:
+    rules = {
+        candidate["metadata"]["name"]: candidate["rules"]
+        for candidate in installed()
+        if candidate["kind"] == "ClusterRole"
+    }
+    everything: dict[str, list[str]] = {"apiGroups": ["*"], "resources": ["*"]}
+    assert rules == {
+        "gitlab-agent-gitops-read-all": [{**everything, "verbs": ["get", "list", "watch"]}],
+        "gitlab-agent-gitops-write-all": [{**everything, "verbs": ["create", "update", "patch", "delete"]}],
+    }
+
+
+def test_confined_to_namespaces_no_right_is_cluster_wide() -> None:
+    made = installed(scope={"namespaces": ["b", "a", "b"]})
+
+    assert not [name for name in names(made) if name.startswith("Cluster")]
+    roles = [candidate["metadata"] for candidate in made if candidate["kind"] in {"Role", "RoleBinding"}]
+    assert [role["namespace"] for role in roles] == ["b"] * 4 + ["a"] * 4
+
+
+def test_confined_to_kinds_the_rules_name_them_and_the_inventories_config_maps() -> None:
+    made = installed(scope={"kinds": ["widgets.example.com", "deployments.apps"]})
+
+    read = next(candidate for candidate in made if candidate["kind"] == "ClusterRole")
+    assert [(rule["apiGroups"], rule["resources"]) for rule in read["rules"]] == [
+        ([""], ["configmaps"]),
+        (["apps"], ["deployments"]),
+        (["example.com"], ["widgets"]),
+    ]
+
+
+def test_no_rule_lets_the_agent_grant_what_it_has_not_or_act_as_others() -> None:
+    verbs = {verb for candidate in installed() for rule in candidate.get("rules", []) for verb in rule["verbs"]}
+    assert not verbs & {"*", "escalate", "bind", "impersonate"}
+
+
+def test_one_pod_ends_before_the_next_starts() -> None:
+    assert one(installed(), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, f"agentk:{__version__}"),
+        ({"agentVersion": "9.9"}, "agentk:9.9"),
+        ({"image": "registry.example:5000/group/agentk"}, f"registry.example:5000/group/agentk:{__version__}"),
+        ({"image": "registry.example:5000/group/agentk:7"}, "registry.example:5000/group/agentk:7"),
+        ({"image": "agentk@sha256:" + "0" * 64}, "agentk@sha256:" + "0" * 64),
+    ],
+)
+def test_an_image_gets_a_tag_where_it_has_none(given: dict[str, str], expected: str) -> None:
+    assert container(installed(**given))["image"] == expected
+
+
+def test_what_kubernetes_would_replace_in_arguments_and_variables_reaches_agentk_as_given() -> None:
+    made = container(installed(kasAddress="wss://kas.example.com/$(POD_NAME)", env={"A": "$(B)"}))
+
+    assert "--kas-address=wss://kas.example.com/$$(POD_NAME)" in made["args"]
+    assert made["env"][-1] == {"name": "A", "value": "$$(B)"}
+
+
+def test_a_certificate_authority_is_mounted_and_named() -> None:
+    made = installed(caCert=CERTIFICATE)
+
+    assert one(made, "ConfigMap")["data"] == {"ca.crt": CERTIFICATE}
+    assert "--ca-cert-file=/etc/agentk/ca/ca.crt" in container(made)["args"]
+    assert {"name": "ca", "mountPath": "/etc/agentk/ca", "readOnly": True} in container(made)["volumeMounts"]
+
+
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [("wss://k", 443), ("ws://k", 80), ("grpcs://k", 8152), ("wss://[::1]:9000/x", 9000), ("grpc://10.0.0.1:7", 7)],
+)
+def test_the_network_policy_lets_agentk_reach_kas_name_servers_and_the_api_server(address: str, port: int) -> None:
+    spec = one(installed(kasAddress=address), "NetworkPolicy")["spec"]
+
+    dns, servers = spec["egress"]
+    assert {item["port"] for item in dns["ports"]} == {53, 5353}
+    assert {item["port"] for item in servers["ports"]} == {443, 6443, port}
+    assert spec["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8081}]}]
+
+
+def test_without_a_network_policy_there_is_none() -> None:
+    assert "NetworkPolicy/gitlab-agent" not in names(installed(networkPolicy={"enabled": False}))
+
+
+def test_resources_are_laid_over_the_defaults_and_null_takes_away() -> None:
+    given = {"limits": {"memory": None, "cpu": "1"}, "requests": {"cpu": "1"}}
+    assert container(installed(resources=given))["resources"] == {
+        "requests": {"cpu": "1", "memory": "128Mi"},
+        "limits": {"cpu": "1"},
+    }
+
+
+def test_more_than_one_replica_would_have_a_budget_and_roll() -> None:
+    values = read_values(NEEDED).model_copy(update={"replicas": 2})
+    made = list(objects(values, "agents"))
+
+    assert one(made, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    assert one(made, "Deployment")["spec"]["strategy"] == {"type": "RollingUpdate"}
+
+
+def test_the_pod_keeps_to_the_restricted_standard() -> None:
+    made = installed()
+    pod = one(made, "Deployment")["spec"]["template"]["spec"]
+
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container(made)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
