@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select, update
 
+from kas.store.audit import note
 from kas.store.errors import AgentExists, NotFound
 from kas.store.projects import ensure_project
 from kas.store.records import AgentRecord
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from kas.store.database import Database
+    from kas.store.records import Actor
 
 FIRST_ID = 10**9
 LAST_ID = 10**12
@@ -37,7 +39,9 @@ class Agents:
         self._clock = clock
 
     @whole
-    async def create(self, project: str, name: str, *, agent_id: int | None = None) -> AgentRecord:
+    async def create(
+        self, project: str, name: str, *, agent_id: int | None = None, by: Actor | None = None
+    ) -> AgentRecord:
         """Register an agent. ``project`` is the path of its configuration project.
 
         Args:
@@ -46,6 +50,7 @@ class Agents:
             agent_id: the id the agent has in GitLab, to take an installation over with its inventories. Without it
                 one is drawn at random: it names what the agent owns in a cluster, where an agent of another kas, or
                 of this one before it lost its database, must not find its own name.
+            by: who asks for it, for the audit log.
 
         Raises:
             AgentExists: the project has an agent of that name, or the id is taken.
@@ -62,7 +67,9 @@ class Agents:
                 raise AgentExists(project, name, f"id {agent_id} is another agent's")
             values = {"id": agent_id, "project_id": project_id, "name": name, "created_at": to_micros(now)}
             await connection.execute(agents.insert().values(values))
-            return AgentRecord(id=agent_id, project_id=project_id, project=project, name=name, created_at=now)
+            record = AgentRecord(id=agent_id, project_id=project_id, project=project, name=name, created_at=now)
+            await _note(connection, by, "agent.create", record, now)
+            return record
 
     @whole
     async def get(self, agent_id: int) -> AgentRecord:
@@ -123,16 +130,26 @@ class Agents:
             await connection.execute(query)
 
     @whole
-    async def delete(self, agent_id: int) -> None:
+    async def delete(self, agent_id: int, *, by: Actor | None = None) -> None:
         """Forget an agent, its tokens, syncs, objects and events. What it applied stays in its cluster.
+
+        ``by`` is noted in the audit log, which keeps what it says of the agent.
 
         Raises:
             NotFound: no agent has that id.
         """
         async with self._database.write(durable=True) as connection:
-            result = await connection.execute(delete(agents).where(agents.c.id == agent_id))
-        if result.rowcount == 0:
-            raise NotFound("agent", agent_id)
+            row = (await connection.execute(select_agents().where(agents.c.id == agent_id))).one_or_none()
+            if row is None:
+                raise NotFound("agent", agent_id)
+            await connection.execute(delete(agents).where(agents.c.id == agent_id))
+            await _note(connection, by, "agent.delete", agent_of(row), self._clock())
+
+
+async def _note(connection: AsyncConnection, by: Actor | None, action: str, agent: AgentRecord, at: datetime) -> None:
+    if by is not None:
+        subject = f"agent {agent.project}:{agent.name} (id {agent.id})"
+        await note(connection, by, action, at=at, project=agent.project, subject=subject)
 
 
 async def _free_id(connection: AsyncConnection) -> int:

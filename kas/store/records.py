@@ -50,7 +50,10 @@ class TokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class ApiTokenRecord:
-    """A token for kas' own API, without its secret. ``role`` is a word that kas.web gives meaning."""
+    """A token for kas' own API, without its secret. ``role`` is a word that kas.web gives meaning.
+
+    ``project`` is the group or project that the token is bound to, empty for none.
+    """
 
     id: int
     name: str
@@ -58,10 +61,38 @@ class ApiTokenRecord:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    project: str = ""
 
     def live(self, now: datetime) -> bool:
         """Tell whether the token still opens anything."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for a change: the API token's name and id, None where there was none, and the caller's address."""
+
+    name: str
+    token_id: int | None
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One line of the audit log. ``seq`` grows with each, from 1.
+
+    ``action`` is such as ``agent.create``; ``outcome`` is done or refused. ``project`` is the path of the project that
+    the change concerns, empty for none; ``subject`` names what was changed, ``reason`` says why it was refused.
+    """
+
+    seq: int
+    at: datetime
+    actor: Actor
+    action: str
+    outcome: str
+    project: str
+    subject: str
+    reason: str = ""
 
 
 class SyncState(StrEnum):

@@ -67,7 +67,26 @@ api_tokens: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("project", String(1024), nullable=False, server_default=""),
     sqlite_autoincrement=True,  # as above
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("seq", ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    # No foreign keys: what was done stays true after its agent, project or token is gone.
+    Column("actor", String(255), nullable=False),
+    Column("actor_token_id", BigInteger),
+    Column("peer", String(255), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("project", String(1024), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index(None, "at"),
+    sqlite_autoincrement=True,  # readers go on after a number: it must only ever grow
 )
 
 syncs: Final = Table(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import select
 
 from kas.store.agents import Agents
+from kas.store.api_tokens import ApiTokens
+from kas.store.audit import Audit
 from kas.store.batches import Batches
 from kas.store.database import Database
 from kas.store.events import Events
@@ -16,7 +18,7 @@ from kas.store.projects import Projects
 from kas.store.retention import Retention
 from kas.store.syncs import Syncs
 from kas.store.times import utc_now
-from kas.store.tokens import ApiTokens, Tokens
+from kas.store.tokens import Tokens
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Store:
         self.agents = Agents(database, clock)
         self.tokens = Tokens(database, clock)
         self.api_tokens = ApiTokens(database, clock)
+        self.audit = Audit(database, clock)
         self.syncs = Syncs(database, clock)
         self.objects = Objects(database)
         self.events = Events(database)

@@ -1,4 +1,4 @@
-"""Tokens of agents, and of people for kas' own API. Only hashes are kept; tokens stay after their end, for audit."""
+"""Tokens of agents. Only hashes are kept; tokens stay after their end, for audit. People's are in ``api_tokens.py``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from kas.store.agents import agent_of, select_agents
+from kas.store.audit import note
 from kas.store.errors import NotFound, TokenExists
-from kas.store.records import ApiTokenRecord, TokenRecord
-from kas.store.schema import agent_tokens, agents, api_tokens
+from kas.store.records import TokenRecord
+from kas.store.schema import agent_tokens, agents
 from kas.store.times import from_micros, to_micros
 from kas.store.whole import whole
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from sqlalchemy import Row
+    from sqlalchemy import Row, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from kas.store.database import Database
-    from kas.store.records import AgentRecord
+    from kas.store.records import Actor, AgentRecord
 
 TOUCH_EVERY: Final = timedelta(minutes=1)
 """How exact ``last_used_at`` is. An agent reports many times a second; a write for each would be waste."""
@@ -41,8 +43,12 @@ class Tokens:
         self._touched: dict[int, datetime] = {}
 
     @whole
-    async def create(self, agent_id: int, name: str, description: str, token_hash: str) -> TokenRecord:
+    async def create(
+        self, agent_id: int, name: str, description: str, token_hash: str, *, by: Actor | None = None
+    ) -> TokenRecord:
         """Register a token of an agent. An agent may have several at once, for rotation.
+
+        ``by`` is noted in the audit log, in the same transaction.
 
         Raises:
             NotFound: no agent has that id.
@@ -57,13 +63,14 @@ class Tokens:
             "created_at": to_micros(now),
         }
         async with self._database.write(durable=True) as connection:
-            if await connection.scalar(select(agents.c.id).where(agents.c.id == agent_id)) is None:
+            found = (await connection.execute(select_agents().where(agents.c.id == agent_id))).one_or_none()
+            if found is None:
                 raise NotFound("agent", agent_id)
             try:
                 result = await connection.execute(agent_tokens.insert().values(values).returning(agent_tokens.c.id))
             except IntegrityError:
                 raise TokenExists(name) from None
-            return TokenRecord(
+            record = TokenRecord(
                 id=int(result.scalar_one()),
                 agent_id=agent_id,
                 name=name,
@@ -72,18 +79,27 @@ class Tokens:
                 last_used_at=None,
                 revoked_at=None,
             )
+            await _note(connection, by, "token.create", record, agent_of(found), at=now)
+            return record
+
+    @whole
+    async def get(self, token_id: int) -> tuple[TokenRecord, AgentRecord]:
+        """Return a token and its agent, even when revoked.
+
+        Raises:
+            NotFound: no token has that id.
+        """
+        async with self._database.read() as connection:
+            row = (await connection.execute(_select().where(agent_tokens.c.id == token_id))).one_or_none()
+        if row is None:
+            raise NotFound("token", token_id)
+        return _token_of(row), agent_of(row)
 
     @whole
     async def find(self, token_hash: str) -> tuple[TokenRecord, AgentRecord] | None:
         """Return the token with that hash and its agent, even when revoked; None where there is none."""
-        query = (
-            select_agents()
-            .add_columns(*_token_columns())
-            .join(agent_tokens, agent_tokens.c.agent_id == agents.c.id)
-            .where(agent_tokens.c.token_hash == token_hash)
-        )
         async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
+            row = (await connection.execute(_select().where(agent_tokens.c.token_hash == token_hash))).one_or_none()
         return None if row is None else (_token_of(row), agent_of(row))
 
     @whole
@@ -117,90 +133,36 @@ class Tokens:
             await connection.execute(query)
 
     @whole
-    async def revoke(self, token_id: int) -> TokenRecord:
-        """End a token for good. Revoking it again keeps the first time.
+    async def revoke(self, token_id: int, *, by: Actor | None = None) -> TokenRecord:
+        """End a token for good. Revoking it again keeps the first time, and is no news for the audit log.
 
         Raises:
             NotFound: no token has that id.
         """
+        now = self._clock()
         query = update(agent_tokens).where(agent_tokens.c.id == token_id, agent_tokens.c.revoked_at.is_(None))
         async with self._database.write(durable=True) as connection:
-            await connection.execute(query.values(revoked_at=to_micros(self._clock())))
-            found = select(agent_tokens.c.agent_id, *_token_columns()).where(agent_tokens.c.id == token_id)
-            row = (await connection.execute(found)).one_or_none()
-        if row is None:
-            raise NotFound("token", token_id)
+            ended = await connection.execute(query.values(revoked_at=to_micros(now)))
+            row = (await connection.execute(_select().where(agent_tokens.c.id == token_id))).one_or_none()
+            if row is None:
+                raise NotFound("token", token_id)
+            if ended.rowcount:
+                await _note(connection, by, "token.revoke", _token_of(row), agent_of(row), at=now)
         return _token_of(row)
 
 
-class ApiTokens:
-    """The tokens for kas' own API. Every method may raise StoreUnavailable; hashes as in Tokens."""
+async def _note(
+    connection: AsyncConnection, by: Actor | None, action: str, token: TokenRecord, agent: AgentRecord, *, at: datetime
+) -> None:
+    if by is not None:
+        named = f"{token.id} {token.name!r}" if token.name else str(token.id)
+        subject = f"token {named} of agent {agent.project}:{agent.name} (id {agent.id})"
+        await note(connection, by, action, at=at, project=agent.project, subject=subject)
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
 
-    @whole
-    async def create(
-        self, name: str, role: str, token_hash: str, *, expires_at: datetime | None = None
-    ) -> ApiTokenRecord:
-        """Register a token.
-
-        Raises:
-            TokenExists: that secret is already registered.
-        """
-        now = self._clock()
-        values = {
-            "name": name,
-            "role": role,
-            "token_hash": token_hash,
-            "created_at": to_micros(now),
-            "expires_at": to_micros(expires_at),
-        }
-        async with self._database.write(durable=True) as connection:
-            try:
-                result = await connection.execute(api_tokens.insert().values(values).returning(api_tokens.c.id))
-            except IntegrityError:
-                raise TokenExists(name) from None
-            return ApiTokenRecord(
-                id=int(result.scalar_one()),
-                name=name,
-                role=role,
-                created_at=now,
-                expires_at=expires_at,
-                revoked_at=None,
-            )
-
-    @whole
-    async def find(self, token_hash: str) -> ApiTokenRecord | None:
-        """Return the token with that hash, even when it has ended (see ``live``); None where there is none."""
-        query = select(api_tokens).where(api_tokens.c.token_hash == token_hash)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else _api_token_of(row)
-
-    @whole
-    async def list(self) -> tuple[ApiTokenRecord, ...]:
-        """Return every token, oldest first, the ended ones too."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(api_tokens).order_by(api_tokens.c.id))
-            return tuple(_api_token_of(row) for row in rows)
-
-    @whole
-    async def revoke(self, token_id: int) -> ApiTokenRecord:
-        """End a token for good. Revoking it again keeps the first time.
-
-        Raises:
-            NotFound: no token has that id.
-        """
-        query = update(api_tokens).where(api_tokens.c.id == token_id, api_tokens.c.revoked_at.is_(None))
-        async with self._database.write(durable=True) as connection:
-            await connection.execute(query.values(revoked_at=to_micros(self._clock())))
-            found = select(api_tokens).where(api_tokens.c.id == token_id)
-            row = (await connection.execute(found)).one_or_none()
-        if row is None:
-            raise NotFound("API token", token_id)
-        return _api_token_of(row)
+def _select() -> Select[Any]:
+    columns = select_agents().add_columns(*_token_columns())
+    return columns.join(agent_tokens, agent_tokens.c.agent_id == agents.c.id)
 
 
 def _token_columns() -> tuple[Any, ...]:
@@ -223,16 +185,5 @@ def _token_of(row: Row[Any]) -> TokenRecord:
         description=row.description,
         created_at=from_micros(row.token_created_at),
         last_used_at=from_micros(row.last_used_at),
-        revoked_at=from_micros(row.revoked_at),
-    )
-
-
-def _api_token_of(row: Row[Any]) -> ApiTokenRecord:
-    return ApiTokenRecord(
-        id=row.id,
-        name=row.name,
-        role=row.role,
-        created_at=from_micros(row.created_at),
-        expires_at=from_micros(row.expires_at),
         revoked_at=from_micros(row.revoked_at),
     )
