@@ -96,23 +96,29 @@ class AgentStream:
             return
         commit = state.commit or ""
         try:
-            config = await self._read_configuration(commit)
+            read = await self._read_configuration(commit)
         except ConfigError as error:
             await self._configuration_failed(commit, "InvalidConfiguration", str(error), tasks)
             return
         except GitError as error:
             await self._configuration_failed(commit, error.reason, str(error), tasks)
             return
-        if config is None:
+        if read is None:
             message = f"{path} does not exist in {project} at its default branch; create it to configure this agent"
             await self._configuration_failed(commit, "ConfigurationMissing", message, tasks)
             return
+        config, warnings = read
+        for warning in warnings:
+            self._log.warning(
+                "Configuration warning", path=path, key=warning.key, line=warning.line, why=warning.message
+            )
         await self._publisher.sync_log.recovered(self._identity, project, CONFIGURATION_REF)
+        await self._publisher.sync_log.warned(self._identity, project, commit, path, warnings)
         await self._publisher.store.agents.set_config_commit(self._identity.agent_id, commit)
         await self._apply_configuration(commit, config, tasks)
 
-    async def _read_configuration(self, commit: str) -> AgentConfig | None:
-        """Read the configuration at a commit; None where the file does not exist."""
+    async def _read_configuration(self, commit: str) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
+        """Read the configuration at a commit, and what is odd in it; None where the file does not exist."""
         publisher = self._publisher
         path = config_path(self._identity.agent_name)
         mirror = publisher.mirrors.mirror(self._identity.project)
@@ -123,16 +129,7 @@ class AgentStream:
             message = f"the file has {entry.size} bytes; at most {MAX_CONFIG_BYTES} are read"
             raise ConfigError(path, (ConfigFinding("", 1, message),))
         data = (await mirror.blobs([entry.blob_id]))[entry.blob_id]
-        config, warnings = parse_agent_config(
-            data, path=path, own_project=self._identity.project, limits=publisher.limits
-        )
-        for warning in warnings:
-            self._log.warning(
-                "Configuration warning", path=path, key=warning.key, line=warning.line, why=warning.message
-            )
-        if warnings:
-            await publisher.sync_log.warned(self._identity, self._identity.project, commit, path, warnings)
-        return config
+        return parse_agent_config(data, path=path, own_project=self._identity.project, limits=publisher.limits)
 
     async def _configuration_failed(self, commit: str, reason: str, message: str, tasks: asyncio.TaskGroup) -> None:
         """Show the failure; the last good configuration stays in force, over a restart of kas too."""
@@ -145,11 +142,11 @@ class AgentStream:
         if not good or not await self._publisher.mirrors.mirror(project).has(good):
             return
         try:
-            config = await self._read_configuration(good)
+            read = await self._read_configuration(good)
         except (ConfigError, GitError):
             return
-        if config is not None:
-            await self._apply_configuration(good, config, tasks)
+        if read is not None:
+            await self._apply_configuration(good, read[0], tasks)
 
     async def _apply_configuration(self, commit: str, config: AgentConfig, tasks: asyncio.TaskGroup) -> None:
         ids = {

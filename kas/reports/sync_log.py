@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _WARNINGS: Final = 20
 """The most warnings about one configuration that become events; whoever repairs these sees the others next."""
 
+_WARNED: Final = "ConfigurationWarning"
+
 _REF: Final = 1024
 """The most characters of a ref as the store keeps it."""
 
@@ -106,14 +108,25 @@ class SyncLog:
     async def warned(
         self, identity: Identity, project: str, commit: str, path: str, findings: Sequence[Finding]
     ) -> None:
-        """Note what is odd in a configuration that can be used; the same commit again is no news."""
+        """Note what is odd in a configuration that is used now, or that nothing is; the same again is no news."""
         project_id = await self._store.projects.id_of(project)
-        for finding in findings[:_WARNINGS]:
+        lines = [f"{path}:{finding.line}: {finding.key}: {finding.message}" for finding in findings[:_WARNINGS]]
+        await self._noted(
+            self._store.syncs.warned(
+                identity.agent_id,
+                project_id,
+                sync_id=failure_id_of(identity.agent_id, project_id, CONFIGURATION_REF, "", _WARNED),
+                commit=commit,
+                reason=_WARNED,
+                message=inert("\n".join(lines), SENTENCE, lines=True),
+            )
+        )
+        for finding, line in zip(findings, lines, strict=False):
             event = self._event(
                 identity,
                 project_id,
-                "ConfigurationWarning",
-                f"{path}:{finding.line}: {finding.key}: {finding.message}",
+                _WARNED,
+                line,
                 warning=True,
                 event_id=warning_id_of(identity.agent_id, project_id, commit, finding.key, finding.line),
             )

@@ -120,7 +120,7 @@ class SyncKind(StrEnum):
     REFUSAL = "refusal"
     """A revision that kas could not use and never sent: broken YAML, a missing ref, a repository that is gone."""
     CONFIGURATION = "configuration"
-    """A configuration of the agent that kas could not use."""
+    """A configuration of the agent that kas could not use, or (healthy, with a reason) in which something is odd."""
 
 
 @dataclass(frozen=True, slots=True)

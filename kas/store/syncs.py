@@ -151,6 +151,30 @@ class Syncs:
             return await _write(connection, over, event) if over else Noted()
 
     @whole
+    async def warned(
+        self, agent_id: int, project_id: int, *, sync_id: str, commit: str, reason: str, message: str
+    ) -> Noted:
+        """Note what is odd in the configuration that is in force; an empty ``message``: nothing is, any more.
+
+        It stands beside its project's sync as a configuration that is well, with the reason and the message.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+        now = self._clock()
+        async with self._database.write(durable=False) as connection:
+            project = await _project(connection, project_id)
+            known = await _of_project(connection, agent_id, project_id)
+            shown = next((sync for sync in known if sync.id == sync_id and sync.state is SyncState.HEALTHY), None)
+            if not message:
+                return await _write(connection, [_superseded(shown, now)], None) if shown else Noted()
+            if shown is not None and shown.message == message:
+                return Noted()
+            sync = _new(agent_id, project, known, sync_id=sync_id, kind=SyncKind.CONFIGURATION, now=now)
+            sync = replace(sync, ref=CONFIGURATION_REF, commit=commit, state=SyncState.HEALTHY)
+            sync = replace(sync, reason=reason, message=message, finished_at=sync.received_at)
+            return await _write(connection, [sync], None)
+
     async def get(self, agent_id: int, sync_id: str) -> SyncRecord:
         """Return one sync.
 
@@ -179,7 +203,7 @@ class Syncs:
             agent_id: of this agent only.
             project_id: of this manifest project only.
             newest_only: of each agent and project, only what it stands at: the newest sync that nothing superseded.
-                A configuration in error stands beside its project's sync, and disappears when it is repaired.
+                A configuration with an error or a warning stands beside its project's sync, until it is repaired.
             limit: at most so many.
         """
         query = select_syncs()

@@ -146,8 +146,13 @@ def test_an_unknown_key_is_a_warning_with_its_place_and_changes_nothing(
 
     assert ".gitlab/agents/odd/config.yaml:4: gitops.manifest_projects[0].pathes: unknown key" in warning["message"]
     assert "ConfigurationWarning" in shared.kas.cli("events", "--agent", "odd")
+    shown = shared.kas.wait_sync("odd", state="healthy", reason="ConfigurationWarning")
+    assert "config.yaml:4: gitops.manifest_projects[0].pathes: unknown key" in shown["message"]
+    assert "pathes: unknown key" in shared.kas.cli("get", "syncs", "--agent", "odd")
     configured.still_syncs("2")
     assert {sync["state"] for sync in shared.kas.syncs("odd")} == {"healthy"}
+
+    configured.repaired()
 
 
 def test_a_missing_configuration_says_which_file_to_create_and_is_taken_when_it_appears(
