@@ -146,16 +146,21 @@ class Values(_Section):
     """Everything that may be chosen."""
 
     kas_address: Annotated[str, AfterValidator(_address)] = Field(
-        default="", description="Where agents reach kas: wss://kas.example.com, or ws://, grpcs://, grpc://. Needed."
+        default="",
+        description="Where agents reach kas: wss://kas.example.com, or ws://, grpcs://, grpc://. Needed.",
+        json_schema_extra={"pattern": r"^\s*((wss?|grpcs?)://\S+\s*)?$"},
     )
     token: Annotated[str, AfterValidator(_token)] = Field(
-        default="", repr=False, description="The agent's token, as `kas token create` printed it."
+        default="",
+        repr=False,
+        description="The agent's token, as `kas token create` printed it.",
     )
     existing_secret: Annotated[str, StringConstraints(pattern=_OPTIONAL_SUBDOMAIN)] = Field(
         default="", description="Name of a Secret that is there already, with the token as `token`; instead of token."
     )
     ca_cert: Annotated[str, AfterValidator(_certificates)] = Field(
-        default="", description="Certificates (PEM) to trust for kas, besides the system's."
+        default="",
+        description="Certificates (PEM) to trust for kas, besides the system's.",
     )
     name_prefix: Annotated[str, StringConstraints(pattern=_PREFIX)] = Field(
         default="", description="Put before the name of every object but the namespace: several agents in one cluster."

@@ -53,8 +53,8 @@ def network_policy(values: Values, namespace: str) -> dict[str, Any]:
     known here or stays the same.
     """
     policy = values.network_policy
-    tcp = sorted({values.address.port, *policy.api_server_ports, *policy.other_ports})
-    dns = sorted(set(policy.dns_ports))
+    tcp = dict.fromkeys((values.address.port, *policy.api_server_ports, *policy.other_ports))
+    dns = dict.fromkeys(policy.dns_ports)
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
