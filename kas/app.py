@@ -17,6 +17,7 @@ from kas.desired.model import Limits
 from kas.git import remotes
 from kas.git.mirror import Mirrors
 from kas.git.watcher import RefWatcher
+from kas.gitops.identify import Identifier
 from kas.gitops.publisher import Publisher
 from kas.reports.feed import Feed
 from kas.reports.session_events import SessionEvents
@@ -97,6 +98,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         publisher=publisher,
         sink=ReportSink(store, feed, count=metrics.report_batch),
         observer=events,
+        identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits),
     )
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store))

@@ -361,3 +361,31 @@ class EventReport(_message.Message):
     message: str
     object: ObjectRef
     def __init__(self, project_id: _Optional[int] = ..., sync_id: _Optional[str] = ..., type: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., object: _Optional[_Union[ObjectRef, _Mapping]] = ...) -> None: ...
+
+class IdentifyRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class IdentifyResponse(_message.Message):
+    __slots__ = ("agent_id", "agent_name", "project", "configuration")
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    agent_id: int
+    agent_name: str
+    project: str
+    configuration: ConfigurationState
+    def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., project: _Optional[str] = ..., configuration: _Optional[_Union[ConfigurationState, _Mapping]] = ...) -> None: ...
+
+class ConfigurationState(_message.Message):
+    __slots__ = ("commit", "reason", "message", "projects")
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    commit: str
+    reason: str
+    message: str
+    projects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, commit: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., projects: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -44,6 +44,11 @@ class AgentLinkStub:
                 request_serializer=agentlink_dot_v1_dot_agentlink__pb2.ReportRequest.SerializeToString,
                 response_deserializer=agentlink_dot_v1_dot_agentlink__pb2.ReportResponse.FromString,
                 _registered_method=True)
+        self.Identify = channel.unary_unary(
+                '/agentlink.v1.AgentLink/Identify',
+                request_serializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyRequest.SerializeToString,
+                response_deserializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyResponse.FromString,
+                _registered_method=True)
 
 
 class AgentLinkServicer:
@@ -63,6 +68,14 @@ class AgentLinkServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Identify(self, request, context):
+        """Says whom kas takes the caller for and how its configuration stands. Opens no session and changes nothing, so that an
+        installation can be checked beside the agent that runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentLinkServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +88,11 @@ def add_AgentLinkServicer_to_server(servicer, server):
                     servicer.Report,
                     request_deserializer=agentlink_dot_v1_dot_agentlink__pb2.ReportRequest.FromString,
                     response_serializer=agentlink_dot_v1_dot_agentlink__pb2.ReportResponse.SerializeToString,
+            ),
+            'Identify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Identify,
+                    request_deserializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyRequest.FromString,
+                    response_serializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +149,33 @@ class AgentLink:
             '/agentlink.v1.AgentLink/Report',
             agentlink_dot_v1_dot_agentlink__pb2.ReportRequest.SerializeToString,
             agentlink_dot_v1_dot_agentlink__pb2.ReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Identify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentlink.v1.AgentLink/Identify',
+            agentlink_dot_v1_dot_agentlink__pb2.IdentifyRequest.SerializeToString,
+            agentlink_dot_v1_dot_agentlink__pb2.IdentifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

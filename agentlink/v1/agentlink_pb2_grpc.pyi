@@ -40,6 +40,10 @@ class AgentLinkStub:
     """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Configuration."""
     Report: _grpc.UnaryUnaryMultiCallable[_agentlink_pb2.ReportRequest, _agentlink_pb2.ReportResponse]
     """Stores a batch of reports. An answer means that all of them are on disk; repeating a batch changes nothing."""
+    Identify: _grpc.UnaryUnaryMultiCallable[_agentlink_pb2.IdentifyRequest, _agentlink_pb2.IdentifyResponse]
+    """Says whom kas takes the caller for and how its configuration stands. Opens no session and changes nothing, so that an
+    installation can be checked beside the agent that runs.
+    """
 
 @_typing.type_check_only
 class AgentLinkAsyncStub(AgentLinkStub):
@@ -48,6 +52,10 @@ class AgentLinkAsyncStub(AgentLinkStub):
     """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Configuration."""
     Report: _aio.UnaryUnaryMultiCallable[_agentlink_pb2.ReportRequest, _agentlink_pb2.ReportResponse]  # type: ignore[assignment]
     """Stores a batch of reports. An answer means that all of them are on disk; repeating a batch changes nothing."""
+    Identify: _aio.UnaryUnaryMultiCallable[_agentlink_pb2.IdentifyRequest, _agentlink_pb2.IdentifyResponse]  # type: ignore[assignment]
+    """Says whom kas takes the caller for and how its configuration stands. Opens no session and changes nothing, so that an
+    installation can be checked beside the agent that runs.
+    """
 
 class AgentLinkServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -65,5 +73,15 @@ class AgentLinkServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agentlink_pb2.ReportResponse, _abc.Awaitable[_agentlink_pb2.ReportResponse]]:
         """Stores a batch of reports. An answer means that all of them are on disk; repeating a batch changes nothing."""
+
+    @_abc_1.abstractmethod
+    def Identify(
+        self,
+        request: _agentlink_pb2.IdentifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agentlink_pb2.IdentifyResponse, _abc.Awaitable[_agentlink_pb2.IdentifyResponse]]:
+        """Says whom kas takes the caller for and how its configuration stands. Opens no session and changes nothing, so that an
+        installation can be checked beside the agent that runs.
+        """
 
 def add_AgentLinkServicer_to_server(servicer: AgentLinkServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

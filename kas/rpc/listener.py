@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from kas.rpc.auth import Refusal, TokenStore
-    from kas.rpc.service import Publisher, ReportSink
+    from kas.rpc.service import Identifier, Publisher, ReportSink
 
 STOP_SECONDS = 5.0
 """How long reports on their way in may take to be stored when kas stops."""
@@ -80,8 +80,10 @@ class AgentListener:
         publisher: Publisher,
         sink: ReportSink,
         observer: ListenerObserver,
+        identifier: Identifier | None = None,
     ) -> None:
         self._settings = settings
+        self._identifier = identifier
         self.sessions = Sessions()
         self.websocket_port = 0
         self.grpc_port = 0
@@ -131,6 +133,7 @@ class AgentListener:
             sink=self._sink,
             observer=self._observer,
             tunnel_peer=tunnel.peer_of,
+            identifier=self._identifier,
         )
 
     def _log_addresses(self) -> None:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     ConnectContext = grpc.aio.ServicerContext[wire.AgentMessage, wire.KasMessage]
     ReportContext = grpc.aio.ServicerContext[wire.ReportRequest, wire.ReportResponse]
-    AnyContext = grpc.aio.ServicerContext[wire.AgentMessage, wire.KasMessage] | ReportContext
+    IdentifyContext = grpc.aio.ServicerContext[wire.IdentifyRequest, wire.IdentifyResponse]
+    AnyContext = ConnectContext | ReportContext | IdentifyContext
 
 HELLO_SECONDS = 10.0
 """How long an agent may take to say Hello."""
@@ -69,6 +70,13 @@ class ReportSink(Protocol):
         """Return when all of the batch is on disk; storing it again changes nothing."""
 
 
+class Identifier(Protocol):
+    """What tells how an agent's configuration stands; ``kas.gitops.identify.Identifier`` is one."""
+
+    async def configuration(self, identity: AgentIdentity) -> wire.ConfigurationState | None:
+        """Return how the newest configuration stands; None where that is not known in time."""
+
+
 class SessionObserver(Protocol):
     """Who is told of sessions, in order to record events. Must not block: hand over and return."""
 
@@ -99,6 +107,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         sink: ReportSink,
         observer: SessionObserver,
         tunnel_peer: Callable[[str], str | None],
+        identifier: Identifier | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._sessions = sessions
@@ -106,6 +115,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self._sink = sink
         self._observer = observer
         self._tunnel_peer = tunnel_peer
+        self._identifier = identifier
 
     # The generated base knows generators only; writing by the context is what lets a stream be interrupted while it
     # waits for its reader.
@@ -145,6 +155,25 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         if not await self._store(identity, request):
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "the reports could not be stored; send them again")
         return wire.ReportResponse()
+
+    async def Identify(  # noqa: N802 - named by the wire contract
+        self, request: wire.IdentifyRequest, context: IdentifyContext
+    ) -> wire.IdentifyResponse:
+        """Say whom kas takes the caller for."""
+        del request
+        identity = await self._authenticate(context, self._peer(context.peer()))
+        configuration = None
+        if self._identifier is not None:
+            try:
+                configuration = await self._identifier.configuration(identity)
+            except Exception:
+                log.exception("The configuration could not be looked at", agent_id=identity.agent_id)
+        return wire.IdentifyResponse(
+            agent_id=identity.agent_id,
+            agent_name=identity.agent_name,
+            project=identity.project,
+            configuration=configuration,
+        )
 
     async def _store(self, identity: AgentIdentity, request: wire.ReportRequest) -> bool:
         try:

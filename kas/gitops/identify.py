@@ -1,0 +1,89 @@
+"""How an agent's configuration stands, for an agent that only asks: no session, no stream, nothing written."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agentlink.v1 import agentlink_pb2 as wire
+from kas.desired.agent_config import MAX_CONFIG_BYTES, AgentConfig, ConfigError, ConfigFinding, parse_agent_config
+from kas.git.errors import GitError
+from kas.git.refs import DEFAULT_BRANCH
+
+if TYPE_CHECKING:
+    from kas.desired.model import Limits
+    from kas.git.mirror import Mirrors
+    from kas.git.watcher import RefState, RefWatcher
+    from kas.rpc.sessions import AgentIdentity
+
+LOOK_SECONDS = 10.0
+"""How long the first look at a configuration project may take; the agent that asks waits for the answer."""
+
+
+def config_path(agent_name: str) -> str:
+    """Return where an agent's configuration stands in its configuration project."""
+    return f".gitlab/agents/{agent_name}/config.yaml"
+
+
+async def read_configuration(
+    mirrors: Mirrors, identity: AgentIdentity, commit: str, limits: Limits
+) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
+    """Read the configuration at a commit, and what is odd in it; None where the file does not exist.
+
+    Raises:
+        ConfigError: it cannot be used.
+        GitError: it cannot be read.
+    """
+    path = config_path(identity.agent_name)
+    mirror = mirrors.mirror(identity.project)
+    entry = next((entry for entry in await mirror.tree(commit) if entry.path == path), None)
+    if entry is None:
+        return None
+    if entry.size > MAX_CONFIG_BYTES:
+        message = f"the file has {entry.size} bytes; at most {MAX_CONFIG_BYTES} are read"
+        raise ConfigError(path, (ConfigFinding("", 1, message),))
+    data = (await mirror.blobs([entry.blob_id]))[entry.blob_id]
+    return parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
+
+
+class Identifier:
+    """Answers for the configuration of any agent."""
+
+    def __init__(self, *, watcher: RefWatcher, mirrors: Mirrors, limits: Limits) -> None:
+        self._watcher = watcher
+        self._mirrors = mirrors
+        self._limits = limits
+
+    async def configuration(self, identity: AgentIdentity) -> wire.ConfigurationState | None:
+        """Return how the newest configuration stands; None where that is not known in time."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                state = await self._newest(identity.project)
+                return None if state is None else await self._judge(identity, state)
+        except TimeoutError:
+            return None
+
+    async def _newest(self, project: str) -> RefState | None:
+        async with self._watcher.subscribe(project, DEFAULT_BRANCH) as states:
+            async for state in states:
+                return state
+        return None
+
+    async def _judge(self, identity: AgentIdentity, state: RefState) -> wire.ConfigurationState:
+        commit = state.commit or ""
+        if state.error is not None:
+            return wire.ConfigurationState(commit=commit, reason=state.error.reason, message=str(state.error))
+        try:
+            read = await read_configuration(self._mirrors, identity, commit, self._limits)
+        except ConfigError as error:
+            return wire.ConfigurationState(commit=commit, reason="InvalidConfiguration", message=str(error))
+        except GitError as error:
+            return wire.ConfigurationState(commit=commit, reason=error.reason, message=str(error))
+        if read is None:
+            message = (
+                f"{config_path(identity.agent_name)} does not exist in {identity.project} at its default branch; "
+                "create it to configure this agent"
+            )
+            return wire.ConfigurationState(commit=commit, reason="ConfigurationMissing", message=message)
+        projects = dict.fromkeys(project.project for project in read[0].projects)
+        return wire.ConfigurationState(commit=commit, projects=list(projects))
