@@ -135,7 +135,7 @@ class Receiver:
 _LOG_LEVELS: Mapping[int, str] = {
     wire.LOG_LEVEL_DEBUG: "debug",
     wire.LOG_LEVEL_INFO: "info",
-    wire.LOG_LEVEL_WARN: "warning",
+    wire.LOG_LEVEL_WARN: "warn",
     wire.LOG_LEVEL_ERROR: "error",
 }
 _DRY_RUN: Mapping[int, DryRun] = {

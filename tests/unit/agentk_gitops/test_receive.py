@@ -6,6 +6,7 @@ import pytest
 
 from agentk.apply.model import DryRun, InventoryPolicy, Propagation
 from agentk.gitops.receive import Configured, Received, Receiver, TransferError
+from agentlink.logs import LEVELS
 from agentlink.v1 import agentlink_pb2 as wire
 
 
@@ -129,3 +130,12 @@ def test_a_dry_run_strategy_that_is_not_known_here_changes_nothing_in_the_cluste
 
     assert isinstance(event, Configured)
     assert event.projects[0].dry_run is DryRun.CLIENT
+
+
+def test_every_level_is_one_that_logging_knows() -> None:
+    levels = [name for name, _ in wire.LogLevel.items() if name != "LOG_LEVEL_UNSPECIFIED"]
+    messages = [wire.KasMessage(configuration=wire.Configuration(agent_id=5, log_level=level)) for level in levels]
+
+    events = [Receiver().feed(message) for message in messages]
+
+    assert [event.log_level for event in events if isinstance(event, Configured)] == list(LEVELS)
