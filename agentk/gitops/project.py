@@ -106,6 +106,9 @@ class ProjectLoop:
     async def _turn(self) -> None:
         if self._waiting is not None:
             snapshot, self._waiting = self._waiting, None
+            if self._is_held(snapshot):
+                self._tell_again()
+                return
             self._sync.settings = self._settings
             self._retry.reset()
             await self._begin(snapshot)
@@ -143,6 +146,11 @@ class ProjectLoop:
         if self._waiting is not None:
             return True
         return self._snapshot is not None and (bool(self._changed) or self._sync.settings != self._settings)
+
+    def _is_held(self, snapshot: Snapshot) -> bool:
+        """Tell whether this is the revision at hand, offered again after a reconnect: nothing is to be done."""
+        held = self._snapshot
+        return held is not None and held.sync_id == snapshot.sync_id and self._sync.settings == self._settings
 
     async def _begin(self, snapshot: Snapshot) -> None:
         """Start on a new revision; the one before it, if it has not come to its end, is superseded."""
@@ -334,6 +342,12 @@ class ProjectLoop:
             return
         self._told = told
         self._reports.sync(self._snapshot, state, reason=reason, message=message, counts=self._counts)
+
+    def _tell_again(self) -> None:
+        """Report the state of the current revision anew: kas may have lost it."""
+        if self._told is not None:
+            told, self._told = self._told, None
+            self._tell(*told)
 
 
 _SETTLED = frozenset(
