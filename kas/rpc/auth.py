@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from agentlink import logs
+from kas.rpc.refusals import Refusals
 from kas.rpc.sessions import AgentIdentity
 from kas.store.errors import StoreError
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from kas.store.records import AgentRecord, TokenRecord
 
 AGENT_TOKEN_PREFIX = "glagent-"  # noqa: S105 - what every token begins with, so that scanners and people recognise it
+
+API_TOKEN_PREFIX = "kasapi-"  # noqa: S105 - as above; these are people's, ``kas.web.authentication`` knows them
 
 _RANDOM_BYTES = 40
 """320 bits: with the prefix as long as GitLab's tokens, 50 characters and more."""
@@ -38,14 +41,6 @@ CACHE_SECONDS = 5.0
 
 _CACHED_TOKENS = 20_000
 
-REFUSALS_AT_ONCE = 10
-"""Refusals of one address that are answered and recorded in full, before it is slowed down."""
-
-SECONDS_A_REFUSAL = 6.0
-"""How often an address that was slowed down may be refused in full again."""
-
-_PEERS = 10_000
-
 log = logs.get_logger("rpc")
 
 
@@ -54,6 +49,7 @@ class Refusal(StrEnum):
 
     MISSING = "TokenMissing"
     MALFORMED = "TokenMalformed"
+    WRONG_KIND = "TokenOfWrongKind"
     UNKNOWN = "TokenUnknown"
     REVOKED = "TokenRevoked"
 
@@ -61,6 +57,8 @@ class Refusal(StrEnum):
 _WHAT_TO_DO = {
     Refusal.MISSING: "no token was sent: start agentk with --token-file or AGENTK_TOKEN",
     Refusal.MALFORMED: "what was sent is not a token: copy the whole line that `kas token create` printed",
+    Refusal.WRONG_KIND: "the token is one for kas' API, which people use: an agent needs one of its own, "
+    "create it with `kas token create`",
     Refusal.UNKNOWN: "the token is not known here: check that it is whole and meant for this kas, "
     "or create one with `kas token create`",
     Refusal.REVOKED: "the token was revoked: create one with `kas token create` and put it into the agent's token file",
@@ -117,7 +115,7 @@ class Authenticator:
         self._clock = clock
         self._cache: OrderedDict[str, tuple[float, AgentIdentity]] = OrderedDict()
         self._revoked: set[int] = set()
-        self._refusals = _Refusals(clock)
+        self._refusals = Refusals(clock)
         self._slow_lane = asyncio.Semaphore(1)
 
     async def authenticate(self, authorization: str | None, peer: str) -> AgentIdentity:
@@ -181,34 +179,12 @@ class Authenticator:
         return RefusedError(reason, agent_id, limited=limited)
 
 
-class _Refusals:
-    """A bucket of refusals for each address, filled again with time."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def exhausted(self, peer: str) -> bool:
-        return self._left(peer) < 1
-
-    def take(self, peer: str) -> bool:
-        left = self._left(peer)
-        allowed = left >= 1
-        self._buckets[peer] = (self._clock(), left - 1 if allowed else left)
-        self._buckets.move_to_end(peer)
-        if len(self._buckets) > _PEERS:
-            self._buckets.popitem(last=False)
-        return allowed
-
-    def _left(self, peer: str) -> float:
-        at, left = self._buckets.get(peer, (self._clock(), float(REFUSALS_AT_ONCE)))
-        return min(float(REFUSALS_AT_ONCE), left + (self._clock() - at) / SECONDS_A_REFUSAL)
-
-
 def _hash_of(authorization: str | None) -> str | Refusal:
     if not authorization:
         return Refusal.MISSING
     kind, _, secret = authorization.partition(" ")
     if kind.lower() != "bearer" or not 0 < len(secret) <= _LONGEST_TOKEN or not secret.isprintable() or " " in secret:
         return Refusal.MALFORMED
+    if secret.startswith(API_TOKEN_PREFIX):
+        return Refusal.WRONG_KIND
     return hash_token(secret)

@@ -1,12 +1,24 @@
-"""Who may use the HTTP API: bearers of API tokens. Agents' tokens are ``kas.rpc.auth``'s business."""
+"""Who may use the HTTP API: bearers of API tokens. Agents' tokens are ``kas.rpc.auth``'s business.
+
+What a token opens is decided in ``kas.web.authorization``; here it is recognised, and guessing is slowed down.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
+from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from kas.rpc.auth import hash_token
+from agentlink.logs import get_logger
+from kas.rpc.auth import AGENT_TOKEN_PREFIX, API_TOKEN_PREFIX, hash_token
+from kas.rpc.refusals import Refusals
+from kas.store.records import Actor
 from kas.store.times import utc_now
+from kas.web.authorization import Caller, Role, grant_of
+from kas.web.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,12 +26,11 @@ if TYPE_CHECKING:
 
     from kas.store.store import Store
 
-API_TOKEN_PREFIX = "kasapi-"  # noqa: S105 -- what every token begins with, so that scanners and people recognise it
-
-ADMIN_ROLE = "admin"
-"""The role that may do everything; the only one there is."""
+ADMIN_ROLE = Role.ADMIN.value
 
 _LONGEST_TOKEN = 256
+
+log = get_logger("web")
 
 
 def new_api_token() -> tuple[str, str]:
@@ -29,19 +40,74 @@ def new_api_token() -> tuple[str, str]:
 
 
 class ApiAuthentication:
-    """Recognises API tokens; usable as ``kas.web.middleware.Authenticate``."""
+    """Recognises API tokens.
 
-    def __init__(self, store: Store, clock: Callable[[], datetime] = utc_now) -> None:
+    Args:
+        store: holds their hashes.
+        clock: the time, for tokens that expire.
+        monotonic: seconds, for slowing down who is refused again and again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._refusals = Refusals(monotonic)
+        self._slow_lane = asyncio.Semaphore(1)
 
-    async def __call__(self, secret: str) -> bool:
-        """Return True for the secret of an administrator's token that is neither expired nor revoked.
+    async def authenticate(self, secret: str | None, peer: str) -> Caller:
+        """Return who has that secret.
+
+        Raises:
+            ApiError: 401 for who is not let in, with the same answer for unknown, expired and revoked tokens; 429
+                when the address was refused too often.
+            StoreUnavailable: nobody can be recognised now.
+        """
+        if secret is None:
+            raise unauthorized("an API token is needed")
+        async with AsyncExitStack() as lane:
+            if self._refusals.exhausted(peer):
+                # Others may come from the same address, through one proxy: they are let in, one look-up at a time.
+                await lane.enter_async_context(self._slow_lane)
+            caller = await self.recognise(secret, peer)
+        if caller is not None:
+            return caller
+        if not self._refusals.take(peer):
+            raise ApiError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "TooManyRequests",
+                "API tokens from this address were refused too often",
+                "wait a minute, then try with a good token",
+            )
+        log.warning("An API token was refused", peer=peer)
+        reason = "an agent's token" if secret.startswith(AGENT_TOKEN_PREFIX) else "not a valid API token"
+        await self._store.audit.refused(
+            Actor("", None, peer), "authenticate", project="", subject="the API", reason=reason
+        )
+        if secret.startswith(AGENT_TOKEN_PREFIX):
+            raise unauthorized("this is an agent's token, which only agentk can use; the API takes API tokens")
+        raise unauthorized("the API token is not valid")
+
+    async def recognise(self, secret: str, peer: str) -> Caller | None:
+        """Return who has that secret, None where nobody does; nothing is counted or noted.
 
         Raises:
             StoreUnavailable: nobody can be recognised now.
         """
         if len(secret) > _LONGEST_TOKEN or not secret.startswith(API_TOKEN_PREFIX) or not secret.isascii():
-            return False
+            return None
         token = await self._store.api_tokens.find(hash_token(secret))
-        return token is not None and token.role == ADMIN_ROLE and token.live(self._clock())
+        if token is None or not token.live(self._clock()):
+            return None
+        grant = grant_of(token.role, token.project)
+        return None if grant is None else Caller(grant, Actor(token.name, token.id, peer))
+
+
+def unauthorized(message: str) -> ApiError:
+    """Refuse a caller who is not known."""
+    hint = "send `Authorization: Bearer kasapi-…`; kas writes the first token to admin-token in its data_dir"
+    return ApiError(HTTPStatus.UNAUTHORIZED, "Unauthorized", message, hint)

@@ -9,8 +9,9 @@ from aiohttp import web
 
 from kas.web.api import Api
 from kas.web.authentication import ApiAuthentication
-from kas.web.middleware import authenticated, bearer_of, counting, limited, refusing
+from kas.web.middleware import authenticated, bearer_of, counting, limited, peer_of, refusing
 from kas.web.reader import Reader
+from kas.web.registration import Registration
 from kas.web.watch import Watching
 from kas.web.webhooks import GITLAB_WEBHOOK, GitLabWebhook
 
@@ -55,22 +56,23 @@ def api_app(
         token_revoked: told the id of each agent token that was revoked (``kas.rpc.auth.Authenticator.revoke``).
         metrics: counts.
     """
-    authenticate = ApiAuthentication(store)
+    authentication = ApiAuthentication(store)
     reader = Reader(store, sessions)
+    registration = Registration(store, sessions, token_revoked)
 
     async def still_allowed(request: web.Request) -> bool:
         secret = bearer_of(request)
-        return secret is not None and await authenticate(secret)
+        return secret is not None and await authentication.recognise(secret, peer_of(request)) is not None
 
     watching = Watching(feed=feed, glance=reader.connections, still_allowed=still_allowed, metrics=metrics)
-    api = Api(store=store, sessions=sessions, reader=reader, watching=watching, token_revoked=token_revoked)
+    api = Api(reader=reader, watching=watching, registration=registration)
     webhook = GitLabWebhook(secret_file=webhook_secret_file, poke=poke, metrics=metrics)
     app = web.Application(
         middlewares=[
             counting(metrics, "api"),
             refusing(),
             limited(),
-            authenticated(authenticate, open_routes={GITLAB_WEBHOOK}),
+            authenticated(authentication, open_routes={GITLAB_WEBHOOK}),
         ],
         client_max_size=MAX_BODY,
     )

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 
 from agentlink.logs import get_logger
+from kas.rpc.refusals import SECONDS_A_REFUSAL
 from kas.store.errors import StoreError
+from kas.web.authorization import Caller
 from kas.web.errors import ApiError, error_response, of_http, of_store
 
 if TYPE_CHECKING:
@@ -27,20 +29,37 @@ if TYPE_CHECKING:
 HANDLING_TIMEOUT = 30.0
 """Seconds for a whole request, its body included; watches are exempt."""
 
+_HEADERS = {
+    # Only the scheme, as RFC 6750 asks for it.
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": str(int(SECONDS_A_REFUSAL))},
+}
+
 log = get_logger("web")
 
 
-class Authenticate(Protocol):
-    """Tells whether a secret is that of a live API token."""
+CALLER = web.RequestKey("caller", Caller)
+"""Who asks; set for every route that is not open."""
 
-    async def __call__(self, secret: str) -> bool:
-        """Return True for a token that is known, not expired and not revoked."""
+
+class Authenticate(Protocol):
+    """Lets callers in."""
+
+    async def authenticate(self, secret: str | None, peer: str) -> Caller:
+        """Return who has that secret, or raise ApiError."""
 
 
 def bearer_of(request: web.Request) -> str | None:
-    """Return the bearer token of a request, None where there is none."""
+    """Return the API token of a request, None where there is none; GitLab's own header does as well."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    return secret.strip() or None if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer":
+        secret = request.headers.get("PRIVATE-TOKEN", "")
+    return secret.strip() or None
+
+
+def peer_of(request: web.Request) -> str:
+    """Return the address that a request came from; a proxy's where there is one."""
+    return request.remote or "unknown"
 
 
 def route_of(request: web.Request) -> str:
@@ -77,9 +96,7 @@ def refusing() -> Middleware:
         try:
             return await handler(request)
         except ApiError as error:
-            # Only the scheme, as RFC 6750 asks for it.
-            headers = {"WWW-Authenticate": "Bearer"} if error.status is HTTPStatus.UNAUTHORIZED else None
-            return error_response(error, headers)
+            return error_response(error, _HEADERS.get(error.status))
         except web.HTTPException as error:
             allow = error.headers.get("Allow")
             return error_response(of_http(error), {"Allow": allow} if allow else None)
@@ -116,24 +133,13 @@ def limited(seconds: float = HANDLING_TIMEOUT) -> Middleware:
     return middleware
 
 
-def authenticated(authenticate: Authenticate, open_routes: Collection[str]) -> Middleware:
+def authenticated(authentication: Authenticate, open_routes: Collection[str]) -> Middleware:
     """Let only bearers of an API token reach a route that is not in ``open_routes`` (patterns)."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is None and route_of(request) not in open_routes:
-            secret = bearer_of(request)
-            if secret is None or not await authenticate(secret):
-                if secret is not None:
-                    log.warning("An API token was refused", remote=request.remote, route=route_of(request))
-                raise unauthorized(given=secret is not None)
+            request[CALLER] = await authentication.authenticate(bearer_of(request), peer_of(request))
         return await handler(request)
 
     return middleware
-
-
-def unauthorized(*, given: bool) -> ApiError:
-    """Refuse a caller; the same answer for an unknown, an expired and a revoked token."""
-    message = "the API token is not valid" if given else "an API token is needed"
-    hint = "send `Authorization: Bearer kasapi-…`; kas writes the first token to admin-token in its data_dir"
-    return ApiError(HTTPStatus.UNAUTHORIZED, "Unauthorized", message, hint)

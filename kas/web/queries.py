@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import orjson
 
 from kas.store.records import SyncState
+from kas.web.authorization import EVERYWHERE, Grant, Role, mistake_in
 from kas.web.errors import bad_request
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ _PROJECT_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.][\w.+-]*(?:/(?!$)|$)){1,3
 _PATH_LENGTH = 1024
 _TEXT_LENGTH = 255
 _DESCRIPTION_LENGTH = 4096
+_LONGEST_LIFE = timedelta(days=36_525)
 
 
 def is_project_path(text: str) -> bool:
@@ -146,8 +149,18 @@ def read_new_agent(body: bytes) -> NewAgent:
         ApiError: it is not such a body.
     """
     value = _object(body, frozenset({"project", "name", "id"}))
-    project = _text(value.get("project"), "project", _PATH_LENGTH)
-    name = _text(value.get("name"), "name", _TEXT_LENGTH)
+    new = new_agent(value.get("project"), value.get("name"))
+    return NewAgent(new.project, new.name, _agent_id(value.get("id")))
+
+
+def new_agent(project: object, name: object) -> NewAgent:
+    """Check what an agent is to be called, by GitLab's rules.
+
+    Raises:
+        ApiError: it cannot be called so.
+    """
+    project = _text(project, "project", _PATH_LENGTH)
+    name = _text(name, "name", _TEXT_LENGTH)
     if not is_project_path(project):
         raise bad_request(f"{project!r} is not a project's path", "a path is such as group/config")
     if not _AGENT_NAME.fullmatch(name):
@@ -155,7 +168,7 @@ def read_new_agent(body: bytes) -> NewAgent:
             f"{name!r} cannot be an agent's name",
             "1 to 63 lower-case letters, digits and dashes, with a letter or digit first and last",
         )
-    return NewAgent(project, name, _agent_id(value.get("id")))
+    return NewAgent(project, name)
 
 
 def _agent_id(value: object) -> int | None:
@@ -165,12 +178,74 @@ def _agent_id(value: object) -> int | None:
     raise bad_request("id in the body must be a number from 1, the agent's in GitLab", "leave it out for a new agent")
 
 
-def read_new_token(body: bytes) -> tuple[str, str]:
-    """Read the body that creates a token, ``{"name": …, "description": …}``, both optional; return the two.
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token of an agent to be made."""
+
+    name: str = ""
+    description: str = ""
+
+
+def read_new_token(body: bytes) -> NewToken:
+    """Read the body that creates a token, ``{"name": …, "description": …}``, both optional.
 
     Raises:
         ApiError: it is not such a body.
     """
     value = _object(body, frozenset({"name", "description"}))
-    name = _text(value.get("name", ""), "name", _TEXT_LENGTH)
-    return name, _text(value.get("description", ""), "description", _DESCRIPTION_LENGTH)
+    return new_token(value.get("name", ""), value.get("description", ""))
+
+
+def new_token(name: object, description: object) -> NewToken:
+    """Check what a token is to be called.
+
+    Raises:
+        ApiError: it cannot be called so.
+    """
+    return NewToken(_text(name, "name", _TEXT_LENGTH), _text(description, "description", _DESCRIPTION_LENGTH))
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiToken:
+    """A token for people to be made; ``expires_at`` is None for one that does not expire."""
+
+    name: str
+    grant: Grant
+    expires_at: datetime | None = None
+
+
+def read_new_api_token(body: bytes, now: datetime) -> NewApiToken:
+    """Read the body that creates an API token: ``{"name": …, "role": …, "project": …, "expires_at": …}``.
+
+    Project and end are optional.
+
+    Raises:
+        ApiError: it is not such a body.
+    """
+    value = _object(body, frozenset({"name", "role", "project", "expires_at"}))
+    name = _text(value.get("name"), "name", _TEXT_LENGTH)
+    if not name.strip():
+        raise bad_request("name in the body must not be empty", "it stands in the audit log for who has the token")
+    role = _one_of("role", str(value.get("role")), tuple(Role))
+    project = _text(value.get("project", EVERYWHERE), "project", _PATH_LENGTH)
+    if project and not is_project_path(project):
+        raise bad_request(f"{project!r} is not the path of a project or group", "a path is such as group/config")
+    grant = Grant(Role(role), project)
+    if mistake := mistake_in(grant):
+        raise bad_request(mistake)
+    return NewApiToken(name, grant, _expiry(value.get("expires_at"), now))
+
+
+def _expiry(value: object, now: datetime) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or not now < at < now + _LONGEST_LIFE:
+        raise bad_request(
+            "expires_at in the body must be a time to come, with its offset, within a hundred years",
+            "such as 2030-01-31T12:00:00Z; leave it out for a token that does not expire",
+        )
+    return at.astimezone(UTC)

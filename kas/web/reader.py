@@ -5,8 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from kas.store.errors import NotFound
 from kas.store.records import SyncKind
 from kas.web import payloads
+from kas.web.authorization import EVERYWHERE
 from kas.web.errors import ApiError, not_found
 from kas.web.queries import MAX_LIMIT, AgentSpec, Query
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from kas.rpc.sessions import Session, Sessions
     from kas.store.records import AgentRecord, SyncRecord
     from kas.store.store import Store
+    from kas.web.authorization import Caller
 
 _NEWEST_LIMIT: Final = 100_000
 """One line for each project of each agent: ten times what one kas is built for."""
@@ -27,11 +30,23 @@ _NAMED_CANDIDATES: Final = 5
 
 
 class Reader:
-    """Reads for the handlers. Every method may raise StoreUnavailable, and ApiError where a name means nothing."""
+    """Reads for the handlers. Every method may raise StoreUnavailable, and ApiError where a name means nothing.
 
-    def __init__(self, store: Store, sessions: Sessions) -> None:
+    Args:
+        store: what kas keeps.
+        sessions: who is connected.
+        caller: who asks; agents of other projects than theirs do not exist. None for kas itself.
+    """
+
+    def __init__(self, store: Store, sessions: Sessions, caller: Caller | None = None) -> None:
         self._store = store
         self._sessions = sessions
+        self._caller = caller
+        self._bound = caller is not None and not caller.sees(EVERYWHERE)
+
+    def of(self, caller: Caller) -> Reader:
+        """Return a reader that shows what ``caller`` may see."""
+        return Reader(self._store, self._sessions, caller)
 
     def connections(self) -> frozenset[str]:
         """Return the ids of all live connections: when these change, so does what ``agents`` answers."""
@@ -43,7 +58,7 @@ class Reader:
         Raises:
             ApiError: there is none, or the name alone fits several.
         """
-        found = [agent for agent in await self._store.agents.list(spec.project) if agent.name == spec.name]
+        found = [agent for agent in await self._agents(spec.project) if agent.name == spec.name]
         if not found:
             raise not_found(
                 f"there is no agent {spec}", "`kas get agents` lists them, `kas agent create` registers one"
@@ -60,7 +75,7 @@ class Reader:
             records: Sequence[AgentRecord] = [await self.agent(query.agent)]
             records = [record for record in records if query.project in {None, record.project}]
         else:
-            records = await self._store.agents.list(query.project)
+            records = await self._agents(query.project)
         return await self.describe(records)
 
     async def describe(self, records: Sequence[AgentRecord]) -> list[payloads.Agent]:
@@ -85,12 +100,11 @@ class Reader:
             None if agent is None else agent.id,
             project_id,
             newest_only=not query.everything,
-            limit=MAX_LIMIT if query.everything and query.state else limit,
+            limit=MAX_LIMIT if query.everything and (query.state or self._bound) else limit,
         )
-        chosen = [sync for sync in found if query.state in {None, sync.state}][:limit]
-        owners = {record.id: record for record in ([agent] if agent else await self._store.agents.list())}
-        # An agent may have been deleted between the two reads.
-        chosen = [sync for sync in chosen if sync.agent_id in owners]
+        # Besides those of others, this leaves out an agent that was deleted between the two reads.
+        owners = {record.id: record for record in ([agent] if agent else await self._agents())}
+        chosen = [sync for sync in found if query.state in {None, sync.state} and sync.agent_id in owners][:limit]
         named = await self._named([owners[agent_id] for agent_id in {sync.agent_id for sync in chosen}])
         return {_key(sync, everything=query.everything): payloads.sync(sync, named[sync.agent_id]) for sync in chosen}
 
@@ -130,12 +144,17 @@ class Reader:
             after=after,
             agent_id=agent_id,
             project_id=project_id,
-            limit=MAX_LIMIT if query.event_type or after is not None else limit,
+            limit=MAX_LIMIT if query.event_type or self._bound or after is not None else limit,
         )
-        chosen = [event for event in found if query.event_type in {None, event.type}]
+        agents = {agent.id: agent.name for agent in await self._agents()} if found else {}
+        # What concerns no agent concerns all of kas.
+        chosen = [
+            event
+            for event in found
+            if query.event_type in {None, event.type} and (not self._bound or event.agent_id in agents)
+        ]
         if after is None:
             chosen = chosen[-limit:]
-        agents = {agent.id: agent.name for agent in await self._store.agents.list()} if chosen else {}
         paths = await self._paths() if chosen else {}
         items = [
             payloads.event(
@@ -150,6 +169,8 @@ class Reader:
     async def tokens(self, agent_id: int) -> list[payloads.Token]:
         """Return an agent's tokens, oldest first."""
         agent = await self._store.agents.get(agent_id)
+        if not self._sees(agent):
+            raise NotFound("agent", agent_id)
         return [payloads.token(token, agent.name) for token in await self._store.tokens.list(agent_id)]
 
     async def _named(self, records: Iterable[AgentRecord]) -> Mapping[int, payloads.AgentRef]:
@@ -171,11 +192,23 @@ class Reader:
     async def _paths(self) -> dict[int, str]:
         return {project.id: project.path for project in await self._store.projects.list()}
 
+    def _sees(self, agent: AgentRecord) -> bool:
+        return self._caller is None or self._caller.sees(agent.project)
+
+    async def _agents(self, project: str | None = None) -> list[AgentRecord]:
+        return [agent for agent in await self._store.agents.list(project) if self._sees(agent)]
+
     async def _project_id(self, path: str) -> int:
         for project in await self._store.projects.list():
-            if project.path == path:
+            if project.path == path and (not self._bound or await self._used(project.id)):
                 return project.id
         raise not_found(f"kas has not met a project {path!r}", "`kas get syncs` shows the projects that agents use")
+
+    async def _used(self, project_id: int) -> bool:
+        """Tell whether an agent that the caller sees has anything of a manifest project."""
+        seen = {agent.id for agent in await self._agents()}
+        syncs = await self._store.syncs.list(None, project_id, limit=_NEWEST_LIMIT)
+        return any(sync.agent_id in seen for sync in syncs)
 
 
 def _key(sync: SyncRecord, *, everything: bool) -> object:

@@ -9,14 +9,13 @@ import pytest
 
 from kas.rpc.auth import (
     CACHE_SECONDS,
-    REFUSALS_AT_ONCE,
-    SECONDS_A_REFUSAL,
     Authenticator,
     Refusal,
     RefusedError,
     hash_token,
     new_agent_token,
 )
+from kas.rpc.refusals import REFUSALS_AT_ONCE, SECONDS_A_REFUSAL
 from kas.rpc.sessions import AgentIdentity
 from kas.store.errors import StoreUnavailable
 from kas.store.records import AgentRecord, TokenRecord
@@ -102,6 +101,7 @@ async def test_a_good_token_stands_for_its_agent(world: World) -> None:
         (f"Bearer {GOOD} ", Refusal.MALFORMED, None, "whole line"),
         (f"Bearer {GOOD}\n", Refusal.MALFORMED, None, "whole line"),
         ("Bearer " + "x" * 2000, Refusal.MALFORMED, None, "whole line"),
+        ("Bearer kasapi-" + "a" * 43, Refusal.WRONG_KIND, None, "kas token create"),
         (f"Bearer {GOOD[:-1]}", Refusal.UNKNOWN, None, "kas token create"),
         (f"Bearer {REVOKED}", Refusal.REVOKED, 7, "kas token create"),
     ],

@@ -7,6 +7,7 @@ from kas.web.errors import ApiError
 from kas.web.queries import (
     AgentSpec,
     NewAgent,
+    NewToken,
     Query,
     is_project_path,
     read_id,
@@ -92,8 +93,8 @@ def test_an_id_is_a_number(text: str) -> None:
 
 
 def test_a_new_token_needs_no_words() -> None:
-    assert read_new_token(b"{}") == ("", "")
-    assert read_new_token(b'{"name": "west", "description": "x"}') == ("west", "x")
+    assert read_new_token(b"{}") == NewToken()
+    assert read_new_token(b'{"name": "west", "description": "x"}') == NewToken("west", "x")
 
 
 @pytest.mark.parametrize("body", [b'{"name": "\\u001b"}', b'{"name": null}', b'{"name": "' + b"x" * 300 + b'"}'])
