@@ -9,6 +9,7 @@ from aiohttp import web
 
 from kas.web.api import Api
 from kas.web.authentication import ApiAuthentication
+from kas.web.graphql.endpoint import GraphQLEndpoint
 from kas.web.middleware import authenticated, bearer_of, counting, limited, peer_of, refusing
 from kas.web.reader import Reader
 from kas.web.registration import Registration
@@ -76,7 +77,8 @@ def api_app(
         ],
         client_max_size=MAX_BODY,
     )
-    app.add_routes([*api.routes(), *webhook.routes()])
+    graphql = GraphQLEndpoint(store=store, sessions=sessions, registration=registration)
+    app.add_routes([*api.routes(), *graphql.routes(), *webhook.routes()])
 
     async def end_watches(_: web.Application) -> None:
         watching.stopping.set()
