@@ -15,8 +15,17 @@ class Following:
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
         self._synced = False
+        self._begun = asyncio.Event()
         self._error: KubeError | None = None
         self._news = asyncio.Event()
+
+    async def may_begin(self) -> None:
+        """Wait for ``begin``."""
+        await self._begun.wait()
+
+    def begin(self) -> None:
+        """Let the watch begin that has only been listed so far; again: no change."""
+        self._begun.set()
 
     def start(self, task: asyncio.Task[None]) -> None:
         """Take charge of the task that watches."""

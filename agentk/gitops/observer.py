@@ -15,6 +15,8 @@ from agentk.apply.names import AGENT_LABEL
 from agentk.gitops.following import Following
 from agentk.health.rules import Health, assess, needs_status
 from agentk.kube.errors import KubeError
+from agentk.kube.objects import Objects
+from agentk.kube.retry import RetryPolicy
 from agentk.kube.watch import Gone, Interrupted, Synced, Unserved, Upsert, Watch
 from agentlink import logs
 
@@ -42,6 +44,9 @@ class Sink(Protocol):
 
 _FORBIDDEN = 403
 
+_EVENTS_AT_MOST = 100
+"""Changes of our own up to which a watch begins at the list that was made before them."""
+
 LOST_SECONDS = 2.0
 """How long the API server may be away before that is news: a restart behind a load balancer is none."""
 
@@ -52,6 +57,7 @@ class Observer:
     def __init__(self, kube: KubeClient, agent_id: int, tasks: asyncio.TaskGroup) -> None:
         self._kube = kube
         self._selector = f"{AGENT_LABEL}={agent_id}"
+        self._objects = Objects(kube, retries=RetryPolicy(attempts=1))
         self._tasks = tasks
         self._sinks: dict[str, Sink] = {}
         self._followed: dict[Place, Following] = {}
@@ -59,6 +65,7 @@ class Observer:
         self._live: dict[ObjectRef, Live] = {}
         self._health: dict[ObjectRef, Health] = {}
         self._lost_since: float | None = None
+        self._answers = 0
 
     @property
     def live(self) -> Mapping[ObjectRef, Live]:
@@ -79,6 +86,10 @@ class Observer:
 
     async def ensure(self, wanted: Mapping[Kind, frozenset[str]]) -> dict[Place, str]:
         """Watch these kinds; return when each has been listed once, so that ``live`` is complete for them.
+
+        What only metadata is needed of is listed now, and watched from ``begin`` on, or from when it is asked for
+        again, by this project or another: in a first sync thousands of objects are about to be applied, each of which
+        would come back as an event, at a sixth of the throughput, and say what the answer to its apply has said.
 
         An agent without rights for the whole cluster watches namespace by namespace.
 
@@ -125,14 +136,22 @@ class Observer:
     def _following(self, kind: Kind, namespace: str) -> Following:
         place = (kind.group, kind.kind, namespace)
         following = self._followed.get(place)
-        if following is None or following.ended:
+        if following is not None and not following.ended:
+            following.begin()
+        else:
             following = self._followed[place] = Following()
             watch = self._follow(kind, namespace, following)
             following.start(self._tasks.create_task(watch, name=f"watch-{kind.kind}"))
         return following
 
+    def begin(self) -> None:
+        """Begin every watch that waits for the end of a sync."""
+        for following in self._followed.values():
+            following.begin()
+
     def applied(self, live: Live) -> None:
         """Take over what the answer to an apply said, ahead of the watch."""
+        self._answers += 1
         known = self._live.get(live.ref)
         if is_older(live, known):
             return
@@ -147,7 +166,15 @@ class Observer:
             followed.stop()
 
     async def _follow(self, kind: Kind, namespace: str, followed: Following) -> None:
-        watch = Watch(self._kube, kind, namespace=namespace or None, selector=self._selector, full=needs_status(kind))
+        full = needs_status(kind)
+        watch = Watch(
+            self._kube,
+            kind,
+            namespace=namespace or None,
+            selector=self._selector,
+            full=full,
+            resource_version=None if full else await self._list_before(kind, namespace, followed),
+        )
         async with aclosing(watch.events()) as events:
             async for event in events:
                 match event:
@@ -167,6 +194,26 @@ class Observer:
                         log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
                         self._drop_all_but(kind, namespace, frozenset())
                         followed.succeed()
+
+    async def _list_before(self, kind: Kind, namespace: str, followed: Following) -> str | None:
+        """List once and wait to begin; return where to watch from, None if listing anew costs less than the events."""
+        answers, version = self._answers, ""
+        refs: set[ObjectRef] = set()
+        try:
+            async for page in self._objects.list(kind, namespace=namespace or None, selector=self._selector):
+                if page.first:
+                    refs.clear()
+                version = page.resource_version
+                for live in page.items:
+                    refs.add(live.ref)
+                    self._upsert(Upsert(live, None))
+        except KubeError:
+            return None  # the watch meets the same, and knows what to do about it
+        self._drop_all_but(kind, namespace, frozenset(refs))
+        self._lost_since = None
+        followed.succeed()
+        await followed.may_begin()
+        return version if self._answers - answers <= _EVENTS_AT_MOST else None
 
     async def _find_again(self) -> None:
         """Ask whether the API server is back; whatever it answers, it is."""

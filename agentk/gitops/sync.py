@@ -90,6 +90,12 @@ class ProjectSync:
             KubeError: The cluster could not be asked or the inventory not be written. What was done is remembered.
             InventoryError: The inventory cannot be understood.
         """
+        try:
+            return await self._run(snapshot, report)
+        finally:
+            self._cluster.observer.begin()
+
+    async def _run(self, snapshot: Snapshot, report: Callable[[Outcome], None]) -> SyncResult:
         resolved = await self._resolve(snapshot)
         recorded = await self._read_inventory()
         observer = self._cluster.observer
