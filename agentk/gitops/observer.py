@@ -187,7 +187,8 @@ class Observer:
                         self._lost_since = None
                         followed.succeed()
                     case Interrupted():
-                        log.debug("A watch was interrupted", kind=kind.kind, why=str(event.error), retry_in=event.wait)
+                        tell = log.warning if event.error.status == _FORBIDDEN else log.debug
+                        tell("A watch was interrupted", kind=kind.kind, why=str(event.error), retry_in=event.wait)
                         followed.fail(event.error)
                         self._interrupted(event.error)
                     case Unserved():
