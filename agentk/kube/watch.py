@@ -43,7 +43,8 @@ _FROM_HERE: Final = frozenset({0, 401, 403, 429, 503})
 _ONCE: Final = RetryPolicy(attempts=1)
 """Lists are not repeated one by one: the loop of the watch does it, and tells its consumer."""
 
-_FOREVER: Final = RetryPolicy(first=0.2, longest=30.0)
+_FOREVER: Final = RetryPolicy(first=0.2, longest=5.0)
+"""When the server is back after an outage, drift must not go unseen for long; asking a server that is away costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)

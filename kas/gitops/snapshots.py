@@ -14,6 +14,7 @@ from kas.desired.model import ManifestError, printable_path
 from kas.desired.parse import parse_file
 from kas.desired.select import compile_globs
 from kas.desired.snapshot import build_snapshot
+from kas.git.errors import GitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +109,7 @@ class Snapshots:
             if not await self._mirrors.mirror(wanted.project).has(commit):
                 return None
             made = await self.make(wanted, commit)
-        except ManifestError:
+        except (ManifestError, GitError):
             return None
         return made if made.digest == digest else None
 
