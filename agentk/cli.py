@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,11 +15,21 @@ from agentlink.address import AddressError, KasAddress, parse_kas_address
 from agentlink.agent_token import TokenError, check_token
 from agentlink.logs import LEVELS, LogFormat
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 RUN_EXAMPLES = """\b
 Examples:
   agentk run --kas-address wss://kas.example.com --token-file /etc/agentk/token
   agentk run --kas-address ws://127.0.0.1:8150 --token-file token --kubeconfig ~/.kube/config
   AGENTK_TOKEN=glagent-… agentk run --kas-address grpcs://kas.example.com:8152 --ca-cert-file ca.pem
+"""
+
+CHECK_EXAMPLES = """\b
+Examples:
+  agentk check --kas-address wss://kas.example.com --token-file token
+  agentk check --kas-address wss://kas.example.com --token-file token --namespace team-a,team-b
+  kubectl exec deploy/gitlab-agent -- agentk check --kas-address wss://… --token-file /etc/agentk/token/token
 """
 
 
@@ -44,28 +55,48 @@ def _host_port(_: click.Context, __: click.Parameter, value: str) -> tuple[str, 
     return host.strip("[]"), int(port)
 
 
-@main.command(epilog=RUN_EXAMPLES)
-@click.option(
+_kas_address = click.option(
     "--kas-address",
     required=True,
     callback=_address,
     metavar="URL",
     help="Where kas is: ws://, wss:// (gRPC in websockets), grpc:// or grpcs://.",
 )
-@click.option(
+_token_file = click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Holds the agent's token; read anew at each connection. [otherwise AGENTK_TOKEN]",
 )
-@click.option(
+_ca_cert_file = click.option(
     "--ca-cert-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Certificates (PEM) to trust for kas besides the system's.",
 )
-@click.option("--kubeconfig", metavar="FILE", help="[in-cluster where there is a service account, else KUBECONFIG]")
-@click.option("--context", metavar="NAME", help="Context in the kubeconfig. [its current one]")
+_kubeconfig = click.option(
+    "--kubeconfig", metavar="FILE", help="[in-cluster where there is a service account, else KUBECONFIG]"
+)
+_context = click.option("--context", metavar="NAME", help="Context in the kubeconfig. [its current one]")
+
+
+def _token_of(token_file: Path | None) -> Callable[[], str]:
+    """Return what reads the token, from the file or the environment, and raises TokenError."""
+
+    def token() -> str:
+        if token_file is not None:
+            return read_token(token_file)
+        return check_token(os.environ.get("AGENTK_TOKEN", ""), source="the environment variable AGENTK_TOKEN")
+
+    return token
+
+
+@main.command(epilog=RUN_EXAMPLES)
+@_kas_address
+@_token_file
+@_ca_cert_file
+@_kubeconfig
+@_context
 @click.option(
     "--observability-address",
     default="127.0.0.1:8081",
@@ -100,11 +131,7 @@ def run(
     # Loaded here: --help and --version need none of it.
     from agentk.app import Options, StartError, serve  # noqa: PLC0415 - see above
 
-    def token() -> str:
-        if token_file is not None:
-            return read_token(token_file)
-        return check_token(os.environ.get("AGENTK_TOKEN", ""), source="the environment variable AGENTK_TOKEN")
-
+    token = _token_of(token_file)
     options = Options(
         kas_address=kas_address,
         token=token,
@@ -122,3 +149,70 @@ def run(
         sys.exit(serve(options))
     except (TokenError, StartError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names that were given one by one, or with commas between."""
+    names = [name.strip() for value in values for name in value.split(",")]
+    if not all(names):
+        raise click.BadParameter("write names with commas between, such as a,b")
+    return tuple(dict.fromkeys(names))
+
+
+@main.command(epilog=CHECK_EXAMPLES)
+@_kas_address
+@_token_file
+@_ca_cert_file
+@_kubeconfig
+@_context
+@click.option(
+    "--namespace",
+    "-n",
+    "namespaces",
+    multiple=True,
+    callback=_names,
+    metavar="NAME,…",
+    help="Where agentk is to manage objects. [the whole cluster]",
+)
+@click.option(
+    "--kinds",
+    multiple=True,
+    callback=_names,
+    metavar="KIND,…",
+    help="What it is to manage, such as deployments.apps,configmaps. [everything that the cluster serves]",
+)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check(
+    *,
+    kas_address: KasAddress,
+    token_file: Path | None,
+    ca_cert_file: Path | None,
+    kubeconfig: str | None,
+    context: str | None,
+    namespaces: tuple[str, ...],
+    kinds: tuple[str, ...],
+    output: str,
+) -> None:
+    """Say whether agentk can work here: kas, its token, the API server, and which rights are missing.
+
+    Leaves nothing behind and does not disturb an agent that runs with the same token. Exit code 0: nothing failed,
+    1: something did, 2: wrong usage.
+    """
+    # Loaded here: --help and --version need none of it.
+    from agentk.check.run import CheckOptions  # noqa: PLC0415 - see above
+    from agentk.check.run import check as run_checks  # noqa: PLC0415 - see above
+    from agentlink.findings import as_json, as_text, exit_code  # noqa: PLC0415 - see above
+
+    findings = run_checks(
+        CheckOptions(
+            kas_address=kas_address,
+            token=_token_of(token_file),
+            ca_cert_file=ca_cert_file,
+            kubeconfig=kubeconfig,
+            context=context,
+            namespaces=namespaces,
+            kinds=kinds,
+        )
+    )
+    click.echo(as_json(findings) if output == "json" else as_text(findings))
+    sys.exit(exit_code(findings))

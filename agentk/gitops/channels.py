@@ -82,7 +82,7 @@ async def open_channel(address: KasAddress, token: str, ca_cert_file: Path | Non
         async with direct:
             yield Channel(direct, metadata, address, None)
         return
-    context = _context(ca_cert_file) if address.tls else None
+    context = trust(ca_cert_file) if address.tls else None
     async with AsyncExitStack() as stack:
         try:
             tunnel = await stack.enter_async_context(open_tunnel(str(address), context))
@@ -92,7 +92,12 @@ async def open_channel(address: KasAddress, token: str, ca_cert_file: Path | Non
         yield Channel(channel, metadata, address, tunnel)
 
 
-def _context(ca_cert_file: Path | None) -> ssl.SSLContext:
+def trust(ca_cert_file: Path | None) -> ssl.SSLContext:
+    """Return what is trusted for kas: the system's authorities, and those in the file.
+
+    Raises:
+        ConnectError: the file holds none.
+    """
     context = ssl.create_default_context()
     if ca_cert_file is not None:
         try:
@@ -107,7 +112,7 @@ def _credentials(ca_cert_file: Path | None) -> grpc.ChannelCredentials:
     bundle = ssl.get_default_verify_paths().cafile
     trusted = Path(bundle).read_bytes() if bundle else b""
     if ca_cert_file is not None:
-        _context(ca_cert_file)
+        trust(ca_cert_file)
         trusted += b"\n" + ca_cert_file.read_bytes()
     # Without any, gRPC falls back on the list that it brings along.
     return grpc.ssl_channel_credentials(root_certificates=trusted or None)

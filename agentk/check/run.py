@@ -1,0 +1,46 @@
+"""Runs every check and says what came out."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentk.check.cluster import check_cluster
+from agentk.check.server import check_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agentlink.address import KasAddress
+    from agentlink.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What to check. ``token`` gives the agent's token or raises TokenError; empty tuples mean everything."""
+
+    kas_address: KasAddress
+    token: Callable[[], str]
+    ca_cert_file: Path | None
+    kubeconfig: str | None
+    context: str | None
+    namespaces: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+def check(options: CheckOptions) -> list[Finding]:
+    """Check everything and return what was found; ends by itself within about two minutes."""
+    return asyncio.run(_check(options))
+
+
+async def _check(options: CheckOptions) -> list[Finding]:
+    server = [f async for f in check_server(options.kas_address, options.token, options.ca_cert_file)]
+    cluster = check_cluster(
+        kubeconfig=options.kubeconfig,
+        context=options.context,
+        namespaces=options.namespaces,
+        kinds=options.kinds,
+    )
+    return [*server, *[finding async for finding in cluster]]

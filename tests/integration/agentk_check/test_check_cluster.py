@@ -1,0 +1,148 @@
+"""``agentk check`` on the real API server, as service accounts that may do much, little and nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+import yaml
+
+from agentk.check.cluster import check_cluster
+from agentk.check.rights import VERBS
+from agentlink.findings import Finding, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tests.controlplane.cluster import Cluster
+    from tests.support.kube import Kube
+
+    Account = Callable[[Sequence[dict[str, object]]], str]
+
+pytestmark = pytest.mark.cluster
+
+ALL_VERBS: list[str] = [*VERBS]
+
+
+async def checked(kubeconfig: str, *, namespaces: Sequence[str] = (), kinds: Sequence[str] = ()) -> list[Finding]:
+    found = check_cluster(kubeconfig=kubeconfig, context=None, namespaces=namespaces, kinds=kinds)
+    return [finding async for finding in found]
+
+
+def failures(findings: Sequence[Finding], check: str = "rights") -> list[str]:
+    return [f.message for f in findings if f.check == check and f.level is Level.FAILED]
+
+
+async def test_an_administrator_may_do_everything(control_plane: Cluster) -> None:
+    findings = await checked(str(control_plane.kubeconfig))
+
+    assert [f.check for f in findings] == ["API server", "account", "rights", "inventory"]
+    assert {f.level for f in findings} == {Level.OK}
+    assert "in the whole cluster with all" in findings[2].message
+
+
+async def test_missing_verbs_and_kinds_are_named_exactly(account: Account, namespace: str) -> None:
+    kubeconfig = account(
+        [
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ALL_VERBS},
+            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list", "watch", "patch"]},
+            {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list", "watch", "patch"]},
+        ]
+    )
+
+    kinds = ["deployments.apps", "services", "configmaps", "ingresses.networking.k8s.io"]
+    findings = await checked(kubeconfig, namespaces=[namespace], kinds=kinds)
+
+    assert failures(findings) == [
+        f"may not create and delete in namespace {namespace}: deployments.apps, services",
+        f"may not get, list, watch, create, patch and delete in namespace {namespace}: ingresses.networking.k8s.io",
+    ]
+    assert f"may do everything agentk needs in namespace {namespace} with configmaps" in [f.message for f in findings]
+    assert not failures(findings, "inventory")
+
+
+async def test_a_role_for_everything_in_a_namespace_is_complete_there_and_nothing_elsewhere(
+    account: Account, namespace: str
+) -> None:
+    kubeconfig = account([{"apiGroups": ["*"], "resources": ["*"], "verbs": ALL_VERBS}])
+
+    inside = await checked(kubeconfig, namespaces=[namespace])
+    outside = await checked(kubeconfig, namespaces=[namespace, "default"], kinds=["configmaps"])
+
+    assert {f.level for f in inside} == {Level.OK}
+    assert failures(outside) == [
+        "may not get, list, watch, create, patch and delete in namespace default: configmaps",
+    ]
+    assert len(failures(outside, "inventory")) == 1
+
+
+async def test_a_kind_without_namespace_is_asked_for_when_it_is_named(account: Account, namespace: str) -> None:
+    kubeconfig = account([{"apiGroups": ["*"], "resources": ["*"], "verbs": ALL_VERBS}])
+
+    findings = await checked(kubeconfig, namespaces=[namespace], kinds=["namespaces", "configmaps"])
+
+    assert failures(findings) == ["may not get, list, watch, create, patch and delete in the whole cluster: namespaces"]
+
+
+async def test_an_account_without_rights_cannot_keep_inventories(account: Account, namespace: str) -> None:
+    findings = await checked(account([]), namespaces=[namespace])
+
+    assert len(failures(findings)) == 1
+    assert "deployments.apps" in failures(findings)[0]
+    assert len(failures(findings, "inventory")) == 1
+    assert f"system:serviceaccount:{namespace}:" in findings[1].message
+
+
+async def test_an_unknown_kind_is_answered_with_the_likely_one(control_plane: Cluster) -> None:
+    findings = await checked(str(control_plane.kubeconfig), kinds=["deployments"])
+
+    unknown = next(f for f in findings if f.check == "kinds")
+    assert unknown.level is Level.FAILED
+    assert "deployments.apps" in unknown.remedy
+
+
+async def test_nothing_is_left_behind(kube: Kube, account: Account, namespace: str) -> None:
+    kubeconfig = account([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}])
+    collections = ["configmaps", "secrets", "events"]
+    before = {name: kube.get(f"/api/v1/namespaces/{namespace}/{name}")["items"] for name in collections}
+
+    await checked(kubeconfig, namespaces=[namespace])
+
+    assert {name: kube.get(f"/api/v1/namespaces/{namespace}/{name}")["items"] for name in collections} == before
+
+
+async def test_a_wrong_token_is_told_and_not_shown(control_plane: Cluster, tmp_path: Path) -> None:
+    document = yaml.safe_load(control_plane.kubeconfig.read_text())
+    document["users"] = [{"name": user["name"], "user": {"token": "hidden-word"}} for user in document["users"]]
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(orjson.dumps(document))
+
+    findings = await checked(str(file))
+
+    assert findings[-1].level is Level.FAILED
+    assert "Unauthorized" in findings[-1].message
+    assert "hidden-word" not in json.dumps([f.message + f.remedy for f in findings])
+
+
+async def test_an_api_server_that_is_not_there_is_told(control_plane: Cluster, tmp_path: Path) -> None:
+    document = yaml.safe_load(control_plane.kubeconfig.read_text())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{probe.getsockname()[1]}"
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(orjson.dumps(document))
+
+    findings = await checked(str(file))
+
+    assert [(f.check, f.level) for f in findings] == [("API server", Level.FAILED)]
+    assert findings[0].remedy
+
+
+async def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path) -> None:
+    findings = await checked(str(tmp_path / "absent"))
+
+    assert [(f.check, f.level) for f in findings] == [("credentials", Level.FAILED)]
