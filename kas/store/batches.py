@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from kas.store.database import lock_agent
 from kas.store.events import write_events
 from kas.store.objects import write_objects
 from kas.store.records import Counts, SyncKind, SyncRecord, SyncState
@@ -65,6 +66,7 @@ class Batches:
         named = {item.project_id for item in batch.syncs} | {item.project_id for item in batch.objects}
         named |= {item.project_id for item in batch.events if item.project_id is not None}
         async with self._database.write(durable=False) as connection:
+            await lock_agent(connection, batch.agent_id)
             rows = await connection.execute(select(projects.c.id, projects.c.path).where(projects.c.id.in_(named)))
             known = {row.id: row.path for row in rows}
             changed = await self._advance(connection, batch, known)
@@ -83,7 +85,7 @@ class Batches:
         now = self._clock()
         ids = {report.sync_id for report in batch.syncs}
         mine = syncs.c.agent_id == batch.agent_id
-        found = await connection.execute(select_syncs().where(mine, syncs.c.id.in_(ids)).with_for_update(of=syncs))
+        found = await connection.execute(select_syncs().where(mine, syncs.c.id.in_(ids)))
         current = {row.id: sync_of(row) for row in found}
         latest_query = (
             select(syncs.c.project_id, func.max(syncs.c.received_at).label("received_at"))

@@ -1,79 +1,68 @@
-"""The connections: engine, transactions, pragmas, and the one place where a database's errors become the store's.
+"""The connections: transactions, and the one place where a database's errors become the store's.
 
-What the subjects' files need to know of dialects is ``insert`` here; they write everything else in plain Core.
+What the subjects' files need to know of dialects is at the end here; they write everything else in plain Core.
+``sqlite.py`` and ``postgres.py`` have what is different about making connections.
 
 Durability. SQLite runs in WAL mode. Every commit survives the death of the process (SIGKILL, out of memory), because
 it is in the kernel's hands. Against the loss of power, registrations (projects, agents, tokens and their revocation)
 are synced to disk at each commit. Reports are not (``synchronous=NORMAL``): the last moments of them may be lost with
-the power, and the database is consistent all the same.
+the power, and the database is consistent all the same. PostgreSQL syncs every commit, unless its own settings say
+otherwise.
+
+Writing side by side. SQLite has one writer at a time. PostgreSQL has many, so there registrations (``durable``) take
+one lock, and what is written about an agent takes that agent's row (``lock_agent``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sqlite3
-import time
-from contextlib import asynccontextmanager, closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from sqlalchemy import event, exc, make_url
+from sqlalchemy import exc, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from kas.store.errors import StoreError, StoreUnavailable, UnsupportedDatabase
+from kas.store.postgres import EVENTS, REGISTERING, SCHEMES, Server
+from kas.store.schema import agents
+from kas.store.sqlite import FileWatch, file_of, make_engine, prepare
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
-    from sqlalchemy import URL, Connection, Table
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.ext.asyncio import AsyncConnection
-    from sqlalchemy.pool import ConnectionPoolEntry
-
-_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-
-_BUSY_SECONDS: Final = 10
-"""How long a writer waits for another process, such as a backup, that holds the database."""
-
-_READERS: Final = 8
-"""Connections kept open. Each is a thread, and a query takes well under a millisecond."""
-
-
-def insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing`` in this dialect."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    from sqlalchemy import URL, Table
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 class Database:
     """Transactions over one engine.
 
     Raises:
-        UnsupportedDatabase: the URL names a database or driver that is not there.
+        UnsupportedDatabase: the URL names a database that is not supported.
     """
 
-    def __init__(self, url: str) -> None:
-        parsed = _parse(url)
-        self._sqlite = parsed.get_backend_name() == "sqlite"
-        if self._sqlite:
-            _prepare(parsed)
-        options = {"timeout": _BUSY_SECONDS} if self._sqlite else {}
-        try:
-            # hide_parameters: what is stored must not come out again in error texts.
-            engine = create_async_engine(
-                parsed, hide_parameters=True, pool_size=_READERS, max_overflow=0, connect_args=options
-            )
-        except ModuleNotFoundError as error:
-            raise UnsupportedDatabase(
-                f"database {parsed.get_backend_name()!r} needs the Python package {error.name!r}: install it"
-            ) from error
-        if self._sqlite:
-            event.listen(engine.sync_engine, "connect", _on_connect)
-            event.listen(engine.sync_engine, "begin", _on_begin)
-        self._engine = engine
-        self._report_writer = engine.execution_options(kas_write="NORMAL")
-        self._durable_writer = engine.execution_options(kas_write="FULL")
+    def __init__(self, url: str, *, password_file: Path | None = None, patient: bool = False) -> None:
+        """Prepare; nothing is connected before the first transaction.
+
+        Args:
+            url: ``sqlite:///path`` or ``postgresql://user@host/name``.
+            password_file: for PostgreSQL; read anew for each connection.
+            patient: let statements take as long as they take, as migrations may.
+        """
+        self._file: FileWatch | None = None
+        self._failing = False
+        opened = parse(url, password_file)
+        if isinstance(opened, Server):
+            self._engine = opened.make_engine(patient=patient)
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        else:
+            path = file_of(opened)
+            prepare(path)
+            self._file = FileWatch(path)
+            self._reader = self._engine = make_engine(opened)
+        self._report_writer = self._engine.execution_options(kas_write="NORMAL")
+        self._durable_writer = self._engine.execution_options(kas_write="FULL")
         # SQLite has one writer; waiting here is fair and cheap, waiting in its busy handler is neither.
         self._writing = asyncio.Lock()
 
@@ -84,91 +73,80 @@ class Database:
         Raises:
             StoreUnavailable: see there.
         """
-        async with _translated(), self._engine.begin() as connection:
+        async with _translated(), self._reader.begin() as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self, *, durable: bool) -> AsyncIterator[AsyncConnection]:
-        """Give a connection in a transaction that alone may write; it is committed when the block ends well.
+        """Give a connection in a transaction that may write; it is committed when the block ends well.
 
         Args:
-            durable: the commit also survives the loss of power.
+            durable: the commit also survives the loss of power, and no other such transaction runs meanwhile.
 
         Raises:
             StoreError: the block wrote what does not fit together; nothing of it was written.
             StoreUnavailable: see there; likewise.
         """
         engine = self._durable_writer if durable else self._report_writer
-        if not self._sqlite:
-            async with _translated(), engine.begin() as connection:
-                yield connection
-            return
-        async with self._writing, _translated(), engine.begin() as connection:
-            yield connection
+        try:
+            if self._file is None:
+                async with _translated(), engine.begin() as connection:
+                    if durable:
+                        await lock(connection, REGISTERING)
+                    yield connection
+            else:
+                async with self._writing, _translated(), _in(engine, self._file) as connection:
+                    yield connection
+        except StoreUnavailable:
+            self._failing = True
+            raise
+        self._failing = False
+
+    async def probe(self) -> None:
+        """Make sure that it can be read, and written where the last attempt to write failed.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        if self._file is not None:
+            self._file.check()
+            self._file.check_room()
+        if self._failing:
+            async with self.write(durable=False) as connection:
+                await _write_something(connection)
+        async with self.read() as connection:
+            await connection.execute(select(1))
 
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
 
 
-def _parse(url: str) -> URL:
+def parse(url: str, password_file: Path | None = None) -> Server | URL:
+    """Return the server, or the URL of an SQLite file, that a database URL names.
+
+    Raises:
+        UnsupportedDatabase: it names neither.
+    """
+    scheme = url.partition(":")[0]
+    if scheme in SCHEMES:
+        return Server.parse(url, password_file)
     try:
         parsed = make_url(url)
     except exc.ArgumentError as error:
         raise UnsupportedDatabase(
             "the database URL cannot be read: expected sqlite:///path/to/kas.db or postgresql://user@host/name"
         ) from error
-    backend = parsed.get_backend_name()
-    if backend not in _DRIVERS:
-        raise UnsupportedDatabase(f"database {backend!r} is not supported: use sqlite:/// or postgresql://")
-    return parsed.set(drivername=_DRIVERS[backend])
+    if parsed.drivername != "sqlite":
+        raise UnsupportedDatabase(f"database {parsed.drivername!r} is not supported: use sqlite:/// or postgresql://")
+    return parsed
 
 
-def _prepare(url: URL) -> None:
-    """Create the file, in WAL mode for good, readable by its owner only: it tells what runs in every cluster."""
-    if url.database is None or url.database in {"", ":memory:"}:
-        raise UnsupportedDatabase("the database URL names no file: expected sqlite:///path/to/kas.db")
-    path = Path(url.database)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        with closing(sqlite3.connect(path)) as connection:
-            _switch_to_wal(connection)
-    except (OSError, sqlite3.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise StoreUnavailable(f"{path}: {reason}") from error
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    # SQLite does not wait here for another program that does the same, as it does everywhere else.
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # The driver must not begin transactions by itself: _on_begin says how each one begins.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _on_begin(connection: Connection) -> None:
-    durability = connection.get_execution_options().get("kas_write")
-    if durability is None:
-        connection.exec_driver_sql("BEGIN")
-        return
-    connection.exec_driver_sql(f"PRAGMA synchronous = {durability}")
-    # IMMEDIATE: a transaction that reads first and writes later must not find that another wrote in between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+@asynccontextmanager
+async def _in(engine: AsyncEngine, file: FileWatch) -> AsyncIterator[AsyncConnection]:
+    file.check()
+    async with engine.begin() as connection:
+        yield connection
 
 
 @asynccontextmanager
@@ -177,8 +155,64 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except exc.IntegrityError as error:
         # A subject that expects one catches it inside; here it is a row that refers to nothing.
-        raise StoreError(f"the database refused what does not fit together: {error.orig}") from error
+        raise StoreError(f"the database refused what does not fit together: {_words(error)}") from error
+    except exc.DataError as error:
+        raise StoreError(f"the database refused a value: {_words(error)}") from error
     except (exc.DBAPIError, exc.TimeoutError) as error:
-        raise StoreUnavailable(str(getattr(error, "orig", None) or error)) from error
-    except OSError as error:  # a driver that cannot connect
+        raise StoreUnavailable(_words(error)) from error
+    except TimeoutError as error:
+        raise StoreUnavailable("the server did not answer in time") from error
+    except OSError as error:  # a connection that breaks
         raise StoreUnavailable(str(error)) from error
+
+
+def _words(error: exc.SQLAlchemyError) -> str:
+    """Return what the database itself says: without the statement, its values, and the driver's class."""
+    origin = getattr(error, "orig", None)
+    said = getattr(origin, "__cause__", None) or origin or error
+    return " ".join(str(said).split()) or type(said).__name__
+
+
+async def _write_something(connection: AsyncConnection) -> None:
+    """Write a little that means nothing, and really write it."""
+    if is_postgresql(connection):
+        await connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+    else:
+        used = int((await connection.exec_driver_sql("PRAGMA user_version")).scalar_one())
+        await connection.exec_driver_sql(f"PRAGMA user_version = {1 - used % 2}")
+
+
+def is_postgresql(connection: AsyncConnection) -> bool:
+    """Tell the dialects apart."""
+    return connection.dialect.name == "postgresql"
+
+
+def insert(connection: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing`` in this dialect."""
+    return postgresql.insert(table) if is_postgresql(connection) else sqlite.insert(table)
+
+
+async def lock(connection: AsyncConnection, which: tuple[int, int]) -> None:
+    """Wait for a lock of PostgreSQL and hold it until the transaction ends; with SQLite there is nobody to wait for."""
+    if is_postgresql(connection):
+        await connection.execute(select(func.pg_advisory_xact_lock(*which)))
+
+
+async def lock_events(connection: AsyncConnection) -> None:
+    """Let nobody else add events until the transaction ends; who reads on after a number would miss a lower one."""
+    await lock(connection, EVENTS)
+
+
+async def lock_agent(connection: AsyncConnection, agent_id: int) -> None:
+    """Let nobody else write about this agent until the transaction ends: what is read first is decided upon."""
+    if is_postgresql(connection):
+        query = select(agents.c.id).where(agents.c.id == agent_id)
+        await connection.execute(query.with_for_update(key_share=True))
+
+
+async def count_on_after(connection: AsyncConnection, table: Table, chosen: int) -> None:
+    """Make ids that the database gives from now on greater than one chosen for it, as SQLite does by itself."""
+    if is_postgresql(connection):
+        name = func.pg_get_serial_sequence(table.name, "id")
+        following = func.greatest(func.nextval(name), chosen)
+        await connection.execute(select(func.setval(name, following)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from agentlink.refs import ObjectRef
-from kas.store.database import insert
+from kas.store.database import insert, lock_events
 from kas.store.records import EventRecord
 from kas.store.schema import events
 from kas.store.times import from_micros, to_micros
@@ -70,7 +70,9 @@ class Events:
 
 async def write_events(connection: AsyncConnection, records: Sequence[EventRecord]) -> list[EventRecord]:
     """Store events within a writing transaction; return the new ones, with their ``seq``."""
-    added = []
+    added: list[EventRecord] = []
+    if records:
+        await lock_events(connection)
     for record in records:
         query = insert(connection, events).values(_values(record)).on_conflict_do_nothing(index_elements=["id"])
         seq = await connection.scalar(query.returning(events.c.seq))

@@ -27,7 +27,8 @@ async def migrate(database: Database) -> None:
         NewerDatabase: it has one that this kas does not know; nothing was changed.
         StoreUnavailable: it cannot be reached.
     """
-    # A writing transaction from the start: of two programs that start at once, one migrates, the other finds it done.
+    # A durable transaction is alone from the start: of replicas that start at once, one migrates, and the others wait
+    # and find it done.
     async with database.write(durable=True) as connection:
         await connection.run_sync(_upgrade)
 

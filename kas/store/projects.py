@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from kas.store.database import insert
+from kas.store.database import count_on_after, insert
 from kas.store.errors import NotFound, ProjectPinned
 from kas.store.records import ProjectRecord
 from kas.store.schema import projects
@@ -61,6 +61,7 @@ class Projects:
                 raise ProjectPinned(path, project_id, f"that is the id of project {holder!r}; choose another one")
             values = {"id": project_id, "path": path, "created_at": to_micros(self._clock())}
             await connection.execute(projects.insert().values(values))
+            await count_on_after(connection, projects, project_id)
 
     @whole
     async def path_of(self, project_id: int) -> str:
@@ -85,6 +86,9 @@ class Projects:
 
 async def ensure_project(connection: AsyncConnection, path: str, now: datetime) -> int:
     """Return the project's id within a writing transaction, creating it where needed."""
+    present = select(projects.c.id).where(projects.c.path == path)
+    if (known := await connection.scalar(present)) is not None:
+        return int(known)
     query = insert(connection, projects).values(path=path, created_at=to_micros(now))
     await connection.execute(query.on_conflict_do_nothing(index_elements=["path"]))
-    return int((await connection.execute(select(projects.c.id).where(projects.c.path == path))).scalar_one())
+    return int((await connection.execute(present)).scalar_one())

@@ -6,9 +6,12 @@ new word needs no migration.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
 
 metadata: Final = MetaData(
     naming_convention={
@@ -22,11 +25,17 @@ metadata: Final = MetaData(
 ID: Final = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key. SQLite's is called INTEGER, and only that one counts up by itself."""
 
+
+def name(length: int) -> TypeEngine[str]:
+    """Return the type of a text that lists are sorted by: by code points in every database, whatever its locale."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 projects: Final = Table(
     "projects",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("path", String(1024), nullable=False, unique=True),
+    Column("path", name(1024), nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
     sqlite_autoincrement=True,  # an id names inventories in clusters: never given twice
 )
@@ -36,7 +45,7 @@ agents: Final = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
-    Column("name", String(253), nullable=False),
+    Column("name", name(253), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("config_commit", String(64), nullable=False, server_default=""),
     UniqueConstraint("project_id", "name"),
@@ -94,7 +103,7 @@ syncs: Final = Table(
     metadata,
     # The agent is part of the key: what one agent reports can never touch another's syncs.
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
-    Column("id", String(128), primary_key=True),
+    Column("id", name(128), primary_key=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("ref", String(1024), nullable=False),
@@ -123,10 +132,10 @@ objects: Final = Table(
     metadata,
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
     Column("project_id", ForeignKey("projects.id"), primary_key=True),
-    Column("api_group", String(253), primary_key=True),
-    Column("kind", String(253), primary_key=True),
-    Column("namespace", String(253), primary_key=True),
-    Column("name", String(253), primary_key=True),
+    Column("api_group", name(253), primary_key=True),
+    Column("kind", name(253), primary_key=True),
+    Column("namespace", name(253), primary_key=True),
+    Column("name", name(253), primary_key=True),
     Column("result", String(32), nullable=False),
     Column("health", String(32), nullable=False),
     Column("reason", String(255), nullable=False),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import select
-
 from kas.store.agents import Agents
 from kas.store.api_tokens import ApiTokens
 from kas.store.audit import Audit
@@ -24,6 +22,7 @@ from kas.store.whole import whole
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
 
 class Store:
@@ -44,11 +43,15 @@ class Store:
 
     @classmethod
     @whole
-    async def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
+    async def open(
+        cls, url: str, *, password_file: Path | None = None, clock: Callable[[], datetime] = utc_now
+    ) -> Self:
         """Connect and bring the schema up to date.
 
         Args:
-            url: ``sqlite:////var/lib/kas/kas.db``; the file and its folder are created.
+            url: ``sqlite:////var/lib/kas/kas.db``, whose file and folder are created, or
+                ``postgresql://user@host/name``, which is there already.
+            password_file: with the password for PostgreSQL; read anew for each connection.
             clock: the time, aware and in UTC.
 
         Raises:
@@ -56,23 +59,22 @@ class Store:
             UnsupportedDatabase: the URL names a database or driver that is not there.
             StoreUnavailable: it cannot be reached.
         """
-        database = Database(url)
+        migrating = Database(url, password_file=password_file, patient=True)
         try:
-            await migrate(database)
-        except BaseException:
-            await database.close()
-            raise
-        return cls(database, clock)
+            await migrate(migrating)
+        finally:
+            await migrating.close()
+        return cls(Database(url, password_file=password_file), clock)
 
     @whole
     async def ping(self) -> None:
-        """Ask the database for a sign of life.
+        """Make sure that the database can be used.
 
         Raises:
-            StoreUnavailable: it gives none.
+            StoreUnavailable: it does not answer, its disk is almost full, or what was last written was refused and
+                still is.
         """
-        async with self._database.read() as connection:
-            await connection.execute(select(1))
+        await self._database.probe()
 
     async def close(self) -> None:
         """Close every connection."""

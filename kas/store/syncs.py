@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, case, func, not_, select
 
+from kas.store.database import lock_agent
 from kas.store.errors import NotFound
 from kas.store.events import write_events
 from kas.store.records import CONFIGURATION_REF, Counts, ProjectRecord, SyncKind, SyncRecord, SyncState
@@ -241,9 +242,9 @@ async def _project(connection: AsyncConnection, project_id: int) -> ProjectRecor
 
 
 async def _of_project(connection: AsyncConnection, agent_id: int, project_id: int) -> list[SyncRecord]:
-    """Return an agent's syncs of one project; retention keeps them few. Locked until the transaction ends."""
-    query = _scoped(select_syncs(), agent_id, project_id).with_for_update(of=syncs)
-    return [sync_of(row) for row in await connection.execute(query)]
+    """Return an agent's syncs of one project; retention keeps them few. Nobody else writes them meanwhile."""
+    await lock_agent(connection, agent_id)
+    return [sync_of(row) for row in await connection.execute(_scoped(select_syncs(), agent_id, project_id))]
 
 
 def _received_at(sync: SyncRecord) -> datetime:

@@ -1,4 +1,4 @@
-"""A store on a real SQLite file, with a clock that the test moves."""
+"""A store on each kind of real database, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 from kas.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from tests.support.postgres import PostgresServer
 
 
 class Clock:
@@ -31,8 +33,27 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/data/kas.db"
+def sqlite_file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "kas.db"
+
+
+@pytest.fixture
+def sqlite_url(sqlite_file: Path) -> str:
+    return f"sqlite:///{sqlite_file}"
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database: each test that asks, or asks for the store, runs once with each kind."""
+    found: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return found
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agentlink.refs import ObjectRef
-from kas.store import database as database_module
+from kas.store import sqlite as sqlite_module
 from kas.store.batches import Batch
 from kas.store.errors import StoreUnavailable
 from kas.store.records import EventRecord, ObjectRecord
@@ -128,29 +128,34 @@ async def test_writers_that_are_cancelled_hold_up_nobody_and_lose_nothing_acknow
 
 
 async def test_a_locked_database_is_unavailable_and_then_available_again(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0)
-    store = await Store.open(url)
+    monkeypatch.setattr(sqlite_module, "BUSY_SECONDS", 0)
+    store = await Store.open(sqlite_url)
     agent = (await store.agents.create("g/p", "prod")).id
     other = sqlite3.connect(tmp_path / "data" / "kas.db", isolation_level=None)
     other.execute("begin immediate")
     with pytest.raises(StoreUnavailable, match="database is locked"):
         await store.batches.write(batch(agent, 1))
-    await store.ping()
+    with pytest.raises(StoreUnavailable, match="database is locked"):
+        await store.ping()
+    assert [each.id for each in await store.agents.list()] == [agent]
     other.execute("rollback")
     other.close()
+    await store.ping()
     assert (await store.batches.write(batch(agent, 1))).events
     await store.close()
 
 
-async def test_a_full_disk_is_unavailable_and_what_was_stored_stays(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = await Store.open(url)
+async def test_a_full_disk_is_unavailable_and_what_was_stored_stays(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(sqlite_url)
     agent = (await store.agents.create("g/p", "prod")).id
     await store.batches.write(batch(agent, 1))
     await store.close()
     # SQLite's own measure of a full disk: no more pages than there are.
-    connect = database_module._on_connect
+    connect = sqlite_module._on_connect
 
     def limited(connection: object, record: object) -> None:
         connect(connection, record)  # type: ignore[arg-type]  # passed on as it came
@@ -158,8 +163,8 @@ async def test_a_full_disk_is_unavailable_and_what_was_stored_stays(url: str, mo
         cursor.execute("PRAGMA max_page_count = 1")
         cursor.close()
 
-    monkeypatch.setattr(database_module, "_on_connect", limited)
-    full = await Store.open(url)
+    monkeypatch.setattr(sqlite_module, "_on_connect", limited)
+    full = await Store.open(sqlite_url)
     with pytest.raises(StoreUnavailable, match="full"):
         await fill(full, agent)
     stored = [int(event.message) for event in await full.events.list(after=0, limit=10**6)]

@@ -154,11 +154,13 @@ async def test_everything_is_there_after_opening_again(store: Store, url: str) -
     assert found[1] == agent
 
 
-async def test_only_the_owner_may_read_the_file(store: Store, tmp_path: Path) -> None:
+async def test_only_the_owner_may_read_the_file(sqlite_url: str, tmp_path: Path) -> None:
+    store = await Store.open(sqlite_url)
     await store.ping()
     for file in (tmp_path / "data").iterdir():
         assert file.stat().st_mode & 0o077 == 0, file
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    await store.close()
 
 
 async def test_a_deleted_agent_takes_its_tokens_along_and_its_id_is_never_given_again(store: Store) -> None:

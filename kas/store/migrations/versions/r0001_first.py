@@ -11,6 +11,10 @@ down_revision: Final = None
 _ID: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+def _name(length: int) -> sa.types.TypeEngine[str]:
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 def upgrade() -> None:
     """Create the tables."""
     op.create_table(
@@ -29,7 +33,7 @@ def upgrade() -> None:
     op.create_table(
         "projects",
         sa.Column("id", _ID, nullable=False),
-        sa.Column("path", sa.String(length=1024), nullable=False),
+        sa.Column("path", _name(1024), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
         sa.UniqueConstraint("path", name=op.f("uq_projects_path")),
@@ -39,7 +43,7 @@ def upgrade() -> None:
         "agents",
         sa.Column("id", _ID, nullable=False),
         sa.Column("project_id", _ID, nullable=False),
-        sa.Column("name", sa.String(length=253), nullable=False),
+        sa.Column("name", _name(253), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("config_commit", sa.String(length=64), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_agents_project_id")),
@@ -92,10 +96,10 @@ def upgrade() -> None:
         "objects",
         sa.Column("agent_id", _ID, nullable=False),
         sa.Column("project_id", _ID, nullable=False),
-        sa.Column("api_group", sa.String(length=253), nullable=False),
-        sa.Column("kind", sa.String(length=253), nullable=False),
-        sa.Column("namespace", sa.String(length=253), nullable=False),
-        sa.Column("name", sa.String(length=253), nullable=False),
+        sa.Column("api_group", _name(253), nullable=False),
+        sa.Column("kind", _name(253), nullable=False),
+        sa.Column("namespace", _name(253), nullable=False),
+        sa.Column("name", _name(253), nullable=False),
         sa.Column("result", sa.String(length=32), nullable=False),
         sa.Column("health", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.String(length=255), nullable=False),
@@ -112,7 +116,7 @@ def upgrade() -> None:
     op.create_table(
         "syncs",
         sa.Column("agent_id", _ID, nullable=False),
-        sa.Column("id", sa.String(length=128), nullable=False),
+        sa.Column("id", _name(128), nullable=False),
         sa.Column("project_id", _ID, nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("ref", sa.String(length=1024), nullable=False),
