@@ -342,6 +342,14 @@ class ProjectLoop:
             return
         self._told = told
         self._reports.sync(self._snapshot, state, reason=reason, message=message, counts=self._counts)
+        if state in _TROUBLE:
+            self._reports.event(
+                self._snapshot.project_id,
+                sync_id=self._snapshot.sync_id,
+                reason=reason,
+                message=message,
+                warning=True,
+            )
 
     def _tell_again(self) -> None:
         """Report the state of the current revision anew: kas may have lost it."""
@@ -349,6 +357,9 @@ class ProjectLoop:
             told, self._told = self._told, None
             self._tell(*told)
 
+
+_TROUBLE = frozenset({wire.SYNC_STATE_FAILED, wire.SYNC_STATE_STALLED})
+"""States that are worth an event: whoever looks later finds when it began."""
 
 _SETTLED = frozenset(
     {wire.SYNC_STATE_APPLIED, wire.SYNC_STATE_HEALTHY, wire.SYNC_STATE_STALLED, wire.SYNC_STATE_FAILED}

@@ -44,7 +44,7 @@ _ONCE: Final = RetryPolicy(attempts=1)
 """Lists are not repeated one by one: the loop of the watch does it, and tells its consumer."""
 
 _FOREVER: Final = RetryPolicy(first=0.2, longest=5.0)
-"""When the server is back after an outage, drift must not go unseen for long; asking a server that is away costs nothing."""
+"""Drift must not go unseen for long when the server is back; asking one that is away costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
