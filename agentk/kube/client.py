@@ -99,7 +99,7 @@ class KubeClient:
     async def close(self) -> None:
         """Close every connection."""
         if self._direct is not None:
-            self._direct.close()
+            await self._direct.close()
         await self._session.close()
 
     async def __aenter__(self) -> Self:
@@ -253,7 +253,10 @@ class KubeClient:
                 raise _refused(answer.status, answer.body, answer.retry_after, path)
             yield _lines(response, host, silence)
         finally:
-            # Not released to the pool: what is left of an endless answer must not be read.
+            # Not released to the pool: what is left of an endless answer must not be read. Nor is the farewell of TLS
+            # waited for, which may outlast the event loop.
+            if response.connection is not None and response.connection.transport is not None:
+                response.connection.transport.abort()
             response.close()
 
     async def version(self) -> dict[str, str]:

@@ -26,6 +26,8 @@ _CONNECT_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 75.0
 """How long an idle connection is kept; API servers keep them for 90 and more."""
 
+_CLOSE_SECONDS: Final = 5.0
+
 _TARGET: Final = re.compile(r"/[!-~]*")
 _HEADER: Final = re.compile(r"[!-~][ -~]*")
 
@@ -37,8 +39,10 @@ class _LostError(ConnectionError):
 class _Connection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, idle: list[_Connection]) -> None:
+    def __init__(self, opened: set[_Connection], idle: list[_Connection]) -> None:
+        self._opened = opened
         self._idle = idle
+        self.lost = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
         self._reader: AnswerReader | None = None
         self._waiter: asyncio.Future[Answer] | None = None
@@ -46,6 +50,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._opened.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self._waiter is None or self._reader is None:
@@ -70,8 +75,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._opened.discard(self)
         if self in self._idle:
             self._idle.remove(self)
+        self.lost.set_result(None)
         self._fail(exc if self._reader and self._reader.started and exc else _LostError("the connection was closed"))
 
     async def exchange(self, request: bytes, reader: AnswerReader) -> Answer:
@@ -118,6 +125,7 @@ class Direct:
         self._authority = url.host_port_subcomponent or ""
         self._tls = tls
         self._server_name = (server_name or self._name) if tls is not None else None
+        self._opened: set[_Connection] = set()
         self._idle: list[_Connection] = []
 
     def head(self, headers: Mapping[str, str]) -> bytes:
@@ -179,10 +187,13 @@ class Direct:
                     connection.abort()
                 return answer
 
-    def close(self) -> None:
-        """Close every idle connection."""
-        while self._idle:
-            self._idle.pop().abort()
+    async def close(self) -> None:
+        """Close every connection, and return when their sockets are closed."""
+        opened = list(self._opened)
+        for connection in opened:
+            connection.abort()
+        if opened:
+            await asyncio.wait([connection.lost for connection in opened], timeout=_CLOSE_SECONDS)
 
     def _kept(self) -> _Connection | None:
         """Take the connection that was used last; those that nobody used for long are closed."""
@@ -191,15 +202,17 @@ class Direct:
         connection = self._idle.pop()
         if time.monotonic() - connection.idle_since < _IDLE_SECONDS:
             return connection
-        connection.abort()
-        self.close()
+        # Those below it have been idle for longer still.
+        for old in (connection, *self._idle):
+            old.abort()
+        self._idle.clear()
         return None
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(_CONNECT_SECONDS):
             transport, connection = await loop.create_connection(
-                lambda: _Connection(self._idle),
+                lambda: _Connection(self._opened, self._idle),
                 self._name,
                 self._port,
                 ssl=self._tls,

@@ -55,7 +55,7 @@ async def serving(script: Callable[[int, int], bytes | None]) -> AsyncIterator[t
     direct = Direct(f"http://127.0.0.1:{port}/clusters/c-1/", None, None)
     async with listener:
         yield server, direct
-        direct.close()
+        await direct.close()
 
 
 def send(direct: Direct, path: str = "/api", body: bytes = b"", seconds: float = 30.0) -> Awaitable[Answer]:
