@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.first_sync import sync_first
+from bench.first_sync import OBJECTS, sync_first
 from bench.results import Result
 from bench.stage import manifest, open_stage
 
@@ -41,6 +41,11 @@ def measure() -> list[Result]:
         with open_stage(f"--audit-policy-file={policy}", f"--audit-log-path={log}") as stage:
             (project,) = stage.projects(1)
             sync_first(stage, project)
+            counted = sum(event.get("userAgent") == "agentk" for event in _events(log))
+            if counted < OBJECTS:
+                raise RuntimeError(
+                    f"the audit log knows {counted} requests of agentk's, and it applied {OBJECTS} objects"
+                )
             unrelated = _requests(stage, project, log, {"README.md": "Nothing that is selected.\n"})
             same = manifest(7, project.agent)
             rewritten = _requests(stage, project, log, {"manifests/team-00/cm-00007.yaml": f"# rewritten\n{same}"})
