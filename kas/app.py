@@ -203,6 +203,8 @@ async def _clean(settings: Settings, store: Store) -> None:
                 keep_events=retention.events,
                 pruned_before=utc_now() - timedelta(seconds=retention.pruned_objects),
             )
+            audited_before = utc_now() - timedelta(seconds=retention.audit)
+            await store.audit.clean(keep=retention.audit_lines, before=audited_before)
         except StoreError as error:
             log.warning("Old records could not be deleted", why=str(error))
         await asyncio.sleep(retention.interval)

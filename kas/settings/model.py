@@ -177,6 +177,8 @@ class RetentionSettings(_Section):
     syncs: Count = Field(default=50, description="Syncs of each agent and project.")
     events: Count = Field(default=1_000, description="Events of each agent and project.")
     pruned_objects: Duration = Field(default=7 * 86400.0, description="How long pruned objects are remembered.")
+    audit: Duration = Field(default=365 * 86400.0, description="How long lines of the audit log are kept.")
+    audit_lines: Count = Field(default=100_000, description="The most lines of the audit log.")
     interval: Duration = Field(default=600.0, description="How often the rest is deleted.")
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
 from kas.web import payloads
+from kas.web.answers import PREFIX, id_of, json_answer, list_answer
 from kas.web.errors import bad_request
 from kas.web.middleware import CALLER
-from kas.web.queries import Query, read_id, read_new_agent, read_new_token, read_query
+from kas.web.queries import Query, read_new_agent, read_new_token, read_query
 from kas.web.watch import Change, Snapshots
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from kas.web.reader import Reader
     from kas.web.registration import Registration
     from kas.web.watch import Watching
-
-PREFIX = "/api/v1"
 
 _NONE: frozenset[str] = frozenset()
 _AGENTS = frozenset({"agent", "project", "watch"})
@@ -72,46 +70,46 @@ class Api:
 
         if query.watch:
             return await self._watching.serve(request, Snapshots(read))
-        return _items(await reader.agents(query))
+        return list_answer(await reader.agents(query))
 
     async def create_agent(self, request: web.Request) -> web.Response:
         """Answer ``POST /agents``."""
         new = read_new_agent(await request.read())
         record = await self._registration.create_agent(request[CALLER], new)
         (described,) = await self._reader.describe([record])
-        return _json(described, HTTPStatus.CREATED)
+        return json_answer(described, HTTPStatus.CREATED)
 
     async def show_agent(self, request: web.Request) -> web.Response:
         """Answer ``GET /agents/{id}``."""
         read_query(request.query, _NONE)
-        record = await self._registration.agent(request[CALLER], _id(request))
+        record = await self._registration.agent(request[CALLER], id_of(request))
         (described,) = await self._reader.describe([record])
-        return _json(described)
+        return json_answer(described)
 
     async def delete_agent(self, request: web.Request) -> web.Response:
         """Answer ``DELETE /agents/{id}`` with the agent as it was."""
-        record = await self._registration.agent(request[CALLER], _id(request))
+        record = await self._registration.agent(request[CALLER], id_of(request))
         (described,) = await self._reader.describe([record])
         await self._registration.delete_agent(request[CALLER], record.id)
-        return _json(described)
+        return json_answer(described)
 
     async def list_tokens(self, request: web.Request) -> web.Response:
         """Answer ``GET /agents/{id}/tokens``."""
         read_query(request.query, _NONE)
-        return _items(await self._reader.of(request[CALLER]).tokens(_id(request)))
+        return list_answer(await self._reader.of(request[CALLER]).tokens(id_of(request)))
 
     async def create_token(self, request: web.Request) -> web.Response:
         """Answer ``POST /agents/{id}/tokens`` with the secret, this once."""
-        agent_id = _id(request)
+        agent_id = id_of(request)
         new = read_new_token(await request.read())
         made = await self._registration.create_token(request[CALLER], agent_id, new)
         created = payloads.created_token(payloads.token(made.record, made.agent.name), made.secret)
-        return _json(created, HTTPStatus.CREATED, {"Cache-Control": "no-store"})
+        return json_answer(created, HTTPStatus.CREATED, {"Cache-Control": "no-store"})
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """Answer ``DELETE /tokens/{id}``; the token's connections end at once."""
-        record, agent = await self._registration.revoke_token(request[CALLER], _id(request))
-        return _json(payloads.token(record, agent.name))
+        record, agent = await self._registration.revoke_token(request[CALLER], id_of(request))
+        return json_answer(payloads.token(record, agent.name))
 
     async def list_syncs(self, request: web.Request) -> web.StreamResponse:
         """Answer ``GET /syncs``."""
@@ -119,7 +117,7 @@ class Api:
         reader = self._reader.of(request[CALLER])
         if query.watch:
             return await self._watching.serve(request, Snapshots(lambda: reader.syncs(query)))
-        return _items([*(await reader.syncs(query)).values()])
+        return list_answer([*(await reader.syncs(query)).values()])
 
     async def show_tree(self, request: web.Request) -> web.StreamResponse:
         """Answer ``GET /tree``."""
@@ -133,7 +131,7 @@ class Api:
 
         if query.watch:
             return await self._watching.serve(request, Snapshots(read))
-        return _json(await reader.tree(query))
+        return json_answer(await reader.tree(query))
 
     async def list_events(self, request: web.Request) -> web.StreamResponse:
         """Answer ``GET /events``."""
@@ -142,7 +140,7 @@ class Api:
         if query.watch:
             return await self._watching.serve(request, NewEvents(reader, query))
         items, _ = await reader.events(query, after=None)
-        return _items(items)
+        return list_answer(items)
 
 
 class NewEvents:
@@ -157,17 +155,3 @@ class NewEvents:
         """See ``kas.web.watch.Source``."""
         items, self._after = await self._reader.events(self._query, after=self._after)
         return [("ADDED", item) for item in items]
-
-
-def _id(request: web.Request) -> int:
-    return read_id(request.match_info["id"])
-
-
-def _items(items: object) -> web.Response:
-    return _json({"items": items})
-
-
-def _json(value: object, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(value), status=status, headers=headers, content_type="application/json", charset="utf-8"
-    )

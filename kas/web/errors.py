@@ -28,9 +28,11 @@ class ApiError(Exception):
         self.hint = hint
 
 
-def error_response(error: ApiError, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Write a refusal as JSON."""
-    body = {"error": {"reason": error.reason, "message": error.message, "hint": error.hint}}
+def error_response(error: ApiError, headers: Mapping[str, str] | None = None, *, graphql: bool = False) -> web.Response:
+    """Write a refusal as JSON; for a ``graphql`` client also as the list of errors that it looks for."""
+    body: dict[str, object] = {"error": {"reason": error.reason, "message": error.message, "hint": error.hint}}
+    if graphql:
+        body["errors"] = [{"message": error.message, "extensions": {"code": error.reason, "hint": error.hint}}]
     return web.json_response(body, status=error.status, headers=headers)
 
 

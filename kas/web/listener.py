@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from kas.web.api import Api
+from kas.web.api_access import AccessApi
 from kas.web.authentication import ApiAuthentication
 from kas.web.graphql.endpoint import GraphQLEndpoint
+from kas.web.graphql.explorer import OPEN_ROUTES, Explorer
 from kas.web.middleware import authenticated, bearer_of, counting, limited, peer_of, refusing
 from kas.web.reader import Reader
 from kas.web.registration import Registration
@@ -73,12 +75,13 @@ def api_app(
             counting(metrics, "api"),
             refusing(),
             limited(),
-            authenticated(authentication, open_routes={GITLAB_WEBHOOK}),
+            authenticated(authentication, open_routes={GITLAB_WEBHOOK, *OPEN_ROUTES}),
         ],
         client_max_size=MAX_BODY,
     )
     graphql = GraphQLEndpoint(store=store, sessions=sessions, registration=registration)
-    app.add_routes([*api.routes(), *graphql.routes(), *webhook.routes()])
+    access = AccessApi(store=store, registration=registration, watching=watching)
+    app.add_routes([*api.routes(), *access.routes(), *graphql.routes(), *Explorer().routes(), *webhook.routes()])
 
     async def end_watches(_: web.Application) -> None:
         watching.stopping.set()

@@ -38,6 +38,8 @@ _HEADERS = {
 log = get_logger("web")
 
 
+GRAPHQL = "/api/graphql"
+
 CALLER = web.RequestKey("caller", Caller)
 """Who asks; set for every route that is not open."""
 
@@ -73,6 +75,11 @@ def is_watch(request: web.Request) -> bool:
     return request.method == "GET" and "watch" in request.query
 
 
+def is_graphql(request: web.Request) -> bool:
+    """Tell whether the caller expects errors as GraphQL has them."""
+    return request.path == GRAPHQL
+
+
 def counting(metrics: Metrics, listener: str) -> Middleware:
     """Count every request and time it."""
 
@@ -96,15 +103,15 @@ def refusing() -> Middleware:
         try:
             return await handler(request)
         except ApiError as error:
-            return error_response(error, _HEADERS.get(error.status))
+            return error_response(error, _HEADERS.get(error.status), graphql=is_graphql(request))
         except web.HTTPException as error:
             allow = error.headers.get("Allow")
-            return error_response(of_http(error), {"Allow": allow} if allow else None)
+            return error_response(of_http(error), {"Allow": allow} if allow else None, graphql=is_graphql(request))
         except StoreError as error:
             answer = of_store(error)
             if answer.status is HTTPStatus.SERVICE_UNAVAILABLE:
                 log.warning("The store could not answer a request", route=route_of(request), error=error)
-            return error_response(answer)
+            return error_response(answer, graphql=is_graphql(request))
         except ConnectionError:
             raise  # the peer is gone: nobody reads an answer
         except Exception:

@@ -17,14 +17,12 @@ from kas.web.errors import ApiError, bad_request
 from kas.web.graphql.limits import MAX_TOKENS, check_document, check_text
 from kas.web.graphql.schema import SCHEMA, error_of
 from kas.web.graphql.types import Request
-from kas.web.middleware import CALLER
+from kas.web.middleware import CALLER, GRAPHQL
 
 if TYPE_CHECKING:
     from kas.rpc.sessions import Sessions
     from kas.store.store import Store
     from kas.web.registration import Registration
-
-GRAPHQL: Final = "/api/graphql"
 
 _KEYS: Final = frozenset({"query", "variables", "operationName", "extensions"})
 
