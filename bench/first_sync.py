@@ -109,7 +109,7 @@ def results(rounds: list[Round]) -> list[Result]:
             applying,
             "objects/s",
             statistics.median(r.applying / r.raw for r in rounds),
-            against.partition(",")[0],
+            against.rpartition(",")[0],
         ),
         Result("first_sync_2000_cpu_kas", statistics.median(r.kas_cpu for r in rounds), "µs/object"),
         Result("first_sync_2000_cpu_agentk", statistics.median(r.agentk_cpu for r in rounds), "µs/object"),

@@ -36,7 +36,7 @@ class Result:
 def write(results: Sequence[Result], file: Path) -> None:
     """Write what programs read."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    file.write_text(json.dumps([asdict(result) for result in results], indent=2, ensure_ascii=False) + "\n")
 
 
 def show(results: Sequence[Result]) -> None:
