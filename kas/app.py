@@ -28,6 +28,7 @@ from kas.store.errors import StoreError
 from kas.store.store import Store
 from kas.store.times import utc_now
 from kas.web.authentication import ADMIN_ROLE, new_api_token
+from kas.web.install import InstallDefaults
 from kas.web.listener import api_app, listening
 from kas.web.metrics import Metrics
 from kas.web.observability import Check, observability_app, syncs_by_state
@@ -141,6 +142,11 @@ async def _start_http(
         webhook_secret_file=settings.webhooks.gitlab.secret_token_file,
         token_revoked=listener.token_revoked,
         metrics=metrics,
+        install=InstallDefaults(
+            kas_address=settings.install.kas_address or "",
+            image=settings.install.image,
+            ca_cert_file=settings.install.ca_cert_file,
+        ),
     )
     api = settings.api.address
     observability = settings.observability.address

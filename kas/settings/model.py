@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from kas.settings.values import Address, Duration, File, ListenAddress, Size, WebUrl, Written
+from kas.settings.values import Address, Duration, File, KasUrl, ListenAddress, Size, WebUrl, Written
 
 Count = Annotated[int, Field(ge=1), Written("number")]
 """A whole number from 1."""
@@ -182,6 +182,18 @@ class RetentionSettings(_Section):
     interval: Duration = Field(default=600.0, description="How often the rest is deleted.")
 
 
+class InstallSettings(_Section):
+    """What the manifests begin with that kas serves for installing agents, at /install on its API listener."""
+
+    kas_address: KasUrl | None = Field(
+        default=None, description="How agents reach kas, such as wss://kas.example.com; null: whoever asks says so."
+    )
+    image: str = Field(default="", description="agentk's image, with its registry; `agentk` where nothing is set.")
+    ca_cert_file: File | None = Field(
+        default=None, description="PEM file with the authorities that agents are to trust for kas besides the usual."
+    )
+
+
 class LoggingSettings(_Section):
     """What kas writes to standard error."""
 
@@ -209,6 +221,7 @@ class Settings(_Section):
     observability: ObservabilitySettings = ObservabilitySettings()
     git: GitSettings = GitSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    install: InstallSettings = InstallSettings()
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from agentlink.address import AddressError, parse_kas_address
+
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -121,6 +123,18 @@ def parse_web_url(value: object) -> str:
     raise _wrong("a URL such as https://kas.example.com, without a user, query or fragment")
 
 
+def parse_kas_url(value: object) -> str:
+    """Return the address that agents dial, as it was given."""
+    if isinstance(value, str):
+        try:
+            parse_kas_address(value)
+        except AddressError:
+            pass
+        else:
+            return value.strip()
+    raise _wrong("an address that agents dial, such as wss://kas.example.com or grpcs://kas.example.com:8152")
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration), Written("duration")]
 """Seconds."""
 
@@ -132,3 +146,5 @@ ListenAddress = Annotated[Address, BeforeValidator(parse_address), Written("addr
 File = Annotated[Path, BeforeValidator(parse_path), Written("path")]
 
 WebUrl = Annotated[str, BeforeValidator(parse_web_url), Written("URL")]
+
+KasUrl = Annotated[str, BeforeValidator(parse_kas_url), Written("URL")]

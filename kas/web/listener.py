@@ -12,6 +12,7 @@ from kas.web.api_access import AccessApi
 from kas.web.authentication import ApiAuthentication
 from kas.web.graphql.endpoint import GraphQLEndpoint
 from kas.web.graphql.explorer import OPEN_ROUTES, Explorer
+from kas.web.install import Install, InstallDefaults
 from kas.web.middleware import authenticated, bearer_of, counting, limited, peer_of, refusing
 from kas.web.reader import Reader
 from kas.web.registration import Registration
@@ -47,6 +48,7 @@ def api_app(
     webhook_secret_file: Path | None,
     token_revoked: Callable[[int], None],
     metrics: Metrics,
+    install: InstallDefaults | None = None,
 ) -> web.Application:
     """Make the application of the API listener.
 
@@ -58,6 +60,7 @@ def api_app(
         webhook_secret_file: holds what GitLab sends in ``X-Gitlab-Token``; None refuses every webhook.
         token_revoked: told the id of each agent token that was revoked (``kas.rpc.auth.Authenticator.revoke``).
         metrics: counts.
+        install: what the manifests that install agentk begin with; nothing is set otherwise.
     """
     authentication = ApiAuthentication(store)
     reader = Reader(store, sessions)
@@ -82,6 +85,8 @@ def api_app(
     graphql = GraphQLEndpoint(store=store, sessions=sessions, registration=registration)
     access = AccessApi(store=store, registration=registration, watching=watching)
     app.add_routes([*api.routes(), *access.routes(), *graphql.routes(), *Explorer().routes(), *webhook.routes()])
+
+    app.add_routes(Install(registration=registration, defaults=install or InstallDefaults()).routes())
 
     async def end_watches(_: web.Application) -> None:
         watching.stopping.set()

@@ -32,6 +32,11 @@ def is_project_path(text: str) -> bool:
     return len(text) <= _PATH_LENGTH and _PROJECT_PATH.fullmatch(text) is not None
 
 
+def is_agent_name(text: str) -> bool:
+    """Tell whether a text can be an agent's name, as GitLab has it."""
+    return _AGENT_NAME.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
     """How a caller names an agent; ``project`` is None where the name alone is meant to do."""
@@ -163,7 +168,7 @@ def new_agent(project: object, name: object) -> NewAgent:
     name = _text(name, "name", _TEXT_LENGTH)
     if not is_project_path(project):
         raise bad_request(f"{project!r} is not a project's path", "a path is such as group/config")
-    if not _AGENT_NAME.fullmatch(name):
+    if not is_agent_name(name):
         raise bad_request(
             f"{name!r} cannot be an agent's name",
             "1 to 63 lower-case letters, digits and dashes, with a letter or digit first and last",

@@ -146,6 +146,12 @@ class Registration:
             raise NotFound("agent", agent_id)
         return record
 
+    async def agent_named(self, caller: Caller, project: str, name: str) -> AgentRecord:
+        """Return an agent that the caller may see, by its configuration project and name."""
+        if not caller.sees(project):
+            raise NotFound("agent", f"{project}:{name}")
+        return await self._store.agents.find(project, name)
+
     async def _authorize(self, caller: Caller, action: Action, project: str, attempt: str, what: str) -> None:
         if caller.may(action, project):
             return
