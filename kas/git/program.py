@@ -1,0 +1,24 @@
+"""The git program on this machine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import git
+
+from kas.git.errors import GitError
+
+OLDEST: Final = (2, 32)
+"""The first that reads the file named by ``GIT_CONFIG_GLOBAL``, in which credentials travel."""
+
+
+def program_version() -> tuple[int, ...]:
+    """Return the version of the git program. Blocks for a few milliseconds.
+
+    Raises:
+        GitError: Internal, there is none that can be run.
+    """
+    try:
+        return tuple(git.Git().version_info)
+    except (git.CommandError, git.GitCommandNotFound, OSError, ValueError) as error:
+        raise GitError("Internal", "the program git cannot be run; install it, or add it to PATH") from error
