@@ -13,6 +13,7 @@ import pytest
 from tests.support.installation import Agent, Installation
 from tests.support.manifests import config_files, config_map
 from tests.support.paths import ROOT
+from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def test_what_stands_in_the_way_of_a_connection_is_said_with_its_remedy(installa
         installation, agent, f"grpc://localhost:{kas.websocket_port}", "that port takes grpcs:// (with TLS) or ws://"
     )
     attempt(installation, agent, f"ws://localhost:{kas.api_port}", "answered with HTTP status 404", "no agent listener")
-    attempt(installation, agent, f"ws://localhost:{kas.observability_port + 40_000}", "nothing listens on that port")
+    attempt(installation, agent, f"ws://localhost:{free_port()}", "nothing listens on that port")
     agent.token_file.write_text("glagent-nobody-has-this-one")
     attempt(installation, agent, kas.address, "kas refuses this agent")
 
