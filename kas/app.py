@@ -165,7 +165,7 @@ async def _start_http(
 
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[Store]:
-    store = await Store.open(settings.database_url)
+    store = await Store.open(settings.database_url, password_file=settings.database_password_file)
     try:
         yield store
     finally:

@@ -3,11 +3,15 @@
 For each connected agent one ``AgentStream`` watches the configuration project and every manifest project that the
 configuration names, makes the snapshots and offers them to the agent's outbox. What cannot be offered (a missing ref, a
 broken manifest, a wrong configuration) becomes a failed sync, which people see; the agent goes on with what it has.
+
+A database that is away does not end a stream: what kas notes waits in ``notes.py``, ids of known projects are at hand,
+and what else has to be looked up is waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -18,9 +22,11 @@ from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.gitops.configuration import configuration_message
 from kas.gitops.delta import Offer
+from kas.gitops.notes import Notes
 from kas.gitops.outbox import Outbox
 from kas.gitops.snapshots import Snapshots, Wanted
 from kas.reports.sync_id import sync_id_of
+from kas.store.patience import when_available
 from kas.store.records import CONFIGURATION_REF
 
 if TYPE_CHECKING:
@@ -79,12 +85,14 @@ class AgentStream:
         self.outbox = Outbox(self._held)
         self._watches: dict[ManifestProjectConfig, asyncio.Task[None]] = {}
         self._configured = False
+        self._notes = Notes(identity.agent_id)
         self._log = log.bind(agent_id=identity.agent_id, agent_name=identity.agent_name)
 
     async def run(self) -> None:
         """Follow the configuration, for ever."""
         subscription = self._publisher.watcher.subscribe(self._identity.project, DEFAULT_BRANCH)
         async with asyncio.TaskGroup() as tasks, subscription as states:
+            tasks.create_task(self._notes.run(), name=f"notes-{self._identity.agent_id}")
             async for state in states:
                 await self._configuration_changed(state, tasks)
 
@@ -112,9 +120,11 @@ class AgentStream:
             self._log.warning(
                 "Configuration warning", path=path, key=warning.key, line=warning.line, why=warning.message
             )
-        await self._publisher.sync_log.recovered(self._identity, project, CONFIGURATION_REF)
-        await self._publisher.sync_log.warned(self._identity, project, commit, path, warnings)
-        await self._publisher.store.agents.set_config_commit(self._identity.agent_id, commit)
+        sync_log, agents = self._publisher.sync_log, self._publisher.store.agents
+        note = functools.partial
+        self._notes.add("recovered", note(sync_log.recovered, self._identity, project, CONFIGURATION_REF))
+        self._notes.add("warnings", note(sync_log.warned, self._identity, project, commit, path, warnings))
+        self._notes.add("good configuration", note(agents.set_config_commit, self._identity.agent_id, commit))
         await self._apply_configuration(commit, config, tasks)
 
     async def _read_configuration(self, commit: str) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
@@ -135,10 +145,13 @@ class AgentStream:
         """Show the failure; the last good configuration stays in force, over a restart of kas too."""
         self._log.warning("Configuration refused", reason=reason, commit_id=commit, why=message)
         project = self._identity.project
-        await self._publisher.sync_log.failed(self._identity, project, CONFIGURATION_REF, commit, reason, message)
+        self._note_failed(project, CONFIGURATION_REF, commit, reason, message)
         if self._configured:
             return
-        good = await self._publisher.store.agents.config_commit(self._identity.agent_id)
+        agents = self._publisher.store.agents
+        good = await when_available(
+            lambda: agents.config_commit(self._identity.agent_id), what="the last good configuration"
+        )
         if not good or not await self._publisher.mirrors.mirror(project).has(good):
             return
         try:
@@ -149,8 +162,10 @@ class AgentStream:
             await self._apply_configuration(good, read[0], tasks)
 
     async def _apply_configuration(self, commit: str, config: AgentConfig, tasks: asyncio.TaskGroup) -> None:
+        id_of = self._publisher.store.projects.id_of
         ids = {
-            project.project: await self._publisher.store.projects.id_of(project.project) for project in config.projects
+            project.project: await when_available(functools.partial(id_of, project.project), what="the id of a project")
+            for project in config.projects
         }
         self._configured = True
         self.outbox.configure(
@@ -183,7 +198,7 @@ class AgentStream:
         async with self._publisher.watcher.subscribe(config.project, ref) as states:
             async for state in states:
                 if state.error is not None:
-                    await self._failed(config, ref, state.commit or "", state.error.reason, str(state.error))
+                    self._failed(config, ref, state.commit or "", state.error.reason, str(state.error))
                 elif state.commit is not None:
                     await self._offer(config, project_id, ref, wanted, state)
 
@@ -195,7 +210,7 @@ class AgentStream:
         try:
             snapshot = await self._publisher.snapshots.make(wanted, commit)
         except (ManifestError, GitError) as error:
-            await self._failed(config, ref, commit, error.reason, str(error))
+            self._failed(config, ref, commit, error.reason, str(error))
             return
         if project_id not in self._held and (holding := self._holding.pop(project_id, None)):
             base = await self._publisher.snapshots.base(wanted, *holding)
@@ -204,10 +219,16 @@ class AgentStream:
         sync_id = sync_id_of(self._identity.agent_id, project_id, commit, snapshot.digest)
         self.outbox.offer(Offer(project_id, sync_id, snapshot, state.at))
         objects = sum(len(file.objects) for file in snapshot.files)
-        await self._publisher.sync_log.received(
-            self._identity, config.project, str(ref), commit, sync_id, objects=objects
+        received = self._publisher.sync_log.received
+        self._notes.add(
+            "received",
+            functools.partial(received, self._identity, config.project, str(ref), commit, sync_id, objects=objects),
         )
 
-    async def _failed(self, config: ManifestProjectConfig, ref: GitRef, commit: str, reason: str, message: str) -> None:
+    def _failed(self, config: ManifestProjectConfig, ref: GitRef, commit: str, reason: str, message: str) -> None:
         self._log.warning("Revision refused", project_id=config.project, commit_id=commit, reason=reason, why=message)
-        await self._publisher.sync_log.failed(self._identity, config.project, str(ref), commit, reason, message)
+        self._note_failed(config.project, str(ref), commit, reason, message)
+
+    def _note_failed(self, project: str, ref: str, commit: str, reason: str, message: str) -> None:
+        failed = self._publisher.sync_log.failed
+        self._notes.add("failed", functools.partial(failed, self._identity, project, ref, commit, reason, message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from agentlink.logs import get_logger
 from kas.reports.feed import EventAdded
 from kas.reports.texts import SENTENCE, inert
 from kas.store.errors import StoreError
+from kas.store.patience import when_available
 from kas.store.records import EventRecord
 from kas.store.times import utc_now
 
@@ -59,7 +61,7 @@ class SessionEvents:
         while True:
             event = await self._waiting.get()
             try:
-                added = await self._store.events.add(event)
+                added = await when_available(functools.partial(self._store.events.add, event), what="an event")
             except StoreError as error:
                 log.warning("An event could not be stored", reason=event.reason, why=str(error))
                 continue

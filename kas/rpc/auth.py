@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from agentlink import logs
 from kas.rpc.refusals import Refusals
 from kas.rpc.sessions import AgentIdentity
-from kas.store.errors import StoreError
+from kas.store.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,9 @@ _LONGEST_TOKEN = 1024
 
 CACHE_SECONDS = 5.0
 """How long a token that was found is believed without asking the store. In this process a revocation counts at once."""
+
+BELIEVED_SECONDS = 3600.0
+"""How long it is believed while the store is away: an agent that reconnects then is not sent off."""
 
 _CACHED_TOKENS = 20_000
 
@@ -139,7 +142,14 @@ class Authenticator:
             if self._refusals.exhausted(peer):
                 # Others may come from the same address, through one proxy: they are let in, one look-up at a time.
                 await lane.enter_async_context(self._slow_lane)
-            found = await self._tokens.find(token_hash)
+            try:
+                found = await self._tokens.find(token_hash)
+            except StoreUnavailable:
+                known = cached is not None and not self.is_revoked(cached[1].token_id)
+                if cached is None or not known or self._clock() > cached[0] + BELIEVED_SECONDS:
+                    raise
+                return cached[1]
+        self._cache.pop(token_hash, None)
         if found is None:
             raise self._refuse(Refusal.UNKNOWN, peer, None)
         token, agent = found

@@ -214,7 +214,12 @@ class Settings(_Section):
     database: str | None = Field(
         default=None,
         repr=False,  # the URL of a database server may hold a password
-        description="sqlite:////path/to/kas.db, on a local disk; null for kas.db in data_dir.",
+        description="sqlite:////path/to/kas.db, on a local disk, or postgresql://user@host/name?sslmode=verify-full; "
+        "null for kas.db in data_dir.",
+    )
+    database_password_file: File | None = Field(
+        default=None,
+        description="File with the password for PostgreSQL, read anew for each connection; PGPASSFILE works as well.",
     )
     agent_listener: AgentListenerSettings = AgentListenerSettings()
     api: ApiSettings = ApiSettings()

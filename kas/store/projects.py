@@ -28,16 +28,23 @@ class Projects:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._ids: dict[str, int] = {}
 
     @whole
     async def id_of(self, path: str) -> int:
-        """Return the project's id; a project met for the first time gets one."""
+        """Return the project's id; a project met for the first time gets one.
+
+        Ids never change, so one that was returned before is returned again while the database is away.
+        """
+        if (remembered := self._ids.get(path)) is not None:
+            return remembered
         async with self._database.read() as connection:
             known = await connection.scalar(select(projects.c.id).where(projects.c.path == path))
-        if known is not None:
-            return int(known)
-        async with self._database.write(durable=True) as connection:
-            return await ensure_project(connection, path, self._clock())
+        if known is None:
+            async with self._database.write(durable=True) as connection:
+                known = await ensure_project(connection, path, self._clock())
+        self._ids[path] = int(known)
+        return int(known)
 
     @whole
     async def pin(self, path: str, project_id: int) -> None:

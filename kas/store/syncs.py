@@ -83,9 +83,10 @@ class Syncs:
             newest = max(revisions, key=_received_at, default=None)
             if newest is not None and newest.id == sync_id and newest.state is not SyncState.SUPERSEDED:
                 changed += [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
-                if not newest.ref:  # the agent was faster with its report than kas with this note
+                if newest.ref:
+                    event = None
+                else:  # the agent was faster with its report than kas with this note
                     changed.append(replace(newest, ref=ref, updated_at=now))
-                event = None
             else:
                 sync = _new(agent_id, project, known, sync_id=sync_id, kind=SyncKind.REVISION, now=now)
                 changed.append(replace(sync, ref=ref, commit=commit, counts=Counts(total=total)))

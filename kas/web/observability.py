@@ -6,12 +6,14 @@ Its own port, so that it can be kept inside the cluster while the API is not.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
+from kas.store.errors import StoreUnavailable
 from kas.web.middleware import counting, limited, refusing
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ def observability_app(
         return web.json_response(body, status=HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def read_metrics(request: web.Request) -> web.Response:
-        metrics.set_syncs(await count_syncs())
+        with suppress(StoreUnavailable):  # the last known numbers, then; readiness tells, and the rest is worth reading
+            metrics.set_syncs(await count_syncs())
         body, content_type = metrics.exposition(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -12,7 +12,7 @@ from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.reports.feed import Change, EventAdded, Feed, ObjectsChanged, Resync, Subscription, SyncChanged
 from kas.reports.sink import ReportSink
-from kas.store import database as database_module
+from kas.store import sqlite as sqlite_module
 from kas.store.errors import StoreUnavailable
 from kas.store.records import SyncState
 from kas.store.store import Store
@@ -84,7 +84,7 @@ async def test_an_empty_batch_is_no_work(store: Store, feed: Feed, identity: Ide
 async def test_nothing_is_told_of_a_batch_that_was_not_stored(
     tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0)
+    monkeypatch.setattr(sqlite_module, "BUSY_SECONDS", 0)
     store = await Store.open(f"sqlite:///{tmp_path}/locked.db")
     agent = await store.agents.create("g/p", "prod")
     other = sqlite3.connect(tmp_path / "locked.db", isolation_level=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -158,7 +159,13 @@ async def test_a_broken_configuration_stands_beside_the_projects_sync(store: Sto
 async def test_a_report_that_is_faster_than_the_note_is_not_lost(store: Store, clock: Clock, agent: int) -> None:
     await receive(store, agent, "a")
     await report(store, clock, agent, "b", SyncState.APPLYING)
-    await receive(store, agent, "b")
+    project_id = await store.projects.id_of("g/p")
+    event = EventRecord("e1", clock(), "kas", "Normal", "Received", "m", agent, project_id, "b")
+    for told in (1, 0):  # it is news once
+        noted = await store.syncs.received(
+            agent, project_id, sync_id="b", ref="branch main", commit="bb", event=replace(event, id=f"e{told}")
+        )
+        assert len(noted.events) == told
     sync = await store.syncs.get(agent, "b")
     assert (sync.state, sync.ref) == (SyncState.APPLYING, "branch main")
     assert await states(store) == {"a": SyncState.SUPERSEDED, "b": SyncState.APPLYING}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kas.rpc.auth import (
+    BELIEVED_SECONDS,
     CACHE_SECONDS,
     Authenticator,
     Refusal,
@@ -33,6 +34,7 @@ class Tokens:
     at_once: int = 0
     most_at_once: int = 0
     touch_error: Exception | None = None
+    find_error: Exception | None = None
     after_read: asyncio.Event | None = None
     entered: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -46,6 +48,8 @@ class Tokens:
         if self.after_read is not None:
             await self.after_read.wait()
         self.at_once -= 1
+        if self.find_error is not None:
+            raise self.find_error
         return (row, AGENT) if row else None
 
     async def touch(self, token_id: int) -> None:
@@ -178,3 +182,27 @@ async def test_a_slowed_down_address_is_looked_up_one_at_a_time_and_good_agents_
 async def test_a_use_that_cannot_be_noted_does_not_keep_an_agent_out(world: World) -> None:
     world.tokens.touch_error = StoreUnavailable("read-only")
     assert (await world.ask(GOOD)).agent_id == 7
+
+
+async def test_while_the_store_is_away_an_agent_that_was_let_in_is_believed_and_nobody_else(world: World) -> None:
+    first = await world.ask(GOOD)
+    world.tokens.find_error = StoreUnavailable("gone")
+    world.now = CACHE_SECONDS + 60
+    assert await world.ask(GOOD) == first
+    with pytest.raises(StoreUnavailable):
+        await world.ask(GOOD + "c")
+    world.now = CACHE_SECONDS + BELIEVED_SECONDS + 1
+    with pytest.raises(StoreUnavailable):
+        await world.ask(GOOD)
+    assert world.refused == []
+
+
+async def test_a_token_that_was_found_revoked_is_not_believed_while_the_store_is_away(world: World) -> None:
+    await world.ask(GOOD)
+    world.tokens.rows[hash_token(GOOD)] = TokenRecord(1, 7, "t", "", NOW, None, NOW)
+    world.now = CACHE_SECONDS + 1
+    with pytest.raises(RefusedError):
+        await world.ask(GOOD)
+    world.tokens.find_error = StoreUnavailable("gone")
+    with pytest.raises(StoreUnavailable):
+        await world.ask(GOOD)
