@@ -16,6 +16,7 @@ from agentk.gitops.project import ProjectLoop
 from agentk.gitops.receive import Configured, Received, Receiver, TransferError
 from agentk.gitops.sync import Cluster
 from agentk.kube.discovery import Discovery
+from agentk.kube.errors import KubeError
 from agentk.kube.objects import Objects
 from agentlink import logs
 
@@ -58,14 +59,23 @@ class Controller:
         """Work while the context lasts; leaving it ends every loop and watch."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            preparing = tasks.create_task(self._prepare(), name="discovery")
             try:
                 yield
             finally:
+                preparing.cancel()
                 self._tasks = None
                 for _, task in self._loops.values():
                     task.cancel()
                 if self._cluster is not None:
                     self._cluster.observer.stop()
+
+    async def _prepare(self) -> None:
+        """Learn what the cluster serves before the first revision needs it; if that fails, the revision asks again."""
+        try:
+            await self._discovery.refresh()
+        except KubeError as error:
+            log.debug("The API server does not answer yet", why=str(error))
 
     async def consume(self, message: wire.KasMessage) -> None:
         """Take one message of kas.
