@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,10 +49,12 @@ class ApiToken:
     source: str
 
     @classmethod
-    def find(cls, environ: Mapping[str, str], default_file: Callable[[], Path]) -> ApiToken | None:
-        """Look in ``KAS_TOKEN``, then ``KAS_TOKEN_FILE``, then in the file that a local ``kas serve`` writes.
+    def find(
+        cls, environ: Mapping[str, str], default_file: Callable[[], Path], login: ApiToken | None = None
+    ) -> ApiToken | None:
+        """Look in ``KAS_TOKEN``, then ``KAS_TOKEN_FILE``, then ``login``, then in the file of a local ``kas serve``.
 
-        ``default_file`` is asked for that last one only when it is needed.
+        ``login`` is what ``kas login`` remembered for the address, ``default_file`` is asked only when it is needed.
 
         Raises:
             ClientError: the named file cannot be read.
@@ -66,6 +67,8 @@ class ApiToken:
             except (OSError, UnicodeDecodeError) as error:
                 message = f"cannot read the token file {named}: {_words(error)}"
                 raise ClientError(message, hint="KAS_TOKEN_FILE must name a file that holds one API token") from error
+        if login is not None:
+            return login
         file = default_file()
         try:
             return cls(file.read_text(encoding="utf-8").strip(), f"the file {file}")
@@ -94,6 +97,13 @@ class Client:
         self._token = token
         self._address = address
         self._clock_difference = timedelta()
+
+    @property
+    def address(self) -> str:
+        """Where this kas is, the same however it was written."""
+        host = f"[{self._host}]" if ":" in (self._host or "") else self._host
+        port = f":{self._port}" if self._port else ""
+        return f"{'http' if self._tls is None else 'https'}://{host}{port}{self._prefix}"
 
     def now(self) -> datetime:
         """Return the time as kas has it, so that ages are right where the two clocks differ."""
@@ -242,8 +252,8 @@ class Client:
     def _which_token(self) -> str:
         if self._token is None:
             return (
-                "no token was given: set KAS_TOKEN or KAS_TOKEN_FILE; `kas serve` writes one to the file admin-token "
-                "in its data_dir"
+                "no token was given: log in with `kas login`, or set KAS_TOKEN or KAS_TOKEN_FILE; `kas serve` writes "
+                "one to the file admin-token in its data_dir"
             )
         return f"the token came from {self._token.source}; is it one of this kas, and not revoked?"
 
@@ -266,8 +276,3 @@ def _tls(ca_cert_file: Path | None) -> ssl.SSLContext:
 
 def _without_credentials(address: str) -> str:
     return address.rpartition("@")[2] if "@" in address else address
-
-
-def default_address() -> str:
-    """Return what ``KAS_ADDRESS`` says, or where a local kas listens."""
-    return os.environ.get("KAS_ADDRESS") or DEFAULT_ADDRESS

@@ -9,11 +9,14 @@ import click
 
 from agentlink import __version__
 from kas.cli.agents import agent
+from kas.cli.audit import audit
 from kas.cli.check import check
 from kas.cli.generate import generate
 from kas.cli.get import events, get, tree
+from kas.cli.login import login, logout
 from kas.cli.options import Failure, examples
 from kas.cli.tokens import token
+from kas.cli.tokens_api import api_token
 
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click calls it so
@@ -37,8 +40,8 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  
 def main() -> None:
     """GitOps for GitLab and Kubernetes: run kas, register agents, see what runs in the clusters.
 
-    All commands but `serve` talk to a running kas. KAS_ADDRESS says where it is (http://127.0.0.1:8153 otherwise),
-    KAS_TOKEN or KAS_TOKEN_FILE which API token to use (otherwise the one that a kas on this machine wrote).
+    Most commands talk to a running kas. KAS_ADDRESS says where it is, KAS_TOKEN or KAS_TOKEN_FILE which API token to
+    use; without them what `kas login` remembered, and else the kas on this machine with the token that it wrote.
     """
 
 
@@ -65,5 +68,5 @@ def serve(config: Path | None) -> None:
         raise Failure(f"kas cannot start: {error}") from error
 
 
-for command in (agent, token, generate, get, tree, events, check):
+for command in (login, logout, agent, token, api_token, generate, get, tree, events, check, audit):
     main.add_command(command)

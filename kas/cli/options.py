@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
 
 import click
 
+from kas.cli.login_file import login_path, read_login
 from kas.cli.text import inert
-from kas.client import ApiToken, Client, ClientError, default_address
+from kas.client import DEFAULT_ADDRESS, ApiToken, Client, ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from click.shell_completion import CompletionItem
+
+    from kas.cli.login_file import Login
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,8 +61,19 @@ def make_client(address: str | None, ca_cert_file: Path | None) -> Client:
     Raises:
         ClientError: one of them is wrong.
     """
-    token = ApiToken.find(os.environ, _local_token_file)
-    return Client(address or default_address(), token, ca_cert_file=ca_cert_file)
+    chosen = address or os.environ.get("KAS_ADDRESS")
+    login = read_login(os.environ)
+    remembered = None
+    if login is not None and _is_of(login, chosen):
+        remembered = ApiToken(login.token, f"the login file {login_path(os.environ)}")
+        chosen, ca_cert_file = login.address, ca_cert_file or login.ca_cert_file
+    token = ApiToken.find(os.environ, _local_token_file, remembered)
+    return Client(chosen or DEFAULT_ADDRESS, token, ca_cert_file=ca_cert_file)
+
+
+def _is_of(login: Login, address: str | None) -> bool:
+    """Tell whether the login is for that address: its token goes nowhere else."""
+    return address is None or Client(address, None).address == login.address
 
 
 def with_client(command: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
@@ -69,7 +83,7 @@ def with_client(command: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
         "--address",
         metavar="URL",
         envvar="KAS_ADDRESS",
-        help="API of kas. [KAS_ADDRESS; default http://127.0.0.1:8153]",
+        help="API of kas. [KAS_ADDRESS, else that of `kas login`, else http://127.0.0.1:8153]",
     )
     @click.option(
         "--ca-cert-file",

@@ -1,0 +1,100 @@
+"""``kas login`` and ``kas logout``: which kas the other commands talk to, and as whom."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+import click
+
+from kas.cli.login_file import Login, remove_login, write_login
+from kas.cli.options import Failure, examples
+from kas.client import ApiToken, Client, ClientError
+
+if TYPE_CHECKING:
+    from kas.web.payloads import Self
+
+
+@click.command(
+    "login",
+    epilog=examples(
+        "kas login https://kas.example.com",
+        "kas login https://kas.example.com --token-file token",
+        "pass show kas | kas login https://kas.example.com",
+    ),
+)
+@click.argument("address", metavar="ADDRESS")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Holds the API token; otherwise it is asked for, or read from standard input.",
+)
+@click.option(
+    "--ca-cert-file",
+    metavar="FILE",
+    envvar="KAS_CA_CERT_FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Trust the certificate authorities in this PEM file, now and later. [KAS_CA_CERT_FILE]",
+)
+def login(address: str, token_file: Path | None, ca_cert_file: Path | None) -> None:
+    """Remember where kas is, with an API token for it, after trying them.
+
+    They go into kas/login.json under XDG_CONFIG_HOME, readable by you alone. KAS_ADDRESS and KAS_TOKEN come before it.
+    """
+    try:
+        token = _token(token_file)
+        client = Client(address, token, ca_cert_file=ca_cert_file)
+        me = cast("Self", client.get("self"))
+        path = write_login(os.environ, Login(client.address, token.secret, ca_cert_file))
+    except ClientError as error:
+        raise Failure(str(error), error.hint) from error
+    bound = f" of {me['project']}" if me["project"] else ""
+    click.echo(f"logged in to {client.address} as {me['name']} ({me['role']}{bound})")
+    click.echo(f"Remembered in {path}; forget it with: kas logout", err=True)
+    if _unprotected(client.address):
+        click.echo("warning: over http:// everybody on the way can read the token; use https://", err=True)
+    if os.environ.get("KAS_TOKEN") or os.environ.get("KAS_TOKEN_FILE") or os.environ.get("KAS_ADDRESS"):
+        click.echo("warning: KAS_ADDRESS or KAS_TOKEN is set, and comes before what was remembered", err=True)
+
+
+@click.command("logout", epilog=examples("kas logout"))
+def logout() -> None:
+    """Forget what `kas login` remembered. The token itself stays valid: see `kas api-token revoke`."""
+    try:
+        there = remove_login(os.environ)
+    except ClientError as error:
+        raise Failure(str(error), error.hint) from error
+    click.echo("logged out" if there else "you were not logged in")
+
+
+def _token(file: Path | None) -> ApiToken:
+    if file is not None:
+        try:
+            return _one_line(file.read_text(encoding="utf-8"), f"the file {file}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ClientError(f"cannot read the token file {file}", hint="it must hold one API token") from error
+    if sys.stdin.isatty():
+        return _one_line(click.prompt("API token", hide_input=True, err=True), "what was typed")
+    return _one_line(sys.stdin.read(4096), "standard input")
+
+
+def _one_line(text: str, source: str) -> ApiToken:
+    secret = text.strip()
+    if not secret or not secret.isprintable() or " " in secret:
+        raise ClientError(f"{source} does not hold one API token", hint="a token is a single line: kasapi-…")
+    return ApiToken(secret, source)
+
+
+def _unprotected(address: str) -> bool:
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    return parts.scheme == "http" and not local
