@@ -179,6 +179,7 @@ class AgentStream:
         )
         wanted = set(config.projects)
         kept_ids = set(ids.values())
+        self._notes.add("left", functools.partial(self._publisher.sync_log.left, self._identity, kept_ids))
         for project, watch in list(self._watches.items()):
             if project not in wanted:
                 watch.cancel()

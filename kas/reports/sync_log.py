@@ -12,7 +12,7 @@ from kas.store.records import CONFIGURATION_REF, EventRecord
 from kas.store.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from datetime import datetime
 
     from kas.reports.feed import Feed
@@ -104,6 +104,11 @@ class SyncLog:
         await self._noted(
             self._store.syncs.recovered(identity.agent_id, project_id, configuration=configuration, event=event)
         )
+
+    async def left(self, identity: Identity, kept: Collection[int]) -> None:
+        """Note the ids of the projects in an agent's configuration: those that left it are no longer driven."""
+        message = "the project left the agent's configuration; its objects and its inventory stay in the cluster"
+        await self._noted(self._store.syncs.left(identity.agent_id, kept, reason="Orphaned", message=message))
 
     async def warned(
         self, identity: Identity, project: str, commit: str, path: str, findings: Sequence[Finding]

@@ -17,7 +17,7 @@ from kas.store.sync_rows import select_syncs, sync_of, write_syncs
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -176,6 +176,28 @@ class Syncs:
             sync = replace(sync, ref=CONFIGURATION_REF, commit=commit, state=SyncState.HEALTHY)
             sync = replace(sync, reason=reason, message=message, finished_at=sync.received_at)
             return await _write(connection, [sync], None)
+
+    @whole
+    async def left(self, agent_id: int, kept: Collection[int], *, reason: str, message: str) -> Noted:
+        """Note which projects an agent still has; what it stands at of the others becomes superseded, and says why.
+
+        Args:
+            agent_id: the agent.
+            kept: the ids of the manifest projects in its configuration.
+            reason: a CamelCase word for programs.
+            message: a sentence for people.
+        """
+        now = self._clock()
+        async with self._database.write(durable=False) as connection:
+            await lock_agent(connection, agent_id)
+            query = _scoped(select_syncs(), agent_id, None).where(
+                syncs.c.kind != SyncKind.CONFIGURATION,
+                syncs.c.state != SyncState.SUPERSEDED,
+                syncs.c.project_id.not_in(kept),
+            )
+            left = [sync_of(row) for row in await connection.execute(query)]
+            changed = [replace(_superseded(sync, now), reason=reason, message=message) for sync in left]
+            return await _write(connection, changed, None)
 
     async def get(self, agent_id: int, sync_id: str) -> SyncRecord:
         """Return one sync.

@@ -195,3 +195,26 @@ async def test_lists_are_of_one_agent_or_project_and_the_newest_first(store: Sto
     assert [sync.id for sync in await store.syncs.list(agent)] == ["b", "a"]
     assert [sync.id for sync in await store.syncs.list(project_id=await store.projects.id_of("g/p"))] == ["c", "a"]
     assert [sync.id for sync in await store.syncs.list(limit=1)] == ["c"]
+
+
+async def test_a_project_that_left_the_configuration_is_shown_as_orphaned_until_it_is_back(
+    store: Store, clock: Clock, agent: int
+) -> None:
+    kept = await store.projects.id_of("g/kept")
+    await receive(store, agent, "a")
+    await report(store, clock, agent, "a", SyncState.HEALTHY)
+    await refuse(store, agent, "refused")
+    await receive(store, agent, "k", project="g/kept")
+
+    noted = await store.syncs.left(agent, {kept}, reason="Orphaned", message="left")
+
+    assert {sync.id for sync in noted.changed} == {"a", "refused"}
+    assert (await store.syncs.left(agent, {kept}, reason="Orphaned", message="left")).changed == ()
+    shown = {sync.project: sync for sync in await store.syncs.list(agent)}
+    assert (shown["g/p"].state, shown["g/p"].reason) == (SyncState.SUPERSEDED, "Orphaned")
+    assert shown["g/kept"].state is SyncState.RECEIVED
+
+    await receive(store, agent, "a")
+
+    shown = {sync.project: sync for sync in await store.syncs.list(agent)}
+    assert (shown["g/p"].state, shown["g/p"].reason) == (SyncState.RECEIVED, "")
