@@ -1,0 +1,90 @@
+{{- define "kas.name" -}}
+{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- end -}}
+
+{{- define "kas.selector" -}}
+app.kubernetes.io/name: kas
+app.kubernetes.io/instance: {{ include "kas.name" . }}
+{{- end -}}
+
+{{- define "kas.metadata" -}}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "kas.selector" . | nindent 2 }}
+{{- end -}}
+
+{{- define "kas.imageTagged" -}}
+{{- if or (contains "@" .Values.image) (contains ":" (last (splitList "/" .Values.image))) -}}yes{{- end -}}
+{{- end -}}
+
+{{- define "kas.image" -}}
+{{- if include "kas.imageTagged" . -}}
+{{ .Values.image }}
+{{- else -}}
+{{ .Values.image }}:{{ .Values.version | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/* kas.yaml: what the chart knows, and over it what the user has set. */}}
+{{- define "kas.settings" -}}
+{{- $listener := dict "websocket_address" "0.0.0.0:8150" "grpc_address" "0.0.0.0:8152" -}}
+{{- $api := dict "address" "0.0.0.0:8153" -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $files := dict "certificate_file" "/etc/kas/tls/tls.crt" "key_file" "/etc/kas/tls/tls.key" -}}
+{{- $listener = merge $listener $files -}}
+{{- $api = merge $api $files -}}
+{{- end -}}
+{{- with .Values.externalUrl -}}
+{{- $_ := set $api "external_url" . -}}
+{{- end -}}
+{{- $git := dict "url_template" .Values.git.urlTemplate -}}
+{{- with .Values.git.credential -}}
+{{- if .existingSecret -}}
+{{- $_ := set $git "credential" (dict "kind" .kind "username" .username "token_file" "/etc/kas/git/token") -}}
+{{- end -}}
+{{- end -}}
+{{- $settings := dict "data_dir" "/var/lib/kas" "agent_listener" $listener "api" $api "git" $git -}}
+{{- $_ := set $settings "observability" (dict "address" "0.0.0.0:8151") -}}
+{{- $_ := set $settings "logging" (dict "level" .Values.logLevel "format" "json") -}}
+{{- if .Values.webhook.existingSecret -}}
+{{- $_ := set $settings "webhooks" (dict "gitlab" (dict "secret_token_file" "/etc/kas/webhook/token")) -}}
+{{- end -}}
+{{- with .Values.database.url -}}
+{{- $_ := set $settings "database" . -}}
+{{- end -}}
+{{- if .Values.database.existingSecret -}}
+{{- $_ := set $settings "database_password_file" "/etc/kas/database/password" -}}
+{{- end -}}
+{{- $install := dict -}}
+{{- with .Values.install.kasAddress -}}
+{{- $_ := set $install "kas_address" . -}}
+{{- end -}}
+{{- with .Values.install.image -}}
+{{- $_ := set $install "image" . -}}
+{{- end -}}
+{{- if $install -}}
+{{- $_ := set $settings "install" $install -}}
+{{- end -}}
+{{ mergeOverwrite $settings (deepCopy .Values.settings) | toYaml }}
+{{- end -}}
+
+{{- define "kas.check" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.database.url) -}}
+{{- fail "replicas: SQLite is one pod's: set database.url to postgresql://… for more than one" -}}
+{{- end -}}
+{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.database.url -}}
+{{- fail "database.url: it holds a password, and it would stand in a ConfigMap: put it into database.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.version (include "kas.imageTagged" .) -}}
+{{- fail "version: the image already says which version; leave one of them out" -}}
+{{- end -}}
+{{- if and .Values.git.credential.existingSecret (ne .Values.git.credential.kind "access_token") (not .Values.git.credential.username) -}}
+{{- fail "git.credential.username: needed for deploy_token and basic" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not (or .Values.ingress.agentHost .Values.ingress.apiHost)) -}}
+{{- fail "ingress: needs agentHost, apiHost or both" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (eq .Values.ingress.agentHost .Values.ingress.apiHost) -}}
+{{- fail "ingress: agents and the API cannot share a host: both begin at /" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,196 @@
+"""The chart of kas: settings that kas takes, objects that a cluster takes, pods that `restricted` takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from agentlink import __version__
+from kas.settings import load_settings
+from tests.helm.charts import CHARTS, HelmError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.controlplane.server import ControlPlane
+    from tests.helm.charts import Helm
+    from tests.support.kube import Kube
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "credentials and webhook": {
+        "git": {
+            "urlTemplate": "https://git.example.com/{project}.git",
+            "credential": {"existingSecret": "git", "kind": "deploy_token", "username": "kas"},
+        },
+        "webhook": {"existingSecret": "hook"},
+    },
+    "tls and links": {
+        "tls": {"existingSecret": "kas-tls"},
+        "externalUrl": "https://kas.example.com",
+        "install": {"kasAddress": "wss://agents.example.com", "image": "registry.example.com/agentk"},
+    },
+    "ingress": {
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "agentHost": "agents.example.com",
+            "apiHost": "kas.example.com",
+            "tlsSecret": "kas-tls",
+            "annotations": {"nginx.ingress.kubernetes.io/proxy-read-timeout": "3600"},
+        }
+    },
+    "for trying out": {"persistence": {"enabled": False}, "networkPolicy": {"enabled": False}, "fsGroup": None},
+    "other settings": {
+        "settings": {"git": {"poll_interval": "5s"}, "agent_listener": {"grpc_address": None}},
+        "logLevel": "debug",
+        "env": {"HTTPS_PROXY": "http://proxy:3128", "A": "$(B)"},
+        "image": "registry.example.com:5000/kas@sha256:" + "0" * 64,
+        "imagePullSecrets": ["pull"],
+    },
+    "placing": {
+        "podLabels": {"app.kubernetes.io/name": "other", "team": "y"},
+        "podAnnotations": {"a": "b: {"},
+        "nodeSelector": {"a": "true"},
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "system-cluster-critical",
+        "persistence": {"storageClass": "fast", "size": "20Gi"},
+        "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
+    },
+}
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "two on SQLite": ({"replicas": 2}, "database.url"),
+    "password in the URL": ({"database": {"url": "postgresql://kas:hunter2@db/kas"}}, "existingSecret"),
+    "nobody's deploy token": ({"git": {"credential": {"existingSecret": "a", "kind": "deploy_token"}}}, "username"),
+    "two versions": ({"image": "kas:1", "version": "2"}, "version"),
+    "ingress without hosts": ({"ingress": {"enabled": True}}, "agentHost"),
+    "ingress with one host": ({"ingress": {"enabled": True, "agentHost": "a", "apiHost": "a"}}, "share a host"),
+    "value that is none": ({"nonsense": 1}, "nonsense"),
+    "template without a project": ({"git": {"urlTemplate": "https://git.example.com"}}, "urlTemplate"),
+    "address of another scheme": ({"install": {"kasAddress": "https://kas.example.com"}}, "kasAddress"),
+    "another database": ({"database": {"url": "mysql://db/kas"}}, "url"),
+}
+
+PATHS = {
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "Ingress": "/apis/networking.k8s.io/v1/namespaces/{}/ingresses",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+    "Service": "/api/v1/namespaces/{}/services",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
+}
+
+
+def one(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = (candidate for candidate in objects if candidate["kind"] == kind)
+    return found
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_chart_passes_helms_lint_and_kas_takes_its_settings(choice: str, helm: Helm, tmp_path: Path) -> None:
+    helm.lint("kas", CHOICES[choice])
+    file = tmp_path / "kas.yaml"
+    file.write_text(one(helm.template("kas", CHOICES[choice]), "ConfigMap")["data"]["kas.yaml"])
+
+    settings = load_settings(file, environment={})
+
+    assert str(settings.data_dir) == "/var/lib/kas"
+    assert str(settings.api.address) == "0.0.0.0:8153"
+
+
+def test_what_is_chosen_reaches_the_settings(helm: Helm) -> None:
+    values = {key: value for choice in CHOICES.values() for key, value in choice.items() if key != "persistence"}
+    objects = helm.template("kas", values)
+    settings = yaml.safe_load(one(objects, "ConfigMap")["data"]["kas.yaml"])
+
+    credential = {"kind": "deploy_token", "username": "kas", "token_file": "/etc/kas/git/token"}
+    assert settings["git"]["credential"] == credential
+    assert settings["git"]["poll_interval"] == "5s"
+    assert settings["install"] == {"kas_address": "wss://agents.example.com", "image": "registry.example.com/agentk"}
+    assert settings["agent_listener"] == {
+        "websocket_address": "0.0.0.0:8150",
+        "certificate_file": "/etc/kas/tls/tls.crt",
+        "key_file": "/etc/kas/tls/tls.key",
+        "grpc_address": None,
+    }
+    spec = one(objects, "StatefulSet")["spec"]["template"]["spec"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    for file in (credential["token_file"], "/etc/kas/webhook/token", "/etc/kas/tls/tls.key"):
+        assert file.rpartition("/")[0] in mounted.values()
+    assert {volume["name"] for volume in spec["volumes"]} | {"data"} == set(mounted)
+    assert {"name": "A", "value": "$$(B)"} in spec["containers"][0]["env"]
+
+
+def test_a_change_of_settings_restarts_the_pod(helm: Helm) -> None:
+    def annotations(values: dict[str, Any]) -> dict[str, str]:
+        objects = helm.template("kas", values)
+        found: dict[str, str] = one(objects, "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    assert annotations({}) == annotations({"replicas": 0})
+    assert annotations({}) != annotations({"settings": {"git": {"poll_interval": "5s"}}})
+
+
+def test_several_replicas_share_postgresql_and_have_a_budget(helm: Helm) -> None:
+    database = {"url": "postgresql://kas@db/kas?sslmode=verify-full", "existingSecret": "pg"}
+    objects = helm.template("kas", {"replicas": 2, "database": database})
+
+    assert one(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    settings = yaml.safe_load(one(objects, "ConfigMap")["data"]["kas.yaml"])
+    assert settings["database"] == database["url"]
+    assert settings["database_password_file"] == "/etc/kas/database/password"
+
+
+def test_a_service_monitor_finds_the_service_with_the_metrics(helm: Helm) -> None:
+    objects = helm.template("kas", {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
+    monitor = one(objects, "ServiceMonitor")
+
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    found = [o for o in objects if o["kind"] == "Service" and wanted <= o["metadata"]["labels"].items()]
+    assert [o["metadata"]["name"] for o in found] == ["release-observability"]
+    assert monitor["spec"]["endpoints"][0]["port"] == found[0]["spec"]["ports"][0]["name"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_what_cannot_work_is_refused_with_the_value_to_change(mistake: str, helm: Helm) -> None:
+    values, named = WRONG[mistake]
+
+    with pytest.raises(HelmError, match=named) as refused:
+        helm.template("kas", values)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_chart_installs_the_version_it_stands_beside() -> None:
+    assert yaml.safe_load((CHARTS / "kas" / "Chart.yaml").read_text())["appVersion"] == __version__
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_cluster_takes_every_object_and_restricted_takes_the_pod(
+    choice: str, helm: Helm, control_plane: ControlPlane, kube: Kube, namespace: str
+) -> None:
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kube.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": restricted}})
+    assert control_plane.url
+    objects = helm.template("kas", CHOICES[choice], namespace=namespace)
+
+    for made in objects:
+        kube.create(f"{PATHS[made['kind']].format(namespace)}?dryRun=All&fieldValidation=Strict", made)
+
+    template = one(objects, "StatefulSet")["spec"]["template"]
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data-release-0"}}
+    volumes = [volume for volume in template["spec"]["volumes"] if volume["name"] != "data"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": "one"},
+        # The controller of StatefulSets does the same, and kubelet gives no token; the account must be there.
+        "spec": {**template["spec"], "volumes": [*volumes, claim], "serviceAccountName": "default"},
+    }
+    kube.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
