@@ -38,6 +38,12 @@ lint: venv ## Check style, types, import directions and generated code
 bench: packages venv ## Measure, and write build/bench.json (ONLY=name,name measures some)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
 
+## What is shipped
+
+.PHONY: images
+images: ## Build the images of agentk and kas (REGISTRY=registry.example.com/group/ puts a name in front)
+	@scripts/images
+
 ## A cluster to play with
 
 .PHONY: cluster
