@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 from aiohttp import web
-from graphql import GraphQLError, parse
+from graphql import GraphQLError, get_operation_ast, parse
 
 from kas.web.errors import ApiError, bad_request
 from kas.web.graphql.limits import MAX_TOKENS, check_document, check_text
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kas.rpc.sessions import Sessions
     from kas.store.store import Store
     from kas.web.registration import Registration
+
+_WHICH: Final = "operationName must name one of the operations in the query, unless there is only one"
 
 _KEYS: Final = frozenset({"query", "variables", "operationName", "extensions"})
 
@@ -56,8 +58,7 @@ class GraphQLEndpoint:
             )
         query, variables, operation = _read(await request.read())
         try:
-            check_text(query)
-            check_document(parse(query, no_location=True, max_tokens=MAX_TOKENS), variables)
+            _check(query, variables, operation)
         except GraphQLError as error:
             return _json({"errors": [error_of(error)]})
         context = Request(request[CALLER], self._store, self._sessions, self._registration)
@@ -66,6 +67,15 @@ class GraphQLEndpoint:
         if result.errors:
             answer["errors"] = [error_of(error) for error in result.errors]
         return _json(answer)
+
+
+def _check(query: str, variables: dict[str, object], operation: str | None) -> None:
+    """Raise GraphQLError for what must not be run."""
+    check_text(query)
+    document = parse(query, no_location=True, max_tokens=MAX_TOKENS)
+    if get_operation_ast(document, operation) is None:
+        raise GraphQLError(_WHICH)
+    check_document(document, variables)
 
 
 def _read(body: bytes) -> tuple[str, dict[str, object], str | None]:
