@@ -81,6 +81,7 @@ def test_removing_the_whole_gitops_section_prunes_nothing(shared: Installation, 
 
     driven.push({next(iter(files)): "observability: {logging: {level: info}}\n"})
     wait_until(lambda: _projects(shared, "emptied") == [], what="the agent was told")
+    assert "stay in the cluster" in shared.kas.wait_sync("emptied", state="superseded", reason="Orphaned")["message"]
 
     assert driven.value("emptied") == "1"
 
