@@ -11,6 +11,7 @@ from agentlink import __version__
 from kas.cli.agents import agent
 from kas.cli.audit import audit
 from kas.cli.check import check
+from kas.cli.db import db
 from kas.cli.generate import generate
 from kas.cli.get import events, get, tree
 from kas.cli.login import login, logout
@@ -68,5 +69,5 @@ def serve(config: Path | None) -> None:
         raise Failure(f"kas cannot start: {error}") from error
 
 
-for command in (login, logout, agent, token, api_token, generate, get, tree, events, check, audit):
+for command in (login, logout, agent, token, api_token, generate, get, tree, events, check, audit, db):
     main.add_command(command)

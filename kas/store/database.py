@@ -115,7 +115,7 @@ class Database:
             async with self.write(durable=False) as connection:
                 await _write_something(connection)
         async with self.read() as connection:
-            await connection.execute(select(1))
+            await connection.execute(text("SELECT version_num FROM alembic_version"))
 
     async def close(self) -> None:
         """Close every connection."""

@@ -34,6 +34,10 @@ class UnsupportedDatabase(StoreError):  # noqa: N818  # as above
     """The database URL names a kind of database, or a driver, that is not there."""
 
 
+class BackupError(StoreError):
+    """A backup could not be made or restored; what was there is as it was."""
+
+
 class NotFound(StoreError):  # noqa: N818  # reads as what it is: store.NotFound
     """What was asked for is not in the store."""
 

@@ -33,17 +33,48 @@ async def migrate(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-def _upgrade(connection: Connection) -> None:
+async def schema_of(database: Database) -> str:
+    """Return the version of the database's schema; empty where it has none yet.
+
+    Raises:
+        StoreUnavailable: it cannot be reached.
+    """
+    async with database.read() as connection:
+        return ", ".join(await connection.run_sync(_found))
+
+
+def newest_schema() -> str:
+    """Return the version of the schema that this kas works with."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def check_known(found: str) -> None:
+    """Make sure that this kas knows a version of the schema.
+
+    Raises:
+        NewerDatabase: it does not.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+    if found not in {script.revision for script in scripts.walk_revisions()}:
+        raise NewerDatabase(found, newest_schema())
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
-    scripts = ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    newest = scripts.get_current_head() or ""
-    found = MigrationContext.configure(connection).get_current_heads()
-    if found == (newest,):
+    return config
+
+
+def _found(connection: Connection) -> tuple[str, ...]:
+    return tuple(MigrationContext.configure(connection).get_current_heads())
+
+
+def _upgrade(connection: Connection) -> None:
+    found = _found(connection)
+    if found == (newest_schema(),):
         return
     for revision in found:
-        if revision not in known:
-            raise NewerDatabase(revision, newest)
+        check_known(revision)
+    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

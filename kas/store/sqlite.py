@@ -136,6 +136,7 @@ def _on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA schema_version")  # opens the file, and takes the lock that the module tells of
     cursor.close()
 
 

@@ -1,0 +1,125 @@
+"""What an operator does with the database itself: upgrade it, look at its version, back it up, restore it.
+
+Works on the database directly, with kas running or not; only restoring needs kas to be stopped, and makes sure of it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kas.store.backup_postgres import dump, load
+from kas.store.backup_sqlite import copy_from, copy_to
+from kas.store.database import Database, parse
+from kas.store.errors import BackupError
+from kas.store.migrate import check_known, migrate, newest_schema, schema_of
+from kas.store.postgres import Server
+from kas.store.sqlite import file_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The version that a database has, empty where it has none yet, and the newest one that this kas knows."""
+
+    found: str
+    newest: str
+
+
+class Maintenance:
+    """One database, by its URL. Methods raise UnsupportedDatabase for one that is none, and StoreUnavailable."""
+
+    def __init__(self, url: str, *, password_file: Path | None = None) -> None:
+        self._url = url
+        self._password_file = password_file
+
+    async def current(self) -> Schema:
+        """Look at the version; nothing is changed."""
+        target = parse(self._url, self._password_file)
+        if not isinstance(target, Server) and not file_of(target).exists():
+            return Schema("", newest_schema())
+        database = self._open()
+        try:
+            return Schema(await schema_of(database), newest_schema())
+        finally:
+            await database.close()
+
+    async def upgrade(self) -> Schema:
+        """Bring the schema up to date, as kas does when it starts; return the version there was before.
+
+        Raises:
+            NewerDatabase: a newer kas wrote it; nothing was changed.
+        """
+        before = await self.current()
+        database = self._open()
+        try:
+            await migrate(database)
+        finally:
+            await database.close()
+        return before
+
+    async def backup(self, file: Path) -> None:
+        """Write everything into a file that only its owner can read: whole, or not at all. kas may be running.
+
+        Raises:
+            BackupError: it could not be written, or the file exists.
+        """
+        target = parse(self._url, self._password_file)
+        found = (await self.current()).found
+        if not found:
+            raise BackupError("there is nothing to back up: the database is empty")
+        with _whole(file) as partial:
+            if isinstance(target, Server):
+                await dump(target, partial)
+            else:
+                copy_to(file_of(target), partial)
+
+    async def restore(self, file: Path, *, force: bool = False) -> None:
+        """Put back what ``backup`` wrote: whole, or not at all. An older backup is upgraded when kas starts.
+
+        Args:
+            file: the backup, of the same kind of database.
+            force: also into a database that holds something, which is lost.
+
+        Raises:
+            BackupError: it is no backup, kas is running on the database, or it is not empty.
+            NewerDatabase: a newer kas wrote the backup.
+        """
+        target = parse(self._url, self._password_file)
+        _check_there(file)
+        if isinstance(target, Server):
+            await load(target, file, force=force, check=check_known)
+        else:
+            copy_from(file, file_of(target), force=force, check=check_known)
+
+    def _open(self) -> Database:
+        return Database(self._url, password_file=self._password_file, patient=True)
+
+
+def _check_there(file: Path) -> None:
+    if not file.is_file():
+        raise BackupError(f"{file} does not exist")
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[Path]:
+    """Give a file to write into that takes its name when the block ends well, and never another one's place."""
+    if file.exists():
+        raise BackupError(f"{file} exists: name another file, or delete it")
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.rename(file)
+    except OSError as error:
+        raise BackupError(f"{file} cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
