@@ -16,12 +16,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentlink import logs
-from kas.desired.agent_config import MAX_CONFIG_BYTES, AgentConfig, ConfigError, ConfigFinding, parse_agent_config
+from kas.desired.agent_config import ConfigError
 from kas.desired.model import ManifestError
 from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.gitops.configuration import configuration_message
 from kas.gitops.delta import Offer
+from kas.gitops.identify import config_path, read_configuration
 from kas.gitops.notes import Notes
 from kas.gitops.outbox import Outbox
 from kas.gitops.snapshots import Snapshots, Wanted
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agentlink.v1 import agentlink_pb2 as wire
-    from kas.desired.agent_config import ManifestProjectConfig
+    from kas.desired.agent_config import AgentConfig, ConfigFinding, ManifestProjectConfig
     from kas.desired.model import Limits, Snapshot
     from kas.git.mirror import Mirrors
     from kas.git.watcher import RefState, RefWatcher
@@ -42,11 +43,6 @@ if TYPE_CHECKING:
     from kas.store.store import Store
 
 log = logs.get_logger("gitops")
-
-
-def config_path(agent_name: str) -> str:
-    """Return where an agent's configuration stands in its configuration project."""
-    return f".gitlab/agents/{agent_name}/config.yaml"
 
 
 class Publisher:
@@ -128,18 +124,7 @@ class AgentStream:
         await self._apply_configuration(commit, config, tasks)
 
     async def _read_configuration(self, commit: str) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
-        """Read the configuration at a commit, and what is odd in it; None where the file does not exist."""
-        publisher = self._publisher
-        path = config_path(self._identity.agent_name)
-        mirror = publisher.mirrors.mirror(self._identity.project)
-        entry = next((entry for entry in await mirror.tree(commit) if entry.path == path), None)
-        if entry is None:
-            return None
-        if entry.size > MAX_CONFIG_BYTES:
-            message = f"the file has {entry.size} bytes; at most {MAX_CONFIG_BYTES} are read"
-            raise ConfigError(path, (ConfigFinding("", 1, message),))
-        data = (await mirror.blobs([entry.blob_id]))[entry.blob_id]
-        return parse_agent_config(data, path=path, own_project=self._identity.project, limits=publisher.limits)
+        return await read_configuration(self._publisher.mirrors, self._identity, commit, self._publisher.limits)
 
     async def _configuration_failed(self, commit: str, reason: str, message: str, tasks: asyncio.TaskGroup) -> None:
         """Show the failure; the last good configuration stays in force, over a restart of kas too."""
