@@ -7,6 +7,7 @@ import os
 import ssl
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,7 @@ from agentlink.lifecycle import run
 from kas.desired.model import Limits
 from kas.git import remotes
 from kas.git.mirror import Mirrors
+from kas.git.reach import doubt_about
 from kas.git.watcher import RefWatcher
 from kas.gitops.identify import Identifier
 from kas.gitops.publisher import Publisher
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from agentlink.lifecycle import Lifecycle
     from kas.settings import Settings
     from kas.settings.model import ApiSettings, CredentialSettings
+    from kas.web.registration import DoubtAbout
 
 log = logs.get_logger("app")
 
@@ -104,7 +107,10 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store))
     await life.background("watcher", watcher.run())
-    await _start_http(settings, life, store=store, feed=feed, watcher=watcher, listener=listener, metrics=metrics)
+    doubt = partial(doubt_about, mirrors)
+    await _start_http(
+        settings, life, store=store, feed=feed, watcher=watcher, listener=listener, metrics=metrics, doubt=doubt
+    )
     try:
         await life.start("agent-listener", listener.listening())
     except ListenerError as error:
@@ -123,6 +129,7 @@ async def _start_http(
     watcher: RefWatcher,
     listener: AgentListener,
     metrics: Metrics,
+    doubt: DoubtAbout,
 ) -> None:
     """Start the API and observability listeners."""
     metrics.count_agents_by(lambda: len({session.identity.agent_id for session in listener.sessions.list()}))
@@ -142,6 +149,7 @@ async def _start_http(
         webhook_secret_file=settings.webhooks.gitlab.secret_token_file,
         token_revoked=listener.token_revoked,
         metrics=metrics,
+        doubt_about=doubt,
         install=InstallDefaults(
             kas_address=settings.install.kas_address or "",
             image=settings.install.image,

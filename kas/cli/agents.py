@@ -19,11 +19,12 @@ from kas.cli.options import (
     with_client,
 )
 from kas.cli.showing import Listing, document, show
+from kas.cli.text import inert
 
 if TYPE_CHECKING:
     from kas.cli.options import Output
     from kas.client import Client
-    from kas.web.payloads import Agent
+    from kas.web.payloads import Agent, CreatedAgent
 
 AGENTS = Listing(
     "agents", views.agents, "No agents found. Register one: kas agent create --project GROUP/CONFIG --name NAME"
@@ -67,11 +68,13 @@ def agent() -> None:
 def create(client: Client, project: str, name: str, agent_id: int | None, output: Output) -> None:
     """Register an agent."""
     pinned = {} if agent_id is None else {"id": agent_id}
-    created = cast("Agent", client.post("agents", {"project": project, "name": name, **pinned}))
+    created = cast("CreatedAgent", client.post("agents", {"project": project, "name": name, **pinned}))
     if output in {"json", "yaml"}:
         click.echo(document(created, output), nl=False)
     else:
         click.echo(f"agent {created['project']}:{created['name']} created (id {created['id']})")
+    for warning in created["warnings"]:
+        click.echo(f"warning: {inert(warning)}", err=True)
     click.echo(
         f"""
 Next:

@@ -77,7 +77,8 @@ class Api:
         new = read_new_agent(await request.read())
         record = await self._registration.create_agent(request[CALLER], new)
         (described,) = await self._reader.describe([record])
-        return json_answer(described, HTTPStatus.CREATED)
+        warnings = await self._registration.doubts(record.project)
+        return json_answer(payloads.CreatedAgent(**described, warnings=warnings), HTTPStatus.CREATED)
 
     async def show_agent(self, request: web.Request) -> web.Response:
         """Answer ``GET /agents/{id}``."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kas.rpc.sessions import Sessions
     from kas.store.store import Store
     from kas.web.metrics import Metrics
+    from kas.web.registration import DoubtAbout
     from kas.web.webhooks import Poke
 
 MAX_BODY = 64 * 1024
@@ -49,6 +50,7 @@ def api_app(
     token_revoked: Callable[[int], None],
     metrics: Metrics,
     install: InstallDefaults | None = None,
+    doubt_about: DoubtAbout | None = None,
 ) -> web.Application:
     """Make the application of the API listener.
 
@@ -60,11 +62,12 @@ def api_app(
         webhook_secret_file: holds what GitLab sends in ``X-Gitlab-Token``; None refuses every webhook.
         token_revoked: told the id of each agent token that was revoked (``kas.rpc.auth.Authenticator.revoke``).
         metrics: counts.
+        doubt_about: tells why a project cannot be reached, empty where it can (``kas.git.reach.doubt_about``).
         install: what the manifests that install agentk begin with; nothing is set otherwise.
     """
     authentication = ApiAuthentication(store)
     reader = Reader(store, sessions)
-    registration = Registration(store, sessions, token_revoked)
+    registration = Registration(store, sessions, token_revoked, doubt_about)
 
     async def still_allowed(request: web.Request) -> bool:
         secret = bearer_of(request)

@@ -71,6 +71,12 @@ class Agent(AgentRef):
     syncs: SyncTotals
 
 
+class CreatedAgent(Agent):
+    """The answer to registering one; ``warnings`` are for people, such as that its project cannot be reached."""
+
+    warnings: list[str]
+
+
 class Token(TypedDict):
     """An agent's token without its secret."""
 

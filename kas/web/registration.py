@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agentlink.logs import get_logger
 from kas.rpc.auth import new_agent_token
@@ -20,13 +20,15 @@ from kas.web.authorization import EVERYWHERE, Action
 from kas.web.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from kas.rpc.sessions import Sessions
     from kas.store.records import AgentRecord, ApiTokenRecord, TokenRecord
     from kas.store.store import Store
     from kas.web.authorization import Caller
     from kas.web.queries import NewAgent, NewApiToken, NewToken
+
+DoubtAbout: TypeAlias = "Callable[[str], Awaitable[str]]"
 
 log = get_logger("web")
 
@@ -58,12 +60,20 @@ class Registration:
         store: keeps what is registered.
         sessions: who is connected; what is revoked or deleted ends there.
         token_revoked: told the id of each agent token that was just revoked, so that no cache goes on believing it.
+        doubt_about: tells why a project cannot be reached, with an empty text where it can; None asks nobody.
     """
 
-    def __init__(self, store: Store, sessions: Sessions, token_revoked: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        token_revoked: Callable[[int], None],
+        doubt_about: DoubtAbout | None = None,
+    ) -> None:
         self._store = store
         self._sessions = sessions
         self._token_revoked = token_revoked
+        self._doubt_about = doubt_about
         self._refusals = Refusals(time.monotonic)
 
     async def create_agent(self, caller: Caller, new: NewAgent) -> AgentRecord:
@@ -77,6 +87,14 @@ class Registration:
         record = await self._store.agents.create(new.project, new.name, agent_id=new.agent_id, by=caller.actor)
         log.info("Agent registered", agent_id=record.id, agent=record.name, project=record.project)
         return record
+
+    async def doubts(self, project: str) -> list[str]:
+        """Return what may be wrong with the project of a new agent.
+
+        The agent is registered all the same: the project may be made, or kas be let in, afterwards.
+        """
+        doubt = "" if self._doubt_about is None else await self._doubt_about(project)
+        return [doubt] if doubt else []
 
     async def delete_agent(self, caller: Caller, agent_id: int) -> AgentRecord:
         """Revoke an agent's tokens, end its connections, forget it; return what it was."""

@@ -66,6 +66,8 @@ class GraphQLEndpoint:
         answer: dict[str, object] = {} if result.data is None and result.errors else {"data": result.data}
         if result.errors:
             answer["errors"] = [error_of(error) for error in result.errors]
+        if context.warnings:
+            answer["extensions"] = {"warnings": context.warnings}
         return _json(answer)
 
 

@@ -122,6 +122,7 @@ class Mutation:
         try:
             new = new_agent(str(input.project_path), input.name)
             record = await info.context.registration.create_agent(info.context.caller, new)
+            info.context.warnings.extend(await info.context.registration.doubts(record.project))
         except (ApiError, StoreError) as error:
             return CreateClusterAgentPayload(errors=_repairable(error), client_mutation_id=input.client_mutation_id)
         return CreateClusterAgentPayload(

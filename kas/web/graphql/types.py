@@ -4,7 +4,7 @@ Not ``from __future__ import annotations``: strawberry makes the schema from wha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Generic, TypeAlias, TypeVar
@@ -35,6 +35,8 @@ class Request:
     store: Store
     sessions: Sessions
     registration: Registration
+    warnings: list[str] = field(default_factory=list)
+    """What GitLab has no place for: they are in the answer's ``extensions``."""
 
 
 Info: TypeAlias = AnyInfo[Request, None]

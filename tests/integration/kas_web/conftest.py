@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kas.store.records import AgentRecord
+    from kas.web.registration import DoubtAbout
 
 WEBHOOK_SECRET = "hook-secret"
 
@@ -81,7 +82,9 @@ class Kas:
 
 
 @asynccontextmanager
-async def running_kas(folder: Path, *, webhook_secret: str | None = WEBHOOK_SECRET) -> AsyncIterator[Kas]:
+async def running_kas(
+    folder: Path, *, webhook_secret: str | None = WEBHOOK_SECRET, doubt_about: DoubtAbout | None = None
+) -> AsyncIterator[Kas]:
     secret_file = None
     if webhook_secret is not None:
         secret_file = folder / "webhook-secret"
@@ -101,6 +104,7 @@ async def running_kas(folder: Path, *, webhook_secret: str | None = WEBHOOK_SECR
             webhook_secret_file=secret_file,
             token_revoked=forgotten.append,
             metrics=metrics,
+            doubt_about=doubt_about,
         )
         async with aiohttp.ClientSession() as http, listening(app, "127.0.0.1", 0) as (host, port):
             yield Kas(

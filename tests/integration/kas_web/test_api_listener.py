@@ -118,6 +118,7 @@ async def test_an_agent_is_created_once(kas: Kas) -> None:
     refused = await kas.call("POST", "agents", {"project": "group/config", "name": "my-agent"}, status=409)
 
     assert created["status"] == "never connected"
+    assert created.pop("warnings") == []
     assert (await kas.get(f"agents/{created['id']}")) == created
     assert (await kas.get("agents"))["items"] == [created]
     assert refused["error"]["reason"] == "AlreadyExists"  # type: ignore[index]
