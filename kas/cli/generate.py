@@ -56,7 +56,8 @@ _FLAGS = frozenset({"kasAddress", "agentVersion", "namespace", "namePrefix", "im
     "--scope",
     metavar="WHAT=A,B",
     multiple=True,
-    help="namespace=a,b: rights in these namespaces only. kinds=deployments.apps,configmaps: for these kinds only.",
+    help="namespace=a,b: rights in these namespaces only. kinds=deployments.apps,configmaps: for these kinds only."
+    " impersonate=a/deployer: only act as this service account.",
 )
 @click.option(
     "--values",

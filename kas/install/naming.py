@@ -11,6 +11,7 @@ NAME = "gitlab-agent"
 
 READ_ROLE = f"{NAME}-gitops-read-all"
 WRITE_ROLE = f"{NAME}-gitops-write-all"
+IMPERSONATE_ROLE = f"{NAME}-gitops-impersonate"
 TOKEN_SECRET = f"{NAME}-token"
 CA_CONFIG_MAP = f"{NAME}-ca"
 

@@ -4,15 +4,15 @@ Each verb is there for a reason: ``get``, ``list`` and ``watch`` to compare and 
 ``patch`` to apply server-side and to keep inventories; ``delete`` to prune. ``update`` is never sent: Kubernetes lets
 nobody grant what they do not have, so applying a manifest with a Role that allows ``update`` takes it.
 
-Not there: ``escalate`` and ``bind``, with which agentk could grant what it has not, and ``impersonate``.
-docs/install.md says when and how to add them.
+Not there: ``escalate`` and ``bind``, with which agentk could grant what it has not; docs/install.md says when and how
+to add them. ``impersonate`` is for the service accounts that are named, and no others.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kas.install.naming import NAME, READ_ROLE, WRITE_ROLE, metadata
+from kas.install.naming import IMPERSONATE_ROLE, NAME, READ_ROLE, WRITE_ROLE, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,20 +30,45 @@ _INVENTORIES = "configmaps"
 
 def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
     """Yield roles and bindings for the account in ``namespace``: of the cluster, or of each chosen namespace."""
-    for where in (*dict.fromkeys(values.scope.namespaces),) or (None,):
-        for name, verbs in ((READ_ROLE, _READ), (WRITE_ROLE, _WRITE)):
-            yield from _role(values, name, verbs, namespace, where)
+    read, write = _rules(values, _READ), _rules(values, _WRITE)
+    accounts = _accounts(values)
+    places = _places(values)
+    for where in places:
+        yield from _role(values, READ_ROLE, read, namespace, where)
+        yield from _role(values, WRITE_ROLE, write, namespace, where)
+    for where, names in accounts.items():
+        if where not in places and None not in places:
+            # Who it acts as writes; to see drift and health it watches as itself, once for all projects.
+            yield from _role(values, READ_ROLE, read, namespace, where)
+        yield from _role(values, IMPERSONATE_ROLE, [_act_as(names)], namespace, where)
+
+
+def _places(values: Values) -> tuple[str | None, ...]:
+    """Return the namespaces to read and write in; None is the whole cluster."""
+    scope = values.scope
+    if scope.namespaces:
+        return tuple(dict.fromkeys(scope.namespaces))
+    return () if scope.impersonate and not scope.kinds else (None,)
+
+
+def _accounts(values: Values) -> dict[str, set[str]]:
+    """Return the names of the service accounts to act as, by namespace."""
+    accounts: dict[str, set[str]] = {}
+    for account in values.scope.impersonate:
+        where, _, name = account.partition("/")
+        accounts.setdefault(where, set()).add(name)
+    return accounts
 
 
 def _role(
-    values: Values, name: str, verbs: tuple[str, ...], namespace: str, where: str | None
+    values: Values, name: str, rules: list[dict[str, Any]], namespace: str, where: str | None
 ) -> Iterator[dict[str, Any]]:
     kind = "ClusterRole" if where is None else "Role"
     yield {
         "apiVersion": f"{_API}/v1",
         "kind": kind,
         "metadata": metadata(values, name, where),
-        "rules": _rules(values, verbs),
+        "rules": rules,
     }
     yield {
         "apiVersion": f"{_API}/v1",
@@ -62,3 +87,12 @@ def _rules(values: Values, verbs: tuple[str, ...]) -> list[dict[str, Any]]:
         resource, _, group = kind.partition(".")
         rules.append({"apiGroups": [group], "resources": [resource], "verbs": [*verbs]})
     return rules
+
+
+def _act_as(names: set[str]) -> dict[str, Any]:
+    return {
+        "apiGroups": [""],
+        "resources": ["serviceaccounts"],
+        "resourceNames": sorted(names),
+        "verbs": ["impersonate"],
+    }

@@ -1,4 +1,4 @@
-"""``--scope namespace=a,b`` and ``--scope kinds=deployments.apps,configmaps``: one word for least privilege."""
+"""``--scope namespace=a,b``, ``kinds=deployments.apps,configmaps``, ``impersonate=a/deployer``: least privilege."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from kas.install.values import Finding, ValuesError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_KEYS = {"namespace": "namespaces", "namespaces": "namespaces", "kind": "kinds", "kinds": "kinds"}
+_KEYS = {
+    "namespace": "namespaces",
+    "namespaces": "namespaces",
+    "kind": "kinds",
+    "kinds": "kinds",
+    "impersonate": "impersonate",
+}
 
 
 def parse_scope(texts: Iterable[str]) -> dict[str, list[str]]:
@@ -23,6 +29,8 @@ def parse_scope(texts: Iterable[str]) -> dict[str, list[str]]:
         word, _, listed = text.partition("=")
         parts = [part.strip() for part in listed.split(",") if part.strip()]
         if word.strip() not in _KEYS or not parts:
-            raise ValuesError(Finding("scope", "expected namespace=a,b or kinds=deployments.apps,configmaps"))
+            raise ValuesError(
+                Finding("scope", "expected namespace=a,b, kinds=deployments.apps,configmaps or impersonate=a/deployer")
+            )
         scope.setdefault(_KEYS[word.strip()], []).extend(parts)
     return scope

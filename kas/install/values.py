@@ -37,6 +37,7 @@ _LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _SUBDOMAIN = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
 _OPTIONAL_SUBDOMAIN = r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?)?$"
 _KIND = r"^[a-z][a-z0-9]{0,62}(\.[a-z0-9]([-.a-z0-9]{0,188}[a-z0-9])?)?$"
+_ACCOUNT = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
 _IMAGE = (
     r"^([A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?(:[0-9]{1,5})?/)?"
     r"[a-z0-9]+([-._]+[a-z0-9]+)*(/[a-z0-9]+([-._]+[a-z0-9]+)*)*"
@@ -51,6 +52,7 @@ _EXPECTED = {
     _SUBDOMAIN: "lower-case letters, digits, dashes and dots, with a letter or digit first and last",
     _OPTIONAL_SUBDOMAIN: "lower-case letters, digits, dashes and dots, with a letter or digit first and last",
     _KIND: "a kind as `kubectl api-resources` names it: deployments.apps, or configmaps where there is no group",
+    _ACCOUNT: "a service account with its namespace, such as tenant-a/deployer",
     _IMAGE: "an image such as registry.example.com/group/agentk:1.0 or agentk@sha256:…",
     _TAG: "a version as an image's tag has it, such as 1.0.0",
     _VARIABLE: "the name of an environment variable",
@@ -103,6 +105,7 @@ def _resources(given: object) -> object:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Label = Annotated[str, StringConstraints(pattern=_LABEL)]
+Account = Annotated[str, StringConstraints(pattern=_ACCOUNT)]
 ResourceName = Annotated[str, StringConstraints(pattern=_KIND)]
 
 
@@ -119,7 +122,7 @@ class _Section(BaseModel):
 
 
 class Scope(_Section):
-    """What agentk may touch. Two empty lists: everything."""
+    """What agentk may touch. Only empty lists: everything."""
 
     namespaces: list[Label] = Field(
         default=[], description="Only in these namespaces, which must exist, and nothing that has no namespace."
@@ -128,6 +131,11 @@ class Scope(_Section):
         default=[],
         description="Only these, as `kubectl api-resources` names them: deployments.apps, configmaps. ConfigMaps are"
         " always among them: inventories are kept there.",
+    )
+    impersonate: list[Account] = Field(
+        default=[],
+        description="Act as these service accounts (namespace/name) for the projects that say so; without namespaces"
+        " or kinds, do nothing as itself but look at their namespaces.",
     )
 
 

@@ -79,10 +79,10 @@ class Scoped:
         finally:
             agent.stop()
 
-    def push(self, files: dict[str, str | bytes]) -> str:
-        """Push manifests by their names."""
+    def push(self, files: dict[str, str | bytes], *, more: str = "") -> str:
+        """Push manifests by their names; ``more`` is added to the project's configuration."""
         named = {f"manifests/{name}": text for name, text in files.items()}
-        return self.repository.push_files({**config_files(AGENT, self.inside), **named})
+        return self.repository.push_files({**config_files(AGENT, self.inside, more=more), **named})
 
     def remove(self) -> None:
         """Take everything out of the cluster, without waiting for the namespaces' ends."""
@@ -178,3 +178,28 @@ def test_confined_to_kinds_the_agent_applies_those_and_is_refused_others(
         commit = agent.push({"role.yaml": ROLE})
         sync = agent.kas.wait_sync(AGENT, state="failed", commit=commit, reason="Forbidden")
         assert "roles" in sync["message"].lower()
+
+
+def test_an_agent_that_may_only_act_as_a_service_account_works_with_that_accounts_rights(
+    installation: Installation, cluster: ControlPlane, kube: Kube, tmp_path: Path
+) -> None:
+    with scoped(installation, cluster, kube, tmp_path, "impersonate=INSIDE/deployer") as agent, agent.running():
+        account = {"kind": "ServiceAccount", "name": "deployer", "namespace": agent.inside}
+        rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["*"]}
+        metadata = {"name": "deployer", "namespace": agent.inside}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"}
+        rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata}
+        tenant: list[dict[str, Any]] = [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+            {**rbac, "kind": "Role", "rules": [rule]},
+            {**rbac, "kind": "RoleBinding", "roleRef": reference, "subjects": [account]},
+        ]
+        apply(kube, tenant)
+        impersonate = f"    impersonate: {{service_account: {agent.inside}/deployer}}\n"
+
+        commit = agent.push({"a.yaml": config_map("a")}, more=impersonate)
+        agent.kas.wait_sync(AGENT, state="healthy", commit=commit)
+        commit = agent.push({"web.yaml": deployment("web", 0)}, more=impersonate)
+        sync = agent.kas.wait_sync(AGENT, state="failed", commit=commit, reason="Forbidden")
+
+        assert f"system:serviceaccount:{agent.inside}:deployer" in sync["message"]

@@ -44,6 +44,7 @@ def test_a_name_that_kubernetes_would_refuse_is_refused_by_its_own_name(key: str
 def test_a_namespace_or_kind_that_cannot_be_is_refused_with_its_place(text: str) -> None:
     assert [key for key, _ in refused(scope={"namespaces": ["good", text]})] == ["scope.namespaces[1]"]
     assert [key for key, _ in refused(scope={"kinds": [text]})] == ["scope.kinds[0]"]
+    assert [key for key, _ in refused(scope={"impersonate": [f"a/{text}"]})] == ["scope.impersonate[0]"]
     with pytest.raises(ValuesError, match="namespace: expected"):
         check_namespace(text)
 
@@ -173,9 +174,10 @@ def test_a_value_of_the_wrong_type_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_scope_adds_up() -> None:
-    assert parse_scope(["namespace=a,b", "kinds=configmaps", "namespaces= c "]) == {
+    assert parse_scope(["namespace=a,b", "kinds=configmaps", "impersonate=a/b", "namespaces= c "]) == {
         "namespaces": ["a", "b", "c"],
         "kinds": ["configmaps"],
+        "impersonate": ["a/b"],
     }
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kas.desired.model import Limits
@@ -25,6 +25,11 @@ def read_back(text: str) -> list[object]:
     return [value for _, value in load_documents(text.encode(), Limits())]
 
 
+# A busy machine is no failure.
+patient = settings(deadline=None)
+
+
+@patient
 @given(JSON)
 def test_whatever_is_written_kubectl_reads_as_it_was(value: object) -> None:
     assert read_back(to_yaml([{"value": value}])) == [{"value": value}]
@@ -37,6 +42,7 @@ def test_words_that_readers_take_for_something_else_stay_text(word: str) -> None
     assert read_back(to_yaml([{word: word}])) == [{word: word}]
 
 
+@patient
 @given(TEXT)
 def test_no_value_gets_out_of_its_place(text: str) -> None:
     hostile = {"env": {"A": text}, "podAnnotations": {"a": text}, "podLabels": {"b": text}}

@@ -11,6 +11,7 @@ from kas.install.values import read_values
 from tests.support.certificate import CERTIFICATE
 
 TOKEN = "glagent-0123456789"
+ACCOUNTS: dict[str, list[str]] = {"apiGroups": [""], "resources": ["serviceaccounts"]}
 NEEDED = {"kasAddress": "wss://kas.example.com", "token": TOKEN}
 
 
@@ -125,6 +126,19 @@ def test_confined_to_kinds_the_rules_name_them_and_the_inventories_config_maps()
         ([""], ["configmaps"]),
         (["apps"], ["deployments"]),
         (["example.com"], ["widgets"]),
+    ]
+
+
+def test_an_agent_that_acts_as_accounts_looks_as_itself_and_writes_as_them() -> None:
+    made = installed(scope={"impersonate": ["a/two", "b/one", "a/one"]})
+
+    roles = [candidate for candidate in made if candidate["kind"].endswith("Role")]
+    look = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
+    assert [(role["metadata"]["namespace"], role["rules"]) for role in roles] == [
+        ("a", look),
+        ("a", [{**ACCOUNTS, "resourceNames": ["one", "two"], "verbs": ["impersonate"]}]),
+        ("b", look),
+        ("b", [{**ACCOUNTS, "resourceNames": ["one"], "verbs": ["impersonate"]}]),
     ]
 
 
