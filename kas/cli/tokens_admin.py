@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from kas.settings import Settings
     from kas.store.records import ApiTokenRecord
 
 
@@ -35,7 +36,7 @@ def create_admin_token(config: Path | None, name: str, expires: timedelta | None
     try:
         settings = load_settings(config)
         secret, token_hash = new_api_token()
-        record = asyncio.run(_create(settings.database_url, name or _user(), token_hash, expires))
+        record = asyncio.run(_create(settings, name or _user(), token_hash, expires))
     except SettingsError as error:
         raise Failure(str(error), "every setting is described in docs/kas-settings.md") from error
     except StoreError as error:
@@ -51,13 +52,13 @@ def create_admin_token(config: Path | None, name: str, expires: timedelta | None
     )
 
 
-async def _create(url: str, name: str, token_hash: str, expires: timedelta | None) -> ApiTokenRecord:
+async def _create(settings: Settings, name: str, token_hash: str, expires: timedelta | None) -> ApiTokenRecord:
     from kas.store.records import Actor  # noqa: PLC0415 -- see above
     from kas.store.store import Store  # noqa: PLC0415 -- see above
     from kas.store.times import utc_now  # noqa: PLC0415 -- see above
     from kas.web.authorization import Role  # noqa: PLC0415 -- see above
 
-    store = await Store.open(url)
+    store = await Store.open(settings.database_url, password_file=settings.database_password_file)
     try:
         return await store.api_tokens.create(
             name,

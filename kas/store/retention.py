@@ -1,12 +1,17 @@
-"""Keeps the history bounded. What things stand at now is never cleaned away."""
+"""Keeps the history bounded. What things stand at now is never cleaned away.
+
+One agent and project at a time, and of it so many rows, each in a transaction of its own: however much there is to
+delete, nobody waits for long.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, case, delete, func, select, tuple_
 
+from kas.store.database import lock_agent
 from kas.store.records import SyncKind, SyncState
 from kas.store.schema import events, objects, syncs
 from kas.store.times import to_micros
@@ -15,7 +20,15 @@ from kas.store.whole import whole
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement, Select, Table
+
     from kas.store.database import Database
+
+    Scope = tuple[int | None, int | None]
+    """An agent and a project; an event may concern neither."""
+
+ROWS: Final = 1_000
+"""The most rows that one transaction deletes: some ten milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +46,8 @@ class Retention:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    @whole
     async def clean(self, *, keep_syncs: int, keep_events: int, pruned_before: datetime) -> Cleaned:
-        """Delete history beyond these bounds, in one transaction.
+        """Delete history beyond these bounds, in many short transactions.
 
         Args:
             keep_syncs: so many of the newest syncs of each agent and project stay, and besides always the newest
@@ -43,28 +55,77 @@ class Retention:
             keep_events: so many of the newest events of each agent and project stay.
             pruned_before: objects that were pruned before this time are forgotten.
         """
-        scope = (syncs.c.agent_id, syncs.c.project_id, case((syncs.c.kind == SyncKind.CONFIGURATION, 1), else_=0))
-        order = (syncs.c.received_at.desc(), syncs.c.id)
-        superseded = case((syncs.c.state == SyncState.SUPERSEDED, 1), else_=0)
-        refused = case((syncs.c.kind == SyncKind.REVISION, 0), else_=1)
-        ranked = select(
+        gone = and_(objects.c.result == "pruned", objects.c.updated_at < to_micros(pruned_before))
+        of_syncs = of_events = of_objects = 0
+        for scope in await self._scopes(syncs, more_than=keep_syncs):
+            of_syncs += await self._clean_all(syncs, scope, _old_syncs(scope, keep_syncs))
+        for scope in await self._scopes(events, more_than=keep_events):
+            of_events += await self._clean_all(events, scope, _old_events(scope, keep_events))
+        for scope in await self._scopes(objects, where=gone):
+            key = select(*objects.primary_key.columns).where(_in(objects, scope), gone)
+            of_objects += await self._clean_all(objects, scope, key)
+        return Cleaned(syncs=of_syncs, events=of_events, objects=of_objects)
+
+    @whole
+    async def _scopes(
+        self, table: Table, *, more_than: int = 0, where: ColumnElement[bool] | None = None
+    ) -> list[Scope]:
+        """Return those that have more rows than that."""
+        scope = (table.c.agent_id, table.c.project_id)
+        query = select(*scope).group_by(*scope).having(func.count() > more_than)
+        if where is not None:
+            query = query.where(where)
+        async with self._database.read() as connection:
+            return [(row.agent_id, row.project_id) for row in await connection.execute(query)]
+
+    async def _clean_all(self, table: Table, scope: Scope, keys: Select[tuple[object, ...]]) -> int:
+        deleted = 0
+        while True:
+            count = await self._clean_some(table, scope, keys)
+            deleted += count
+            if count < ROWS:
+                return deleted
+
+    @whole
+    async def _clean_some(self, table: Table, scope: Scope, keys: Select[tuple[object, ...]]) -> int:
+        """Delete some of the rows whose keys a query gives; it is asked in the same transaction, so it holds."""
+        agent_id, _ = scope
+        async with self._database.write(durable=False) as connection:
+            if agent_id is not None:
+                await lock_agent(connection, agent_id)
+            spent = keys.limit(ROWS).subquery("spent")
+            chosen = tuple_(*table.primary_key.columns).in_(select(*spent.c))
+            return int((await connection.execute(delete(table).where(chosen))).rowcount)
+
+
+def _in(table: Table, scope: Scope) -> ColumnElement[bool]:
+    agent_id, project_id = scope
+    return and_(table.c.agent_id == agent_id, table.c.project_id == project_id)  # of None: IS NULL
+
+
+def _old_syncs(scope: Scope, keep: int) -> Select[tuple[object, ...]]:
+    kind = case((syncs.c.kind == SyncKind.CONFIGURATION, 1), else_=0)
+    order = (syncs.c.received_at.desc(), syncs.c.id)
+    superseded = case((syncs.c.state == SyncState.SUPERSEDED, 1), else_=0)
+    refused = case((syncs.c.kind == SyncKind.REVISION, 0), else_=1)
+    ranked = (
+        select(
             syncs.c.agent_id,
             syncs.c.id,
-            func.row_number().over(partition_by=scope, order_by=order).label("age"),
-            func.row_number().over(partition_by=scope, order_by=(superseded, *order)).label("standing"),
-            func.row_number().over(partition_by=scope, order_by=(refused, *order)).label("revision"),
-        ).subquery()
-        old = select(ranked.c.agent_id, ranked.c.id).where(
-            and_(ranked.c.age > keep_syncs, ranked.c.standing > 1, ranked.c.revision > 1),
+            func.row_number().over(partition_by=kind, order_by=order).label("age"),
+            func.row_number().over(partition_by=kind, order_by=(superseded, *order)).label("standing"),
+            func.row_number().over(partition_by=kind, order_by=(refused, *order)).label("revision"),
         )
-        place = func.row_number().over(
-            partition_by=(events.c.agent_id, events.c.project_id), order_by=events.c.seq.desc()
-        )
-        numbered = select(events.c.seq, place.label("age")).subquery()
-        spent = select(numbered.c.seq).where(numbered.c.age > keep_events)
-        gone = and_(objects.c.result == "pruned", objects.c.updated_at < to_micros(pruned_before))
-        async with self._database.write(durable=False) as connection:
-            of_syncs = await connection.execute(delete(syncs).where(tuple_(syncs.c.agent_id, syncs.c.id).in_(old)))
-            of_events = await connection.execute(delete(events).where(events.c.seq.in_(spent)))
-            of_objects = await connection.execute(delete(objects).where(gone))
-            return Cleaned(syncs=of_syncs.rowcount, events=of_events.rowcount, objects=of_objects.rowcount)
+        .where(_in(syncs, scope))
+        .subquery()
+    )
+    old = and_(ranked.c.age > keep, ranked.c.standing > 1, ranked.c.revision > 1)
+    return select(ranked.c.agent_id, ranked.c.id).where(old)
+
+
+def _old_events(scope: Scope, keep: int) -> Select[tuple[object, ...]]:
+    # By the index on agent, project and number: as far back as is kept, and from there on.
+    newest_spent = (
+        select(events.c.seq).where(_in(events, scope)).order_by(events.c.seq.desc()).offset(keep).limit(1)
+    ).scalar_subquery()
+    return select(events.c.seq).where(_in(events, scope), events.c.seq <= newest_spent).order_by(events.c.seq)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentlink.refs import ObjectRef
+from kas.store import retention as retention_module
 from kas.store.batches import Batch
 from kas.store.errors import StoreError
 from kas.store.records import Counts, EventRecord, ObjectRecord, SyncState
@@ -172,6 +173,25 @@ async def test_cleaning_keeps_what_a_project_stands_at_behind_superseded_ones(st
     await store.retention.clean(keep_syncs=1, keep_events=1, pruned_before=T0)
     assert {sync.id for sync in await store.syncs.list(newest_only=False)} == {"a", "b", "x"}
     assert [sync.id for sync in await store.syncs.list()] == ["a"]
+
+
+async def test_more_than_one_transaction_may_delete_is_deleted_all_the_same(
+    store: Store, agent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_module, "ROWS", 3)
+    for owner in (agent, None):
+        for number in range(11):
+            await store.events.add(event(agent, number, id=f"{owner}-{number}", agent_id=owner, project_id=None))
+    names = [ObjectRef("", "ConfigMap", "n", f"c{number}") for number in range(7)]
+    await store_objects(store, agent, *(outcome(agent, object=name, result="pruned") for name in names))
+    for name in "abcdefgh":
+        await store.syncs.received(agent, 1, sync_id=name, ref="branch main", commit=name)
+    cleaned = await store.retention.clean(keep_syncs=2, keep_events=4, pruned_before=T0 + timedelta(days=1))
+    assert (cleaned.syncs, cleaned.events, cleaned.objects) == (6, 14, 7)
+    assert [stored.id for stored in await store.events.list()] == [
+        f"{owner}-{number}" for owner in (agent, None) for number in range(7, 11)
+    ]
+    assert {sync.id for sync in await store.syncs.list(newest_only=False)} == {"g", "h"}
 
 
 async def test_cleaning_keeps_the_sync_that_is_under_way(store: Store, agent: int) -> None:

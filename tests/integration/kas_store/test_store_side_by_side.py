@@ -1,0 +1,113 @@
+"""Replicas on one database: as many as there are, each name is registered once and no event is missed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentlink.refs import ObjectRef
+from kas.store.batches import Batch
+from kas.store.errors import AgentExists
+from kas.store.records import AgentRecord, Counts, EventRecord, ObjectRecord, SyncState
+from kas.store.store import Store
+from kas.store.sync_rules import SyncReported
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.postgres import PostgresServer
+
+T0 = datetime(2026, 11, 21, tzinfo=UTC)
+REPLICAS = 3
+OUTCOMES = 2_000
+"""The most that one batch may have."""
+
+
+@pytest.fixture
+async def replicas(url: str) -> AsyncIterator[list[Store]]:
+    async with AsyncExitStack() as stack:
+        stores = list(await asyncio.gather(*(Store.open(url) for _ in range(REPLICAS))))
+        for store in stores:
+            stack.push_async_callback(store.close)
+        yield stores
+
+
+def event(agent: int, name: str) -> EventRecord:
+    return EventRecord(name, T0, "agentk", "Normal", "Batch", name, agent, 1)
+
+
+async def test_of_replicas_that_register_one_name_at_once_one_does(replicas: list[Store]) -> None:
+    for number in range(5):
+        asked = (store.agents.create("g/p", f"agent-{number}") for store in replicas for _ in range(3))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert sum(isinstance(answer, AgentRecord) for answer in answers) == 1
+        assert sum(isinstance(answer, AgentExists) for answer in answers) == len(answers) - 1
+
+
+async def test_a_reader_that_goes_on_after_a_number_misses_no_event_of_any_replica(replicas: list[Store]) -> None:
+    agent = (await replicas[0].agents.create("g/p", "prod")).id
+    total = 40 * REPLICAS
+    seen: list[str] = []
+
+    async def read() -> None:
+        after = 0
+        while len(seen) < total:
+            for stored in await replicas[0].events.list(after=after, limit=10):
+                seen.append(stored.id)
+                after = stored.seq
+
+    async def write(number: int, store: Store) -> None:
+        for turn in range(20):
+            pair = (event(agent, f"{number}-{turn}-a"), event(agent, f"{number}-{turn}-b"))
+            await store.batches.write(Batch(agent, events=pair))
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(read())
+        for number, store in enumerate(replicas):
+            tasks.create_task(write(number, store))
+    assert len(set(seen)) == total
+
+
+async def test_a_note_of_one_replica_does_not_undo_what_was_reported_to_another(replicas: list[Store]) -> None:
+    one, two, _ = replicas
+    agent = (await one.agents.create("g/p", "prod")).id
+    for turn in range(30):
+        sync_id = f"s{turn}"
+        said = SyncReported(sync_id, 1, "c", SyncState.HEALTHY, "", "", Counts(total=1), T0)
+        await asyncio.gather(
+            one.syncs.received(agent, 1, sync_id=sync_id, ref="branch main", commit="c"),
+            two.batches.write(Batch(agent, syncs=(said,))),
+        )
+        sync = await one.syncs.get(agent, sync_id)
+        assert (sync.state, sync.ref) == (SyncState.HEALTHY, "branch main")
+
+
+async def test_lists_are_in_the_order_of_code_points_whatever_the_servers_locale(replicas: list[Store]) -> None:
+    names = ["b", "a", "B", "a-b", "ab", "ä"]
+    for name in names:
+        await replicas[0].agents.create("g/p", name)
+    assert [agent.name for agent in await replicas[1].agents.list()] == sorted(names)
+
+
+async def test_the_largest_batch_is_stored_whole(replicas: list[Store]) -> None:
+    one, two, _ = replicas
+    agent = (await one.agents.create("g/p", "prod")).id
+    refs = [ObjectRef("", "ConfigMap", "n", f"c{number:04}") for number in range(OUTCOMES)]
+    for turn in ("first", "second"):
+        said = tuple(ObjectRecord(agent, 1, ref, "created", "", "", turn, "p", "s", T0) for ref in refs)
+        await one.batches.write(Batch(agent, objects=said))
+        assert await two.objects.list(agent) == said
+
+
+async def test_a_connection_of_before_a_restart_of_the_server_is_replaced(own_postgres: PostgresServer) -> None:
+    store = await Store.open(own_postgres.url(own_postgres.create_database()))
+    agent = await store.agents.create("g/p", "prod")
+    own_postgres.crash()
+    own_postgres.start()
+    assert await store.agents.list() == (agent,)
+    await store.batches.write(Batch(agent.id, events=(event(agent.id, "e"),)))
+    await store.close()
