@@ -73,14 +73,21 @@ def read_query(given: Mapping[str, str], allowed: frozenset[str]) -> Query:
             takes = ", ".join(sorted(allowed)) or "none"
             raise bad_request(f"unknown parameter {name[:64]!r}", f"this path takes: {takes}")
     return Query(
-        agent=_agent(given["agent"]) if "agent" in given else None,
-        project=given.get("project"),
+        agent=_agent(_name("agent", given["agent"])) if "agent" in given else None,
+        project=_name("project", given["project"]) if "project" in given else None,
         state=_state(given["state"]) if "state" in given else None,
         event_type=_one_of("type", given["type"], ("Normal", "Warning")) if "type" in given else None,
         everything=_flag("all", given.get("all", "0")),
         limit=_limit(given["limit"]) if "limit" in given else None,
         watch=_flag("watch", given.get("watch", "0")),
     )
+
+
+def _name(parameter: str, text: str) -> str:
+    # Not the rules of names, which agents from elsewhere may not keep; only what no database has to be asked about.
+    if len(text) > _PATH_LENGTH + _TEXT_LENGTH or not text.isprintable():
+        raise bad_request(f"parameter {parameter} cannot be {text[:64]!r}", "a name is printable, and not so long")
+    return text
 
 
 def _agent(text: str) -> AgentSpec:

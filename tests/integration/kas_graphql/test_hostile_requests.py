@@ -109,6 +109,16 @@ async def test_patterns_of_sql_mean_nothing_in_a_projects_name(admin: Person, wi
         assert (await response.json()) == {"items": []}
 
 
+@pytest.mark.parametrize("path", ["agents", "syncs", "events", "audit", "tree"])
+@pytest.mark.parametrize("name", ["a\x00b", "a\nb", "\u202eb", "a" * 2000])
+async def test_a_parameter_that_is_no_name_is_refused_before_a_database_sees_it(
+    admin: Person, path: str, name: str
+) -> None:
+    params = {"project": name} if path == "audit" else {"agent": f"{name}:a", "project": name}
+    async with admin.kas.http.get(admin.kas.url(path), params=params, headers=admin.headers) as response:
+        assert (response.status, (await response.json())["error"]["reason"]) == (400, "BadRequest")
+
+
 async def test_a_body_of_ten_megabytes_is_refused_unread(admin: Person) -> None:
     body = json.dumps({"query": "{ project" + " " * 10_000_000 + "}"}).encode()
 
