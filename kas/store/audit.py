@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, or_, select
 
 from kas.store.records import Actor, AuditRecord
 from kas.store.schema import audit
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from kas.store.database import Database
+
+_DONE: Final = "done"
+_REFUSED: Final = "refused"
+_REFUSED_SHARE: Final = 10
 
 _NAME_LENGTH: Final = 255
 _PROJECT_LENGTH: Final = 1024
@@ -68,11 +72,21 @@ class Audit:
 
     @whole
     async def clean(self, *, keep: int, before: datetime) -> int:
-        """Delete lines written ``before``, and all but the newest ``keep``; return how many."""
-        newest = select(func.max(audit.c.seq)).scalar_subquery()
-        old = or_(audit.c.at < to_micros(before), audit.c.seq <= newest - keep)
+        """Delete lines written ``before``, and those beyond the newest; return how many.
+
+        Of what was done ``keep`` lines stay, of what was refused a tenth of that, counted apart: whoever has no token
+        must not be able to push out what others did.
+        """
+        deleted = 0
         async with self._database.write(durable=False) as connection:
-            return (await connection.execute(delete(audit).where(old))).rowcount
+            for outcome, most in ((_DONE, keep), (_REFUSED, max(1, keep // _REFUSED_SHARE))):
+                of_these = audit.c.outcome == outcome
+                beyond = select(audit.c.seq).where(of_these).order_by(audit.c.seq.desc()).offset(most).limit(1)
+                last = await connection.scalar(beyond)
+                old = audit.c.at < to_micros(before)
+                query = delete(audit).where(of_these, old if last is None else or_(old, audit.c.seq <= last))
+                deleted += (await connection.execute(query)).rowcount
+        return deleted
 
 
 async def note(
@@ -92,7 +106,7 @@ async def note(
         "actor_token_id": by.token_id,
         "peer": by.peer[:_NAME_LENGTH],
         "action": action,
-        "outcome": "refused" if refused_because else "done",
+        "outcome": _REFUSED if refused_because else _DONE,
         "project": project[:_PROJECT_LENGTH],
         "subject": subject[:_TEXT_LENGTH],
         "reason": refused_because[:_TEXT_LENGTH],

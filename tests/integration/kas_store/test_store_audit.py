@@ -77,6 +77,20 @@ async def test_what_a_refused_caller_sent_is_kept_with_an_end(store: Store) -> N
     assert (len(line.project), len(line.subject), len(line.reason)) == (1024, 4096, 4096)
 
 
+async def test_refused_attempts_do_not_push_out_what_was_done(store: Store) -> None:
+    await store.agents.create("group/config", "a", by=ALICE)
+    for number in range(12):
+        await store.audit.refused(ALICE, "authenticate", project="", subject=str(number), reason="no")
+
+    assert await store.audit.clean(keep=20, before=utc_now() - timedelta(days=3650)) == 10
+
+    assert [(line.action, line.subject) for line in (await store.audit.list())[1:]] == [
+        ("authenticate", "10"),
+        ("authenticate", "11"),
+    ]
+    assert (await store.audit.list())[0].action == "agent.create"
+
+
 async def test_old_lines_go_and_the_newest_stay(store: Store) -> None:
     for name in ("a", "b", "c", "d"):
         await store.agents.create("group/config", name, by=ALICE)
