@@ -50,6 +50,13 @@ def token() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --admin: the settings of kas, which say where the database is. [KAS_CONFIG]",
 )
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    envvar="KAS_DATA_DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --admin: kas' folder, if the settings do not say it. [KAS_DATA_DIR]",
+)
 @output_option
 @with_client
 def create(
@@ -61,6 +68,7 @@ def create(
     description: str,
     expires: timedelta | None,
     config: Path | None,
+    data_dir: Path | None,
     output: Output,
 ) -> None:
     """Make a token and print its secret, once; kas keeps only a hash.
@@ -74,7 +82,9 @@ def create(
     if admin == (agent is not None):
         raise click.UsageError("give either --agent or --admin")
     if agent is None:
-        create_admin_token(config, name, expires)
+        if output not in {"table", "wide"}:
+            raise click.UsageError("--admin prints the secret alone: leave out -o")
+        create_admin_token(config, data_dir, name, expires)
         return
     if expires is not None:
         raise click.UsageError("--expires goes with --admin: agents' tokens do not expire")

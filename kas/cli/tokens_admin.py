@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kas.store.records import ApiTokenRecord
 
 
-def create_admin_token(config: Path | None, name: str, expires: timedelta | None) -> None:
+def create_admin_token(config: Path | None, data_dir: Path | None, name: str, expires: timedelta | None) -> None:
     """Make the token and print its secret.
 
     Raises:
@@ -34,13 +35,14 @@ def create_admin_token(config: Path | None, name: str, expires: timedelta | None
     from kas.web.authentication import new_api_token  # noqa: PLC0415 -- see above
 
     try:
-        settings = load_settings(config)
+        given = {} if data_dir is None else {"KAS_DATA_DIR": str(data_dir.absolute())}
+        settings = load_settings(config, {**os.environ, **given})
         secret, token_hash = new_api_token()
         record = asyncio.run(_create(settings, name or _user(), token_hash, expires))
     except SettingsError as error:
         raise Failure(str(error), "every setting is described in docs/kas-settings.md") from error
     except StoreError as error:
-        hint = "name kas' own settings with --config, or its folder in KAS_DATA_DIR, and run this as the user of kas"
+        hint = "name kas' own settings with --config, or its folder with --data-dir, and run this as the user of kas"
         raise Failure(f"database: {error}", hint) from error
     click.echo(secret)
     where = "the database of the settings" if settings.database else f"the database in {settings.data_dir}"

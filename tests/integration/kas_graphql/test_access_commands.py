@@ -162,7 +162,7 @@ async def test_whoever_is_locked_out_makes_an_admin_token_on_kas_machine(
 
 async def test_an_admin_token_can_be_made_before_kas_first_starts(laptop: Laptop) -> None:
     data = laptop.home / "data"
-    made = await laptop.run("token", "create", "--admin", "--expires", "1h", KAS_DATA_DIR=str(data))
+    made = await laptop.run("token", "create", "--admin", "--expires", "1h", "--data-dir", str(data))
     store = await Store.open(f"sqlite:///{data / 'kas.db'}")
     token = await store.api_tokens.find(hash_token(made.out.strip()))
     await store.close()
@@ -177,6 +177,8 @@ async def test_an_admin_token_can_be_made_before_kas_first_starts(laptop: Laptop
     [
         ("token", "create"),
         ("token", "create", "--admin", "--agent", "a"),
+        ("token", "create", "--admin", "-o", "json"),
+        ("token", "create", "--agent", "a", "--expires", "1h"),
         ("api-token", "create", "--name", "x", "--role", "root"),
         ("api-token", "create", "--name", "x", "--role", "read", "--expires", "soon"),
         ("login",),
