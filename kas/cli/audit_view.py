@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from kas.web.payloads import ApiToken, AuditEntry
+    from kas.web.access_payloads import ApiToken, AuditEntry
 
 
 def audit_lines(values: Sequence[AuditEntry], now: datetime) -> Table:

@@ -16,7 +16,7 @@ from kas.cli.options import Failure, examples
 from kas.client import ApiToken, Client, ClientError
 
 if TYPE_CHECKING:
-    from kas.web.payloads import Self
+    from kas.web.access_payloads import Self
 
 
 @click.command(

@@ -15,7 +15,7 @@ from kas.cli.showing import Listing, document, show
 if TYPE_CHECKING:
     from kas.cli.options import Output
     from kas.client import Client
-    from kas.web.payloads import ApiToken, CreatedApiToken
+    from kas.web.access_payloads import ApiToken, CreatedApiToken
 
 API_TOKENS = Listing("api-tokens", api_tokens, "No API tokens found.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from kas.store.times import utc_now
-from kas.web import payloads
+from kas.web import access_payloads
 from kas.web.answers import PREFIX, id_of, json_answer, list_answer
 from kas.web.authorization import Action, Caller
 from kas.web.errors import ApiError
@@ -54,7 +54,7 @@ class AccessApi:
         read_query(request.query, _NONE)
         caller = request[CALLER]
         return json_answer(
-            payloads.Self(
+            access_payloads.Self(
                 token_id=caller.actor.token_id,
                 name=caller.actor.name,
                 role=caller.grant.role.value,
@@ -66,20 +66,20 @@ class AccessApi:
         """Answer ``GET /api-tokens``."""
         read_query(request.query, _NONE)
         return list_answer(
-            [payloads.api_token(token) for token in await self._registration.api_tokens(request[CALLER])]
+            [access_payloads.api_token(token) for token in await self._registration.api_tokens(request[CALLER])]
         )
 
     async def create_token(self, request: web.Request) -> web.Response:
         """Answer ``POST /api-tokens`` with the secret, this once."""
         new = read_new_api_token(await request.read(), utc_now())
         made = await self._registration.create_api_token(request[CALLER], new)
-        created = payloads.created_api_token(made.record, made.secret)
+        created = access_payloads.created_api_token(made.record, made.secret)
         return json_answer(created, HTTPStatus.CREATED, {"Cache-Control": "no-store"})
 
     async def revoke_token(self, request: web.Request) -> web.Response:
         """Answer ``DELETE /api-tokens/{id}``; watches with that token end within seconds."""
         return json_answer(
-            payloads.api_token(await self._registration.revoke_api_token(request[CALLER], id_of(request)))
+            access_payloads.api_token(await self._registration.revoke_api_token(request[CALLER], id_of(request)))
         )
 
     async def list_audit(self, request: web.Request) -> web.StreamResponse:
@@ -106,7 +106,7 @@ class AuditLines:
         limit = self._limit if self._after is None else MAX_LIMIT
         found = await self._store.audit.list(after=self._after, within=self._within, limit=limit)
         self._after = max((record.seq for record in found), default=self._after or 0)
-        return [("ADDED", payloads.audit_entry(record)) for record in found]
+        return [("ADDED", access_payloads.audit_entry(record)) for record in found]
 
 
 def _scope(caller: Caller, asked: str | None) -> str:

@@ -2,7 +2,7 @@
 
 Pure. The handlers send these values and the command line reads them, so the shapes are written once. Times are RFC 3339
 strings in UTC with milliseconds; names are as in ``kas.store.records``. Nothing here can hold a secret except
-``CreatedToken`` and ``CreatedApiToken``, which are answered once.
+``CreatedToken``, which is answered once. What is about access is in ``access_payloads.py``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
     from kas.store.records import (
         AgentRecord,
-        ApiTokenRecord,
-        AuditRecord,
         EventRecord,
         ObjectRecord,
         SyncRecord,
@@ -94,48 +92,6 @@ class CreatedToken(Token):
     """The answer to creating a token, the only one that ever holds the secret."""
 
     secret: str
-
-
-class ApiToken(TypedDict):
-    """A token for people, without its secret; ``project`` is empty for one that is not bound."""
-
-    id: int
-    name: str
-    role: str
-    project: str
-    created_at: str
-    expires_at: str | None
-    revoked_at: str | None
-
-
-class CreatedApiToken(ApiToken):
-    """The answer to creating one, the only one that ever holds the secret."""
-
-    secret: str
-
-
-class Self(TypedDict):
-    """Who asks, as kas sees it."""
-
-    token_id: int | None
-    name: str
-    role: str
-    project: str
-
-
-class AuditEntry(TypedDict):
-    """One line of the audit log; ``actor_token_id`` is null where there was no API token."""
-
-    seq: int
-    at: str
-    actor: str
-    actor_token_id: int | None
-    peer: str
-    action: str
-    outcome: str
-    project: str
-    subject: str
-    reason: str
 
 
 class Counts(TypedDict):
@@ -314,40 +270,6 @@ def created_token(value: Token, secret: str) -> CreatedToken:
         last_used_at=value["last_used_at"],
         revoked_at=value["revoked_at"],
         secret=secret,
-    )
-
-
-def api_token(record: ApiTokenRecord) -> ApiToken:
-    """Describe a token for people."""
-    return ApiToken(
-        id=record.id,
-        name=record.name,
-        role=record.role,
-        project=record.project,
-        created_at=time_of(record.created_at),
-        expires_at=optional_time(record.expires_at),
-        revoked_at=optional_time(record.revoked_at),
-    )
-
-
-def created_api_token(record: ApiTokenRecord, secret: str) -> CreatedApiToken:
-    """Describe a token for people to the one who asked for it."""
-    return CreatedApiToken(**api_token(record), secret=secret)
-
-
-def audit_entry(record: AuditRecord) -> AuditEntry:
-    """Describe a line of the audit log."""
-    return AuditEntry(
-        seq=record.seq,
-        at=time_of(record.at),
-        actor=record.actor.name,
-        actor_token_id=record.actor.token_id,
-        peer=record.actor.peer,
-        action=record.action,
-        outcome=record.outcome,
-        project=record.project,
-        subject=record.subject,
-        reason=record.reason,
     )
 
 
