@@ -49,7 +49,7 @@ async def test_of_replicas_that_register_one_name_at_once_one_does(replicas: lis
 
 
 async def test_a_reader_that_goes_on_after_a_number_misses_no_event_of_any_replica(replicas: list[Store]) -> None:
-    agent = (await replicas[0].agents.create("g/p", "prod")).id
+    agents = [(await replicas[0].agents.create("g/p", f"a{number}")).id for number in range(REPLICAS)]
     total = 40 * REPLICAS
     seen: list[str] = []
 
@@ -62,8 +62,8 @@ async def test_a_reader_that_goes_on_after_a_number_misses_no_event_of_any_repli
 
     async def write(number: int, store: Store) -> None:
         for turn in range(20):
-            pair = (event(agent, f"{number}-{turn}-a"), event(agent, f"{number}-{turn}-b"))
-            await store.batches.write(Batch(agent, events=pair))
+            pair = tuple(event(agents[number], f"{number}-{turn}-{which}") for which in "ab")
+            await store.batches.write(Batch(agents[number], events=pair))
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(read())

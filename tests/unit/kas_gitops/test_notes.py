@@ -1,0 +1,63 @@
+"""Notes wait for the database, keep their order, and stop nobody."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kas.gitops.notes import WAITING, Notes
+from kas.store import patience
+from kas.store.errors import NotFound, StoreUnavailable
+
+
+class Store:
+    """What notes are written to: away until told otherwise."""
+
+    def __init__(self) -> None:
+        self.away = True
+        self.asked = asyncio.Event()
+        self.stored: list[int] = []
+        self.complete = asyncio.Event()
+
+    async def store(self, number: int) -> None:
+        self.asked.set()
+        if self.away:
+            raise StoreUnavailable("gone")
+        if number < 0:
+            raise NotFound("agent", number)
+        self.stored.append(number)
+        if number == 9:
+            self.complete.set()
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "FIRST_SECONDS", 0.0)
+
+
+async def test_notes_wait_for_the_database_and_are_stored_in_their_order() -> None:
+    store, notes = Store(), Notes(7)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(notes.run())
+        for number in (1, 2, -1, 3):
+            notes.add("a note", lambda number=number: store.store(number))  # type: ignore[misc]  # bound for each
+        await store.asked.wait()
+        notes.add("a note", lambda: store.store(9))
+        assert store.stored == []
+        store.away = False
+        await store.complete.wait()
+        running.cancel()
+    assert store.stored == [1, 2, 3, 9]  # what the store refuses is left out
+
+
+async def test_more_notes_than_may_wait_drop_the_oldest() -> None:
+    store, notes = Store(), Notes(7)
+    store.away = False
+    for number in (*range(100, 100 + WAITING), 9):
+        notes.add("a note", lambda number=number: store.store(number))  # type: ignore[misc]  # bound for each
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(notes.run())
+        await store.complete.wait()
+        running.cancel()
+    assert store.stored == [*range(101, 100 + WAITING), 9]
