@@ -39,6 +39,7 @@ _UNNEEDED = (
 )
 _CONTEXT = ("LICENSE", "README.md", "pyproject.toml", "requirements", "agentk", "agentlink", "kas", "manifests/images")
 _BUILD_SECONDS = 900
+_IMAGES = 400
 # A directory that every Debian has and nobody uses: mounting there leaves nothing in an image.
 _MOUNT = "/mnt"
 
@@ -50,9 +51,11 @@ class ImagesUnavailableError(Exception):
 class Builder:
     """One storage of images, for one user at a time; made by ``open_builder``."""
 
-    def __init__(self, directory: Path, runtime: Path) -> None:
+    def __init__(self, directory: Path, runtime: Path, driver: str) -> None:
         self._directory = directory
-        self._storage = ("--root", str(directory / "storage"), "--runroot", str(runtime), "--storage-driver", "vfs")
+        self._layers = driver == "overlay"
+        storage = directory / driver
+        self._storage = ("--root", str(storage), "--runroot", str(runtime), "--storage-driver", driver)
 
     def buildah(self, *arguments: str) -> str:
         """Run buildah and return what it printed; the end of its log is in the error."""
@@ -76,7 +79,8 @@ class Builder:
         missing = [program for program, image in wanted.items() if image not in there]
         if missing:
             self._make_base(there)
-            with ThreadPoolExecutor(len(missing)) as pool:
+            # One after the other where the second finds the layers of the first.
+            with ThreadPoolExecutor(1 if self._layers else len(missing)) as pool:
                 list(pool.map(lambda program: self._build(program, wanted[program]), missing))
             for image in there - set(wanted.values()):
                 if image.startswith(tuple(f"localhost/{program}:" for program in PROGRAMS)):
@@ -97,9 +101,21 @@ class Builder:
         configuration: dict[str, Any] = json.loads(self.buildah("inspect", "--type", "image", image))["OCIv1"]["config"]
         return configuration
 
-    def clean(self) -> None:
-        """Remove the containers of runs that were killed."""
-        self.buildah("rm", "--all")
+    def works(self) -> bool:
+        """Tell whether this machine can mount such storage; remove the containers of runs that were killed."""
+        try:
+            self.buildah("rm", "--all")
+            container = self.buildah("from", "scratch")
+            self.buildah("mount", container)
+            self.buildah("rm", container)
+        except AssertionError:
+            return False
+        return True
+
+    def tidy(self) -> None:
+        """Forget the layers of old sources when they have become many."""
+        if len(self.buildah("images", "--all", "--quiet").split()) > _IMAGES:
+            self.buildah("rmi", "--prune")
 
     def _there(self) -> set[str]:
         listed = json.loads(self.buildah("images", "--json") or "null") or []
@@ -126,8 +142,8 @@ class Builder:
             self.buildah(
                 "bud",
                 "--isolation=chroot",
-                # Each layer would be a whole copy of the file system.
-                "--layers=false",
+                # With vfs each layer would be a whole copy of the file system.
+                f"--layers={str(self._layers).lower()}",
                 "--pull-never",
                 f"--build-arg=BASE={BASE}",
                 "--build-arg=VERSION=1.2.3",
@@ -143,7 +159,7 @@ def open_builder() -> Iterator[Builder]:
     """Yield the builder of this machine, for this process alone.
 
     Raises:
-        ImagesUnavailableError: it needs root and Debian's buildah and debootstrap.
+        ImagesUnavailableError: it needs root, Debian's buildah and debootstrap, and storage that can be mounted.
     """
     if os.geteuid() != 0:
         raise ImagesUnavailableError("building images without a registry needs root, for debootstrap and chroot")
@@ -152,9 +168,12 @@ def open_builder() -> Iterator[Builder]:
     with (directory / "lock").open("w") as lock, tempfile.TemporaryDirectory(prefix="agentk-images-") as runtime:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _install()
-        builder = Builder(directory, Path(runtime))
-        builder.clean()
+        builders = (Builder(directory, Path(runtime), driver) for driver in ("overlay", "vfs"))
+        builder = next((builder for builder in builders if builder.works()), None)
+        if builder is None:
+            raise ImagesUnavailableError("buildah cannot mount a file system here, neither overlay nor vfs")
         yield builder
+        builder.tidy()
 
 
 def _install() -> None:
