@@ -24,9 +24,11 @@ class Login:
 
 
 def login_path(environ: Mapping[str, str]) -> Path:
-    """Return where the file is, whether there or not."""
-    home = environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "kas" / "login.json"
+    """Return where the file is, whether there or not; a relative path where nobody knows a home directory."""
+    given = environ.get("XDG_CONFIG_HOME")
+    # A user id without a name and HOME, as in containers, leaves the ~ as it is.
+    folder = Path(given) if given else Path(environ.get("HOME") or os.path.expanduser("~")) / ".config"  # noqa: PTH111 -- Path.home() raises instead
+    return folder / "kas" / "login.json"
 
 
 def read_login(environ: Mapping[str, str]) -> Login | None:
@@ -36,6 +38,8 @@ def read_login(environ: Mapping[str, str]) -> Login | None:
         ClientError: there is a file that cannot be read.
     """
     path = login_path(environ)
+    if not path.is_absolute():
+        return None
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         ca_cert_file = value["ca_cert_file"]
@@ -56,6 +60,8 @@ def write_login(environ: Mapping[str, str], login: Login) -> Path:
     path = login_path(environ)
     ca_cert_file = None if login.ca_cert_file is None else str(login.ca_cert_file.absolute())
     text = json.dumps({"address": login.address, "token": login.token, "ca_cert_file": ca_cert_file})
+    if not path.is_absolute():
+        raise ClientError("there is no home directory to remember a login in", hint="set HOME or XDG_CONFIG_HOME")
     new = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -62,7 +62,9 @@ def make_client(address: str | None, ca_cert_file: Path | None) -> Client:
         ClientError: one of them is wrong.
     """
     chosen = address or os.environ.get("KAS_ADDRESS")
-    login = read_login(os.environ)
+    # Where both are given, a login file is not even looked at: a broken one must not be in the way.
+    given = chosen and (os.environ.get("KAS_TOKEN") or os.environ.get("KAS_TOKEN_FILE"))
+    login = None if given else read_login(os.environ)
     remembered = None
     if login is not None and _is_of(login, chosen):
         remembered = ApiToken(login.token, f"the login file {login_path(os.environ)}")

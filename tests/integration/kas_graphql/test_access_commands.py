@@ -8,16 +8,17 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from kas.cli.login_file import Login, read_login, remove_login, write_login
+from kas.client import ClientError
 from kas.rpc.auth import hash_token
 from kas.store.store import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.integration.kas_graphql.conftest import Person
     from tests.integration.kas_web.conftest import Kas
 
@@ -89,6 +90,40 @@ async def test_the_environment_comes_before_the_login(kas: Kas, laptop: Laptop) 
 
     assert refused.code == 1
     assert "the token came from the environment variable KAS_TOKEN" in refused.err
+
+
+async def test_a_login_file_that_is_broken_is_named_and_not_in_the_way_of_the_environment(
+    kas: Kas, laptop: Laptop
+) -> None:
+    laptop.login_file.parent.mkdir(parents=True)
+    laptop.login_file.write_text("{", encoding="utf-8")
+
+    broken = await laptop.run("get", "agents")
+    given = await laptop.run("get", "agents", KAS_ADDRESS=kas.address, KAS_TOKEN=kas.secret)
+
+    assert broken.code == 1
+    assert str(laptop.login_file) in broken.err
+    assert given.code == 0, given.err
+
+
+def test_a_login_keeps_the_certificate_authority_whole_from_wherever_it_was_named(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path)}
+    path = write_login(environ, Login("https://kas.example.com", "kasapi-x", Path("ca.pem")))
+    write_login(environ, Login("https://kas.example.com", "kasapi-y", Path("ca.pem")))
+
+    assert path == tmp_path / ".config" / "kas" / "login.json"
+    assert [file.name for file in path.parent.iterdir()] == ["login.json"]
+    assert read_login(environ) == Login("https://kas.example.com", "kasapi-y", Path.cwd() / "ca.pem")
+    assert "kasapi-y" not in repr(read_login(environ))
+    assert (remove_login(environ), remove_login(environ), read_login(environ)) == (True, False, None)
+
+
+def test_without_a_home_nothing_is_remembered() -> None:
+    environ = {"XDG_CONFIG_HOME": "no/absolute/path"}
+
+    assert read_login(environ) is None
+    with pytest.raises(ClientError, match="no home directory"):
+        write_login(environ, Login("https://kas.example.com", "kasapi-x"))
 
 
 @pytest.mark.parametrize(
