@@ -6,12 +6,15 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from agentk.check.server import check_server
 from agentk.gitops.token_file import read_token
 from agentlink.address import parse_kas_address
 from agentlink.findings import Finding, Level, as_json, as_text
+from agentlink.v1 import agentlink_pb2 as wire
+from agentlink.v1 import agentlink_pb2_grpc
 from tests.support.agent_link import agent, until
 
 if TYPE_CHECKING:
@@ -24,8 +27,8 @@ TRANSPORTS = pytest.mark.parametrize("transport", ["ws", "grpc"])
 
 async def checked(url: str, secret: str, ca: Path | None = None) -> list[Finding]:
     findings = [finding async for finding in check_server(parse_kas_address(url), lambda: secret, ca)]
-    assert secret not in as_text(findings)
-    assert secret not in as_json(findings)
+    shown = as_text(findings) + as_json(findings)
+    assert secret not in shown
     return findings
 
 
@@ -182,3 +185,30 @@ async def test_a_proxy_of_the_environment_is_named_without_its_password(
     assert f"127.0.0.1:{port}" in findings[0].message
     assert "hidden-word" not in as_text(findings)
     assert findings[1].level is Level.FAILED
+
+
+class OlderKas(agentlink_pb2_grpc.AgentLinkServicer):
+    """What a kas knew before it could be asked whom it takes one for."""
+
+    async def Report(  # noqa: N802 - named by the wire contract
+        self, request: wire.ReportRequest, context: grpc.aio.ServicerContext[wire.ReportRequest, wire.ReportResponse]
+    ) -> wire.ReportResponse:
+        if dict(context.invocation_metadata() or ()).get("authorization") != "Bearer the-right-word":
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is unknown")
+        assert not request.reports
+        return wire.ReportResponse()
+
+
+async def test_an_older_kas_is_asked_by_an_empty_batch_of_reports() -> None:
+    server = grpc.aio.server()
+    agentlink_pb2_grpc.add_AgentLinkServicer_to_server(OlderKas(), server)  # type: ignore[abstract] # as is meant
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        right = await checked(f"grpc://127.0.0.1:{port}", "the-right-word")
+        wrong = await checked(f"grpc://127.0.0.1:{port}", "the-wrong-word")
+    finally:
+        await server.stop(None)
+
+    assert levels(right) == {"connection": Level.OK, "tunnel": Level.OK, "token": Level.OK}
+    assert levels(wrong) == {"connection": Level.OK, "token": Level.FAILED}
