@@ -23,7 +23,7 @@ from sqlalchemy import exc, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kas.store.errors import StoreError, StoreUnavailable, UnsupportedDatabase
-from kas.store.postgres import EVENTS, REGISTERING, SCHEMES, Server
+from kas.store.postgres import EVENTS, REGISTERING, SCHEMES, Server, refuses_value
 from kas.store.schema import agents
 from kas.store.sqlite import FileWatch, file_of, make_engine, prepare
 
@@ -156,9 +156,9 @@ async def _translated() -> AsyncIterator[None]:
     except exc.IntegrityError as error:
         # A subject that expects one catches it inside; here it is a row that refers to nothing.
         raise StoreError(f"the database refused what does not fit together: {_words(error)}") from error
-    except exc.DataError as error:
-        raise StoreError(f"the database refused a value: {_words(error)}") from error
     except (exc.DBAPIError, exc.TimeoutError) as error:
+        if refuses_value(getattr(getattr(error, "orig", None), "__cause__", None)):
+            raise StoreError(f"the database refused a value: {_words(error)}") from error
         raise StoreUnavailable(_words(error)) from error
     except TimeoutError as error:
         raise StoreUnavailable("the server did not answer in time") from error

@@ -80,6 +80,13 @@ class Server:
         password = in_query[0] if in_query else unquote(in_url)
         return cls(clean, password or None, password_file)
 
+    @property
+    def where(self) -> str:
+        """The server and the database, for people."""
+        parts = urlsplit(self.url)
+        hosts = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "the default server")
+        return f"{hosts}{parts.path}"
+
     def read_password(self) -> str | None:
         """Return the password, from the file where one is set; None leaves it to PGPASSWORD and PGPASSFILE.
 
@@ -116,9 +123,9 @@ class Server:
                 server_settings={"application_name": "kas"},
             )
         except TimeoutError as error:
-            raise StoreUnavailable(f"the server did not answer within {_CONNECT_SECONDS} s") from error
+            raise StoreUnavailable(f"{self.where} did not answer within {_CONNECT_SECONDS} s") from error
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StoreUnavailable(explain(error)) from error
+            raise StoreUnavailable(f"{self.where}: {explain(error)}") from error
         try:
             lock = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
             got = await connection.fetchval(f"SELECT {lock}($1, $2)", *IN_USE)
@@ -145,6 +152,11 @@ class Server:
             max_overflow=0,
             pool_timeout=_POOL_SECONDS,
         )
+
+
+def refuses_value(error: BaseException | None) -> bool:
+    """Tell whether an error of the driver is about a value, such as a text with NUL: trying again would not help."""
+    return isinstance(error, asyncpg.DataError)
 
 
 def explain(error: Exception) -> str:

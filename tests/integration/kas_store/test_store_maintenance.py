@@ -164,14 +164,22 @@ async def test_an_archive_is_made_and_restored_with_a_password_that_no_argument_
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "shown", "where"),
     [
-        ("postgresql://kas:hunter2@db.example.com:5433/kas", "postgresql://kas@db.example.com:5433/kas"),
-        ("postgres://kas:hunter2@a:1,b:2/kas?sslmode=require", "postgresql://kas@a:1,b:2/kas?sslmode=require"),
-        ("postgresql:///kas?host=/run/pg&user=kas&password=hunter2", "postgresql:///kas?host=/run/pg&user=kas"),
+        ("postgresql://kas:hunter2@db:5433/kas", "postgresql://kas@db:5433/kas", "db:5433/kas"),
+        (
+            "postgres://kas:hunter2@a:1,b:2/kas?sslmode=require",
+            "postgresql://kas@a:1,b:2/kas?sslmode=require",
+            "a:1,b:2/kas",
+        ),
+        (
+            "postgresql:///kas?host=/run/pg&user=kas&password=hunter2",
+            "postgresql:///kas?host=/run/pg&user=kas",
+            "/run/pg/kas",
+        ),
     ],
 )
-def test_a_password_in_a_url_is_used_and_never_shown(url: str, shown: str) -> None:
+def test_a_password_in_a_url_is_used_and_never_shown(url: str, shown: str, where: str) -> None:
     server = Server.parse(url, None)
-    assert (server.url, server.read_password()) == (shown, "hunter2")
+    assert (server.url, server.where, server.read_password()) == (shown, where, "hunter2")
     assert "hunter2" not in repr(server)
