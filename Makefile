@@ -20,7 +20,7 @@ demo: packages venv ## Watch a push reach a real cluster (KEEP=1 leaves it runni
 	@$(BIN)/python -m scripts.demo
 
 .PHONY: test
-test: packages venv servers ## Run every test (ARGS='tests/unit -k name' runs some)
+test: test-packages venv servers ## Run every test (ARGS='tests/unit -k name' runs some)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS); status=$$?; \
 	if [ -n "$$PYTEST_STATUS_FILE" ]; then echo $$status >"$$PYTEST_STATUS_FILE"; else exit $$status; fi
 
@@ -57,8 +57,12 @@ cluster-down: venv ## End it
 ## Set-up
 
 .PHONY: packages
-packages: ## Make sure of git, a C compiler, Go and the like (installs from Debian as root)
+packages: ## Make sure of git, Go and the like (installs from Debian as root)
 	@scripts/system-packages
+
+.PHONY: test-packages
+test-packages: ## The same for what tests need besides: PostgreSQL, Chromium, a C compiler
+	@scripts/system-packages tests
 
 .PHONY: venv
 venv: ## Install the pinned requirements into .venv
