@@ -53,6 +53,11 @@ class Following:
         self._news.set()
         self._news = asyncio.Event()
 
+    @property
+    def is_synced(self) -> bool:
+        """Tell whether a list was complete once."""
+        return self._synced
+
     async def synced(self) -> None:
         """Wait for the first list.
 

@@ -38,6 +38,9 @@ class Sink(Protocol):
     def observed(self, ref: ObjectRef) -> None:
         """Something about the object changed: look at ``Observer.live`` and ``Observer.health``."""
 
+    def blinded(self) -> None:
+        """Changes of some objects go unseen from now on: look at ``Observer.unwatched``."""
+
     def unreachable(self, error: KubeError) -> None:
         """The API server has not answered for a while: how things are is not known any more."""
 
@@ -64,6 +67,7 @@ class Observer:
         self._confined: set[tuple[str, str]] = set()
         self._live: dict[ObjectRef, Live] = {}
         self._health: dict[ObjectRef, Health] = {}
+        self._unwatched: dict[tuple[str, str], str] = {}
         self._lost_since: float | None = None
         self._answers = 0
 
@@ -75,6 +79,14 @@ class Observer:
     def health(self, ref: ObjectRef) -> Health | None:
         """Return how an object fares; None when it was not seen or its kind needs no watching."""
         return self._health.get(ref)
+
+    @property
+    def unwatched(self) -> Mapping[tuple[str, str], str]:
+        """Return the kinds, by (group, kind), that may be listed but not watched, and the server's reason.
+
+        Their drift goes unseen.
+        """
+        return self._unwatched
 
     def register(self, inventory_id: str, sink: Sink) -> None:
         """Tell this sink about objects that the inventory owns."""
@@ -187,10 +199,11 @@ class Observer:
                         self._lost_since = None
                         followed.succeed()
                     case Interrupted():
-                        tell = log.warning if event.error.status == _FORBIDDEN else log.debug
-                        tell("A watch was interrupted", kind=kind.kind, why=str(event.error), retry_in=event.wait)
+                        log.debug("A watch was interrupted", kind=kind.kind, why=str(event.error), retry_in=event.wait)
                         followed.fail(event.error)
                         self._interrupted(event.error)
+                        if event.error.status == _FORBIDDEN and followed.is_synced:
+                            self._blinded(kind, event.error)
                     case Unserved():
                         log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
                         self._drop_all_but(kind, namespace, frozenset())
@@ -236,6 +249,15 @@ class Observer:
             self._lost_since = math.inf
             for sink in self._sinks.values():
                 sink.unreachable(error)
+
+    def _blinded(self, kind: Kind, error: KubeError) -> None:
+        """Tell the projects of a kind that may be listed and not watched, once."""
+        key = (kind.group, kind.kind)
+        if self._unwatched.get(key) != error.message:
+            log.warning("A kind may not be watched", kind=kind.kind, why=str(error))
+            self._unwatched[key] = error.message
+            for sink in self._sinks.values():
+                sink.blinded()
 
     def _drop_all_but(self, kind: Kind, namespace: str, refs: frozenset[ObjectRef]) -> None:
         key = (kind.group, kind.kind)

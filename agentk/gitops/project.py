@@ -88,6 +88,11 @@ class ProjectLoop:
         self._changed[ref] = None
         self._wake.set()
 
+    def blinded(self) -> None:
+        """Say where the project stands anew: some of its objects' changes may go unseen."""
+        if self._snapshot is not None:
+            self._report_health()
+
     def unreachable(self, error: KubeError) -> None:
         """Say that nobody knows how the project is now; everything is looked at anew when the API server is back."""
         if self._snapshot is not None and not self._retry.pending and self._state != wire.SYNC_STATE_APPLYING:
@@ -313,7 +318,7 @@ class ProjectLoop:
             return
         summary = self._health.summary
         if summary.phase is Phase.HEALTHY:
-            self._tell(wire.SYNC_STATE_HEALTHY, *self._note)
+            self._tell(wire.SYNC_STATE_HEALTHY, *(self._note if self._note[0] else self._blindness()))
         elif summary.phase is Phase.FAILED:
             self._tell(wire.SYNC_STATE_FAILED, "Unhealthy", summary.message)
         elif self._health_overdue:
@@ -322,6 +327,14 @@ class ProjectLoop:
             self._health_deadline = 0.0
         elif self._state != wire.SYNC_STATE_STALLED:
             self._tell(wire.SYNC_STATE_APPLIED, "Progressing", summary.message)
+
+    def _blindness(self) -> tuple[str, str]:
+        """Return the reason and message of a project that is well, but would not be seen to change; empty otherwise."""
+        unwatched = self._cluster.observer.unwatched
+        for one in self._sync.desired.values() if unwatched else ():
+            if (why := unwatched.get((one.kind.group, one.kind.kind))) is not None:
+                return "WatchForbidden", f"drift of {one.kind.kind} objects goes unseen: {why}; extend agentk's role"
+        return "", ""
 
     @property
     def _health_remaining(self) -> float | None:

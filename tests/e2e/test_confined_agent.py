@@ -26,13 +26,13 @@ pytestmark = pytest.mark.cluster
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def service_account(kube: Kube, namespace: str, name: str) -> None:
-    """Make a service account that may do everything in its namespace and nothing elsewhere."""
+def service_account(kube: Kube, namespace: str, name: str, *, verbs: tuple[str, ...] = ("*",)) -> None:
+    """Make a service account that may do everything in its namespace, or only these verbs, and nothing elsewhere."""
     kube.create(
         f"/api/v1/namespaces/{namespace}/serviceaccounts",
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
     )
-    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": list(verbs)}
     kube.create(
         f"{RBAC}/namespaces/{namespace}/roles",
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": [rule]},
@@ -164,5 +164,24 @@ def test_an_account_that_may_not_be_impersonated_is_refused_and_nothing_is_done_
 
         assert "impersonate" in sync["message"]
         assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/never") is None
+    finally:
+        agent.stop()
+
+
+def test_an_agent_that_may_not_watch_says_that_drift_goes_unseen(
+    installation: Installation, kube: Kube, control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    kas = installation.kas
+    files = {**config_files("blind", namespace), "manifests/blind.yaml": config_map("blind")}
+    commit = installation.git.create("group/config").push_files(files)
+    service_account(kube, namespace, "blind", verbs=("get", "list", "create", "patch", "delete"))
+    kubeconfig = kubeconfig_of(kube, control_plane, namespace, "blind", tmp_path / "kubeconfig")
+    agent = Agent(kas, "blind", project="group/config", kubeconfig=kubeconfig, directory=tmp_path / "agent")
+    try:
+        agent.start()
+
+        sync = kas.wait_sync("blind", state="healthy", commit=commit, reason="WatchForbidden")
+
+        assert "drift of ConfigMap objects goes unseen" in sync["message"]
     finally:
         agent.stop()
