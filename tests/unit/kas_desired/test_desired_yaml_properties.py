@@ -48,7 +48,16 @@ def test_what_json_says_is_read_back(value: dict[str, object]) -> None:
     assert as_go(only(json.dumps(value))) == as_go(value)
 
 
-@given(VALUES, st.sampled_from([None, False, True]), st.sampled_from([None, "|", '"', "'"]))
+# PyYAML leaves these as they are in single quotes, where libyaml and kubectl read the first as a line break and fold
+# lines at the others: what was written is not what was meant.
+BREAKS = frozenset("\x85\u2028\u2029\ufeff")
+
+
+@given(
+    VALUES.filter(lambda value: BREAKS.isdisjoint(json.dumps(value, ensure_ascii=False))),
+    st.sampled_from([None, False, True]),
+    st.sampled_from([None, "|", '"', "'"]),
+)
 def test_what_pyyaml_writes_in_quotes_is_read_back(value: object, flow: bool | None, style: str | None) -> None:  # noqa: FBT001 - hypothesis fills it
     written = yaml.dump({"v": quoted(value)}, default_flow_style=flow, default_style=style, allow_unicode=True)
     assert only(written) == {"v": quoted(value)} or style is None
