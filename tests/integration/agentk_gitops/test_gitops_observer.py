@@ -42,6 +42,9 @@ class Project:
     def unreachable(self, error: KubeError) -> None:
         raise AssertionError(error)
 
+    def blinded(self) -> None:
+        raise AssertionError("everything may be watched here")
+
 
 @asynccontextmanager
 async def observing(kube: KubeClient) -> AsyncIterator[tuple[Observer, Project]]:
