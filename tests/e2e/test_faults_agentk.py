@@ -12,7 +12,7 @@ from tests.support.manifests import config_files, config_map
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.controlplane.cluster import Cluster
     from tests.support.installation import Agent, Installation
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-OBJECTS = 400
+OBJECTS = 800
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory, control_plane: Cluster) -> 
     """What the tests of this module share."""
     with installed(tmp_path_factory.mktemp("agentk"), control_plane.kubeconfig) as installation:
         yield installation
+
+
+def _kill_when(agent: Agent, probe: Callable[[], object], *, what: str) -> None:
+    """Kill agentk as soon as this is true; asked without a pause, since all of it takes a fraction of a second."""
+    deadline = time.monotonic() + 60
+    while not probe():
+        assert time.monotonic() < deadline, f"not within a minute: {what}"
+    agent.kill()
 
 
 def _there(driven: Driven, prefix: str) -> dict[str, str]:
@@ -55,9 +63,9 @@ def test_agentk_killed_while_it_creates_and_changes_completes_and_forgets_nothin
         return {f"manifests/{n // 4}-{n}.yaml": config_map(f"killed-{n}", value) for n in range(OBJECTS)}
 
     commit = driven.push({**config_files("killed", namespace), **manifests("1")})
-    agent = shared.agent("killed", project="own/killed")
-    wait_until(lambda: _there(driven, "killed-"), what="some objects are there")
-    agent.kill()
+    agent = shared.agent("killed", project="own/killed", start=False)
+    agent.start(connected=False)
+    _kill_when(agent, lambda: _there(driven, "killed-"), what="some objects are there")
     first = _there(driven, "killed-")
     assert 0 < len(first) < OBJECTS
     wait_until(lambda: not agent.connected(), what="kas has seen the end")
@@ -103,7 +111,8 @@ def test_agentk_killed_while_it_prunes_prunes_the_rest(shared: Installation, kub
     for _ in range(5):
         driven.wait("healthy", commit=driven.push(files))
         removed = driven.remove(*(f"manifests/{n}.yaml" for n in range(left, OBJECTS)))
-        _kill_when_gone(agent, driven, f"pruned-{left}")
+        # Among the first to go.
+        _kill_when(agent, lambda: driven.value(f"pruned-{left}") is None, what="some objects are pruned")
         remaining = len(_there(driven, "pruned-"))
         agent.start()
         driven.wait("healthy", commit=removed)
@@ -111,14 +120,6 @@ def test_agentk_killed_while_it_prunes_prunes_the_rest(shared: Installation, kub
         if remaining > left:
             return
     pytest.fail("agentk was never killed in the middle of its prune")
-
-
-def _kill_when_gone(agent: Agent, driven: Driven, name: str) -> None:
-    """Kill agentk the moment it has deleted this object, which it deletes among the first."""
-    deadline = time.monotonic() + 30
-    while driven.value(name) is not None:
-        assert time.monotonic() < deadline, f"{name} is not pruned"
-    agent.kill()
 
 
 def test_an_agent_that_was_away_goes_straight_to_the_newest_revision(
