@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import DryRun, Outcome, Result
 from agentk.apply.rules.conflict import refuse_to_force
-from agentk.kube.errors import KubeError, UidConflictError
+from agentk.kube.errors import KubeError, UidConflictError, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -86,7 +86,7 @@ class Executor:
         try:
             return await self._run(plan, report)
         except* KubeError as errors:
-            raise _first_of(errors) from None
+            raise first_of(errors) from None
 
     async def _run(self, plan: Plan, report: Callable[[Outcome], None]) -> bool:
         for outcome in plan.decided:
@@ -267,12 +267,3 @@ def _waits(prune: Prune) -> Outcome:
 
 def _has_failed(outcomes: Sequence[Outcome]) -> bool:
     return any(outcome.result is Result.FAILED for outcome in outcomes)
-
-
-def _first_of(errors: BaseExceptionGroup[KubeError]) -> KubeError:
-    """Return one of the failures of a group: the tasks did the same thing, and one reason is enough to say."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, KubeError)  # noqa: S101 - what except* selected
-    return error

@@ -122,6 +122,15 @@ def is_retryable(status: int, reason: str) -> bool:
     )
 
 
+def first_of(errors: BaseExceptionGroup[KubeError]) -> KubeError:
+    """Return one of the failures of a group: the tasks did the same thing, and one reason is enough to say."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, KubeError)  # noqa: S101 - what except* selected
+    return error
+
+
 def error_from_response(status: int, body: bytes, *, retry_after: str | None = None, secret: bool = False) -> KubeError:
     """Read the error that the server answered.
 

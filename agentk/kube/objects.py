@@ -15,7 +15,7 @@ import orjson
 
 from agentk.apply.names import FIELD_MANAGER
 from agentk.kube.client import APPLY_PATCH, METADATA, METADATA_LIST
-from agentk.kube.errors import KubeError, UidConflictError
+from agentk.kube.errors import KubeError, UidConflictError, first_of
 from agentk.kube.live import live_of
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
@@ -212,7 +212,7 @@ class Objects:
                 for _ in range(min(_AT_ONCE, len(singly))):
                     group.create_task(drain(queue))
         except* KubeError as errors:
-            raise _first_of(errors) from None
+            raise first_of(errors) from None
         return found
 
     async def _pick(
@@ -243,12 +243,3 @@ class Objects:
                 raise
             return open_
         return set()
-
-
-def _first_of(errors: BaseExceptionGroup[KubeError]) -> KubeError:
-    """Return one of the failures of a group: the tasks did the same thing, and one reason is enough to say."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, KubeError)  # noqa: S101 - what except* selected
-    return error
