@@ -1,23 +1,28 @@
-"""Who connected, who left, and who was refused, as events. The listener must not wait for the store, so they queue."""
+"""Who connected, who left, and who was refused, as events; refusals are lines of the audit log too.
+
+The listener must not wait for the store, so they queue. How often a caller's refusals are told is bounded before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import uuid
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentlink.logs import get_logger
 from kas.reports.feed import EventAdded
 from kas.reports.texts import SENTENCE, inert
-from kas.store.errors import StoreError
+from kas.rpc.auth import Refusal
+from kas.store.errors import NotFound, StoreError
 from kas.store.patience import when_available
-from kas.store.records import EventRecord
+from kas.store.records import Actor, EventRecord
 from kas.store.times import utc_now
 
 if TYPE_CHECKING:
     from kas.reports.feed import Feed
-    from kas.rpc.auth import Refusal
     from kas.rpc.sessions import Session
     from kas.store.store import Store
 
@@ -27,11 +32,22 @@ WAITING: Final = 10_000
 log = get_logger("reports")
 
 _REFUSED: Final = {
-    "TokenMissing": "an agent was refused: it sent no token",
-    "TokenMalformed": "an agent was refused: what it sent is not a token",
-    "TokenUnknown": "an agent was refused: its token is not known here",
-    "TokenRevoked": "the agent was refused: its token was revoked; give it a new one (`kas token create`)",
+    Refusal.MISSING: "an agent was refused: it sent no token",
+    Refusal.MALFORMED: "an agent was refused: what it sent is not a token",
+    Refusal.WRONG_KIND: "an agent was refused: it sent a token of kas' API, which is for people; revoke that token "
+    "(`kas api-token revoke`) and give the agent one of its own (`kas token create`)",
+    Refusal.UNKNOWN: "an agent was refused: its token is not known here",
+    Refusal.REVOKED: "the agent was refused: its token was revoked; give it a new one (`kas token create`)",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A caller that was not let in, for the audit log."""
+
+    why: str
+    peer: str
+    agent_id: int | None
 
 
 class SessionEvents:
@@ -40,7 +56,7 @@ class SessionEvents:
     def __init__(self, store: Store, feed: Feed) -> None:
         self._store = store
         self._feed = feed
-        self._waiting: asyncio.Queue[EventRecord] = asyncio.Queue(WAITING)
+        self._waiting: asyncio.Queue[EventRecord | _Refused] = asyncio.Queue(WAITING)
 
     def on_connected(self, session: Session) -> None:
         """Note that an agent is connected."""
@@ -54,19 +70,33 @@ class SessionEvents:
 
     def on_refused(self, reason: Refusal, peer: str, agent_id: int | None) -> None:
         """Note that a caller was refused."""
-        self._add(reason.value, f"{_REFUSED[reason.value]} (from {peer})", agent_id, warning=True)
+        why = _REFUSED[reason]
+        self._add(reason.value, f"{why} (from {peer})", agent_id, warning=True)
+        self._put(_Refused(why, peer, agent_id))
 
     async def run(self) -> None:
         """Store what was noted, for ever."""
         while True:
-            event = await self._waiting.get()
+            noted = await self._waiting.get()
             try:
-                added = await when_available(functools.partial(self._store.events.add, event), what="an event")
+                await when_available(functools.partial(self._keep, noted), what="an event")
             except StoreError as error:
-                log.warning("An event could not be stored", reason=event.reason, why=str(error))
-                continue
-            if added is not None:
-                self._feed.publish([EventAdded(added)])
+                log.warning("An event could not be stored", why=str(error))
+
+    async def _keep(self, noted: EventRecord | _Refused) -> None:
+        if isinstance(noted, _Refused):
+            await self._keep_refusal(noted)
+        elif (added := await self._store.events.add(noted)) is not None:
+            self._feed.publish([EventAdded(added)])
+
+    async def _keep_refusal(self, refused: _Refused) -> None:
+        project, subject = "", "the agent listener"
+        if refused.agent_id is not None:
+            with suppress(NotFound):  # deleted since
+                agent = await self._store.agents.get(refused.agent_id)
+                project, subject = agent.project, f"agent {agent.project}:{agent.name} (id {agent.id})"
+        by = Actor("", None, refused.peer)
+        await self._store.audit.refused(by, "agent.connect", project=project, subject=subject, reason=refused.why)
 
     def _add(self, reason: str, message: str, agent_id: int | None, *, warning: bool = False) -> None:
         event = EventRecord(
@@ -78,5 +108,8 @@ class SessionEvents:
             message=inert(message, SENTENCE),
             agent_id=agent_id,
         )
+        self._put(event)
+
+    def _put(self, noted: EventRecord | _Refused) -> None:
         if not self._waiting.full():
-            self._waiting.put_nowait(event)
+            self._waiting.put_nowait(noted)
