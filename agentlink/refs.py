@@ -6,6 +6,11 @@ The version is not part of the name: ``apps/v1`` and ``apps/v1beta1`` Deployment
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,3 +34,9 @@ class ObjectRef:
 def group_of(api_version: str) -> str:
     """Return the group of an ``apiVersion``: ``apps`` for ``apps/v1``, empty for ``v1``."""
     return api_version.partition("/")[0] if "/" in api_version else ""
+
+
+def digest_of(refs: Iterable[ObjectRef]) -> bytes:
+    """Return 16 bytes that stand for a set of objects, in any order: what was looked at is what is confirmed."""
+    lines = sorted(f"{ref.group}\0{ref.kind}\0{ref.namespace}\0{ref.name}" for ref in refs)
+    return blake2b("\n".join(lines).encode(), digest_size=16).digest()

@@ -40,12 +40,60 @@ class Propagation(StrEnum):
     ORPHAN = "Orphan"
 
 
+class DriftPolicy(StrEnum):
+    """What is done about changes that others make to our objects."""
+
+    CORRECT = "correct"
+    REPORT = "report"
+    IGNORE = "ignore"
+
+
+class PruneConfirmation(StrEnum):
+    """Which prunes wait until somebody confirms them."""
+
+    WHEN_LARGE = "when_large"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRule:
+    """Fields, as JSON pointers, that the project leaves to others. An empty selector matches every object."""
+
+    fields: tuple[str, ...]
+    kind: str = ""
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRule:
+    """When objects of a kind are current or failed: CEL expressions over ``self``, each empty where there is none."""
+
+    group: str
+    kind: str
+    current: str = ""
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """Why nothing is done for a project. ``by`` is empty when config.yaml says so; ``until`` is for people."""
+
+    by: str = ""
+    reason: str = ""
+    until: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
     """What config.yaml says about one manifest project. Timeouts in seconds.
 
     ``impersonate_user`` is the Kubernetes user on whose behalf its objects are read and written, empty for the agent
-    itself.
+    itself. ``force_conflicts`` takes fields from other appliers too; ``recreate`` deletes and creates again what cannot
+    be changed in place. ``allowed_namespaces``, where not empty, are all that the project may have objects in, and then
+    no cluster-scoped ones.
     """
 
     project_id: int
@@ -59,6 +107,15 @@ class ProjectSettings:
     reconcile_timeout: float = 3600.0
     prune_timeout: float = 3600.0
     impersonate_user: str = ""
+    drift: DriftPolicy = DriftPolicy.CORRECT
+    ignore: tuple[IgnoreRule, ...] = ()
+    force_conflicts: bool = False
+    recreate: bool = False
+    suspension: Suspension | None = None
+    health_rules: tuple[HealthRule, ...] = ()
+    prune_confirmation: PruneConfirmation = PruneConfirmation.WHEN_LARGE
+    prune_large_percent: int = 50
+    allowed_namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentk.apply.model import DryRun, InventoryPolicy, ProjectSettings, Propagation, Snapshot
+from agentk.apply.model import (
+    DriftPolicy,
+    DryRun,
+    HealthRule,
+    IgnoreRule,
+    InventoryPolicy,
+    ProjectSettings,
+    Propagation,
+    PruneConfirmation,
+    Snapshot,
+    Suspension,
+)
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
@@ -153,6 +164,18 @@ _INVENTORY: Mapping[int, InventoryPolicy] = {
     wire.INVENTORY_POLICY_ADOPT_ALL: InventoryPolicy.ADOPT_ALL,
 }
 
+_DRIFT: Mapping[int, DriftPolicy] = {
+    wire.DRIFT_POLICY_UNSPECIFIED: DriftPolicy.CORRECT,
+    wire.DRIFT_POLICY_CORRECT: DriftPolicy.CORRECT,
+    wire.DRIFT_POLICY_IGNORE: DriftPolicy.IGNORE,
+}
+_CONFIRMATION: Mapping[int, PruneConfirmation] = {
+    wire.PRUNE_CONFIRMATION_UNSPECIFIED: PruneConfirmation.WHEN_LARGE,
+    wire.PRUNE_CONFIRMATION_WHEN_LARGE: PruneConfirmation.WHEN_LARGE,
+    wire.PRUNE_CONFIRMATION_NEVER: PruneConfirmation.NEVER,
+}
+_LARGE_PERCENT = 50
+
 
 def configured_of(configuration: wire.Configuration) -> Configured:
     """Read a configuration; a value that this version does not know counts as the careful default."""
@@ -178,4 +201,20 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         reconcile_timeout=project.reconcile_timeout.ToMilliseconds() / 1000,
         prune_timeout=project.prune_timeout.ToMilliseconds() / 1000,
         impersonate_user=project.impersonate_user,
+        drift=_DRIFT.get(project.drift_policy, DriftPolicy.REPORT),
+        ignore=tuple(
+            IgnoreRule(tuple(rule.fields), rule.kind, rule.group, rule.namespace, rule.name) for rule in project.ignore
+        ),
+        force_conflicts=project.force_conflicts,
+        recreate=project.recreate,
+        suspension=_suspension(project.suspension) if project.HasField("suspension") else None,
+        health_rules=tuple(HealthRule(rule.group, rule.kind, rule.current, rule.failed) for rule in project.health),
+        prune_confirmation=_CONFIRMATION.get(project.prune_confirmation, PruneConfirmation.ALWAYS),
+        prune_large_percent=project.prune_large_percent or _LARGE_PERCENT,
+        allowed_namespaces=tuple(project.allowed_namespaces),
     )
+
+
+def _suspension(suspension: wire.Suspension) -> Suspension:
+    until = suspension.until.ToJsonString() if suspension.HasField("until") else ""
+    return Suspension(suspension.by, suspension.reason, until)

@@ -19,6 +19,20 @@ class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LOG_LEVEL_WARN: _ClassVar[LogLevel]
     LOG_LEVEL_ERROR: _ClassVar[LogLevel]
 
+class DriftPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DRIFT_POLICY_UNSPECIFIED: _ClassVar[DriftPolicy]
+    DRIFT_POLICY_CORRECT: _ClassVar[DriftPolicy]
+    DRIFT_POLICY_REPORT: _ClassVar[DriftPolicy]
+    DRIFT_POLICY_IGNORE: _ClassVar[DriftPolicy]
+
+class PruneConfirmation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRUNE_CONFIRMATION_UNSPECIFIED: _ClassVar[PruneConfirmation]
+    PRUNE_CONFIRMATION_WHEN_LARGE: _ClassVar[PruneConfirmation]
+    PRUNE_CONFIRMATION_ALWAYS: _ClassVar[PruneConfirmation]
+    PRUNE_CONFIRMATION_NEVER: _ClassVar[PruneConfirmation]
+
 class DryRunStrategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DRY_RUN_STRATEGY_UNSPECIFIED: _ClassVar[DryRunStrategy]
@@ -75,6 +89,14 @@ LOG_LEVEL_DEBUG: LogLevel
 LOG_LEVEL_INFO: LogLevel
 LOG_LEVEL_WARN: LogLevel
 LOG_LEVEL_ERROR: LogLevel
+DRIFT_POLICY_UNSPECIFIED: DriftPolicy
+DRIFT_POLICY_CORRECT: DriftPolicy
+DRIFT_POLICY_REPORT: DriftPolicy
+DRIFT_POLICY_IGNORE: DriftPolicy
+PRUNE_CONFIRMATION_UNSPECIFIED: PruneConfirmation
+PRUNE_CONFIRMATION_WHEN_LARGE: PruneConfirmation
+PRUNE_CONFIRMATION_ALWAYS: PruneConfirmation
+PRUNE_CONFIRMATION_NEVER: PruneConfirmation
 DRY_RUN_STRATEGY_UNSPECIFIED: DryRunStrategy
 DRY_RUN_STRATEGY_NONE: DryRunStrategy
 DRY_RUN_STRATEGY_CLIENT: DryRunStrategy
@@ -151,16 +173,18 @@ class Holding(_message.Message):
     def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class KasMessage(_message.Message):
-    __slots__ = ("configuration", "snapshot_header", "snapshot_files", "snapshot_complete")
+    __slots__ = ("configuration", "snapshot_header", "snapshot_files", "snapshot_complete", "command")
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_HEADER_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FILES_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
     configuration: Configuration
     snapshot_header: SnapshotHeader
     snapshot_files: SnapshotFiles
     snapshot_complete: SnapshotComplete
-    def __init__(self, configuration: _Optional[_Union[Configuration, _Mapping]] = ..., snapshot_header: _Optional[_Union[SnapshotHeader, _Mapping]] = ..., snapshot_files: _Optional[_Union[SnapshotFiles, _Mapping]] = ..., snapshot_complete: _Optional[_Union[SnapshotComplete, _Mapping]] = ...) -> None: ...
+    command: Command
+    def __init__(self, configuration: _Optional[_Union[Configuration, _Mapping]] = ..., snapshot_header: _Optional[_Union[SnapshotHeader, _Mapping]] = ..., snapshot_files: _Optional[_Union[SnapshotFiles, _Mapping]] = ..., snapshot_complete: _Optional[_Union[SnapshotComplete, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ...) -> None: ...
 
 class Configuration(_message.Message):
     __slots__ = ("agent_id", "agent_name", "commit", "log_level", "projects")
@@ -177,7 +201,7 @@ class Configuration(_message.Message):
     def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., commit: _Optional[str] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., projects: _Optional[_Iterable[_Union[ManifestProject, _Mapping]]] = ...) -> None: ...
 
 class ManifestProject(_message.Message):
-    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user")
+    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user", "drift_policy", "ignore", "force_conflicts", "recreate", "suspension", "health", "prune_confirmation", "prune_large_percent", "allowed_namespaces")
     ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +212,15 @@ class ManifestProject(_message.Message):
     PRUNE_PROPAGATION_POLICY_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_POLICY_FIELD_NUMBER: _ClassVar[int]
     IMPERSONATE_USER_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_POLICY_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    RECREATE_FIELD_NUMBER: _ClassVar[int]
+    SUSPENSION_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_CONFIRMATION_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_LARGE_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_NAMESPACES_FIELD_NUMBER: _ClassVar[int]
     id: int
     path: str
     default_namespace: str
@@ -198,10 +231,55 @@ class ManifestProject(_message.Message):
     prune_propagation_policy: PropagationPolicy
     inventory_policy: InventoryPolicy
     impersonate_user: str
-    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ..., impersonate_user: _Optional[str] = ...) -> None: ...
+    drift_policy: DriftPolicy
+    ignore: _containers.RepeatedCompositeFieldContainer[IgnoreRule]
+    force_conflicts: bool
+    recreate: bool
+    suspension: Suspension
+    health: _containers.RepeatedCompositeFieldContainer[HealthRule]
+    prune_confirmation: PruneConfirmation
+    prune_large_percent: int
+    allowed_namespaces: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ..., impersonate_user: _Optional[str] = ..., drift_policy: _Optional[_Union[DriftPolicy, str]] = ..., ignore: _Optional[_Iterable[_Union[IgnoreRule, _Mapping]]] = ..., force_conflicts: _Optional[bool] = ..., recreate: _Optional[bool] = ..., suspension: _Optional[_Union[Suspension, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthRule, _Mapping]]] = ..., prune_confirmation: _Optional[_Union[PruneConfirmation, str]] = ..., prune_large_percent: _Optional[int] = ..., allowed_namespaces: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class IgnoreRule(_message.Message):
+    __slots__ = ("group", "kind", "namespace", "name", "fields")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, group: _Optional[str] = ..., kind: _Optional[str] = ..., namespace: _Optional[str] = ..., name: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Suspension(_message.Message):
+    __slots__ = ("by", "reason", "until")
+    BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    by: str
+    reason: str
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, by: _Optional[str] = ..., reason: _Optional[str] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class HealthRule(_message.Message):
+    __slots__ = ("group", "kind", "current", "failed")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    kind: str
+    current: str
+    failed: str
+    def __init__(self, group: _Optional[str] = ..., kind: _Optional[str] = ..., current: _Optional[str] = ..., failed: _Optional[str] = ...) -> None: ...
 
 class SnapshotHeader(_message.Message):
-    __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at")
+    __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at", "command_id")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     SYNC_ID_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +289,7 @@ class SnapshotHeader(_message.Message):
     TOTAL_FILES_FIELD_NUMBER: _ClassVar[int]
     TOTAL_OBJECTS_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     project_id: int
     commit: str
     sync_id: str
@@ -220,15 +299,18 @@ class SnapshotHeader(_message.Message):
     total_files: int
     total_objects: int
     received_at: _timestamp_pb2.Timestamp
-    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., sync_id: _Optional[str] = ..., digest: _Optional[bytes] = ..., base_digest: _Optional[bytes] = ..., removed_paths: _Optional[_Iterable[str]] = ..., total_files: _Optional[int] = ..., total_objects: _Optional[int] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    command_id: str
+    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., sync_id: _Optional[str] = ..., digest: _Optional[bytes] = ..., base_digest: _Optional[bytes] = ..., removed_paths: _Optional[_Iterable[str]] = ..., total_files: _Optional[int] = ..., total_objects: _Optional[int] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., command_id: _Optional[str] = ...) -> None: ...
 
 class SnapshotFiles(_message.Message):
-    __slots__ = ("project_id", "files")
+    __slots__ = ("project_id", "files", "command_id")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     project_id: int
     files: _containers.RepeatedCompositeFieldContainer[ManifestFile]
-    def __init__(self, project_id: _Optional[int] = ..., files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ...) -> None: ...
+    command_id: str
+    def __init__(self, project_id: _Optional[int] = ..., files: _Optional[_Iterable[_Union[ManifestFile, _Mapping]]] = ..., command_id: _Optional[str] = ...) -> None: ...
 
 class ManifestFile(_message.Message):
     __slots__ = ("path", "objects", "continuation")
@@ -241,12 +323,90 @@ class ManifestFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., objects: _Optional[_Iterable[bytes]] = ..., continuation: _Optional[bool] = ...) -> None: ...
 
 class SnapshotComplete(_message.Message):
-    __slots__ = ("project_id", "digest")
+    __slots__ = ("project_id", "digest", "command_id")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     project_id: int
     digest: bytes
-    def __init__(self, project_id: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+    command_id: str
+    def __init__(self, project_id: _Optional[int] = ..., digest: _Optional[bytes] = ..., command_id: _Optional[str] = ...) -> None: ...
+
+class Command(_message.Message):
+    __slots__ = ("id", "project_id", "timeout", "reconcile", "confirm_prune", "diff")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    RECONCILE_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_PRUNE_FIELD_NUMBER: _ClassVar[int]
+    DIFF_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    project_id: int
+    timeout: _duration_pb2.Duration
+    reconcile: Reconcile
+    confirm_prune: ConfirmPrune
+    diff: Diff
+    def __init__(self, id: _Optional[str] = ..., project_id: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reconcile: _Optional[_Union[Reconcile, _Mapping]] = ..., confirm_prune: _Optional[_Union[ConfirmPrune, _Mapping]] = ..., diff: _Optional[_Union[Diff, _Mapping]] = ...) -> None: ...
+
+class Reconcile(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ConfirmPrune(_message.Message):
+    __slots__ = ("objects_digest",)
+    OBJECTS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    objects_digest: bytes
+    def __init__(self, objects_digest: _Optional[bytes] = ...) -> None: ...
+
+class Diff(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AnswerRequest(_message.Message):
+    __slots__ = ("command_id", "objects", "done", "reason", "message", "counts")
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    command_id: str
+    objects: _containers.RepeatedCompositeFieldContainer[ObjectDiff]
+    done: bool
+    reason: str
+    message: str
+    counts: SyncCounts
+    def __init__(self, command_id: _Optional[str] = ..., objects: _Optional[_Iterable[_Union[ObjectDiff, _Mapping]]] = ..., done: _Optional[bool] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., counts: _Optional[_Union[SyncCounts, _Mapping]] = ...) -> None: ...
+
+class AnswerResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ObjectDiff(_message.Message):
+    __slots__ = ("object", "result", "reason", "message", "path", "fields")
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    object: ObjectRef
+    result: Result
+    reason: str
+    message: str
+    path: str
+    fields: _containers.RepeatedCompositeFieldContainer[FieldDiff]
+    def __init__(self, object: _Optional[_Union[ObjectRef, _Mapping]] = ..., result: _Optional[_Union[Result, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., path: _Optional[str] = ..., fields: _Optional[_Iterable[_Union[FieldDiff, _Mapping]]] = ...) -> None: ...
+
+class FieldDiff(_message.Message):
+    __slots__ = ("path", "before", "after")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    before: str
+    after: str
+    def __init__(self, path: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
 
 class ReportRequest(_message.Message):
     __slots__ = ("reports",)

@@ -49,6 +49,11 @@ class AgentLinkStub:
                 request_serializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyRequest.SerializeToString,
                 response_deserializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyResponse.FromString,
                 _registered_method=True)
+        self.Answer = channel.unary_unary(
+                '/agentlink.v1.AgentLink/Answer',
+                request_serializer=agentlink_dot_v1_dot_agentlink__pb2.AnswerRequest.SerializeToString,
+                response_deserializer=agentlink_dot_v1_dot_agentlink__pb2.AnswerResponse.FromString,
+                _registered_method=True)
 
 
 class AgentLinkServicer:
@@ -76,6 +81,13 @@ class AgentLinkServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Answer(self, request, context):
+        """Brings what became of a command to whoever gave it; a long answer comes in several parts, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentLinkServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +105,11 @@ def add_AgentLinkServicer_to_server(servicer, server):
                     servicer.Identify,
                     request_deserializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyRequest.FromString,
                     response_serializer=agentlink_dot_v1_dot_agentlink__pb2.IdentifyResponse.SerializeToString,
+            ),
+            'Answer': grpc.unary_unary_rpc_method_handler(
+                    servicer.Answer,
+                    request_deserializer=agentlink_dot_v1_dot_agentlink__pb2.AnswerRequest.FromString,
+                    response_serializer=agentlink_dot_v1_dot_agentlink__pb2.AnswerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -176,6 +193,33 @@ class AgentLink:
             '/agentlink.v1.AgentLink/Identify',
             agentlink_dot_v1_dot_agentlink__pb2.IdentifyRequest.SerializeToString,
             agentlink_dot_v1_dot_agentlink__pb2.IdentifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Answer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentlink.v1.AgentLink/Answer',
+            agentlink_dot_v1_dot_agentlink__pb2.AnswerRequest.SerializeToString,
+            agentlink_dot_v1_dot_agentlink__pb2.AnswerResponse.FromString,
             options,
             channel_credentials,
             insecure,

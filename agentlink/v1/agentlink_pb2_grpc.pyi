@@ -44,6 +44,8 @@ class AgentLinkStub:
     """Says whom kas takes the caller for and how its configuration stands. Opens no session and changes nothing, so that an
     installation can be checked beside the agent that runs.
     """
+    Answer: _grpc.UnaryUnaryMultiCallable[_agentlink_pb2.AnswerRequest, _agentlink_pb2.AnswerResponse]
+    """Brings what became of a command to whoever gave it; a long answer comes in several parts, in order."""
 
 @_typing.type_check_only
 class AgentLinkAsyncStub(AgentLinkStub):
@@ -56,6 +58,8 @@ class AgentLinkAsyncStub(AgentLinkStub):
     """Says whom kas takes the caller for and how its configuration stands. Opens no session and changes nothing, so that an
     installation can be checked beside the agent that runs.
     """
+    Answer: _aio.UnaryUnaryMultiCallable[_agentlink_pb2.AnswerRequest, _agentlink_pb2.AnswerResponse]  # type: ignore[assignment]
+    """Brings what became of a command to whoever gave it; a long answer comes in several parts, in order."""
 
 class AgentLinkServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -83,5 +87,13 @@ class AgentLinkServicer(metaclass=_abc_1.ABCMeta):
         """Says whom kas takes the caller for and how its configuration stands. Opens no session and changes nothing, so that an
         installation can be checked beside the agent that runs.
         """
+
+    @_abc_1.abstractmethod
+    def Answer(
+        self,
+        request: _agentlink_pb2.AnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agentlink_pb2.AnswerResponse, _abc.Awaitable[_agentlink_pb2.AnswerResponse]]:
+        """Brings what became of a command to whoever gave it; a long answer comes in several parts, in order."""
 
 def add_AgentLinkServicer_to_server(servicer: AgentLinkServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from kas.desired.agent_schema import (
+    DriftPolicy,
     DryRunStrategy,
     File,
     Impersonate,
     InventoryPolicy,
     ManifestProject,
     PropagationPolicy,
+    PruneConfirmation,
 )
 from kas.desired.documents import read_documents
 from kas.desired.globs import GlobError, check_glob
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 MAX_CONFIG_BYTES = 128 * 1024
 """GitLab's own limit of this file."""
-MAX_PROJECTS = 100
+MAX_PROJECTS = 500
 MAX_ALTERNATIVES = 5000
 _MAX_SHOWN = 50
 _EXPECTED = {
@@ -47,8 +49,30 @@ _EXPECTED = {
     "bool_type": "expected true or false",
     "list_type": "expected a list",
     "dict_type": "expected a mapping",
+    "int_type": "expected a whole number",
     "model_type": "expected a mapping",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRule:
+    """Fields, as JSON pointers, that are left to others. An empty selector matches every object."""
+
+    fields: tuple[str, ...]
+    kind: str = ""
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRule:
+    """When objects of a kind are current or failed: CEL expressions, each empty where there is none."""
+
+    group: str
+    kind: str
+    current: str = ""
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +93,15 @@ class ManifestProjectConfig:
     prune_propagation_policy: PropagationPolicy = "foreground"
     inventory_policy: InventoryPolicy = "must_match"
     impersonate_user: str = ""
+    drift: DriftPolicy = "correct"
+    ignore: tuple[IgnoreRule, ...] = ()
+    force_conflicts: bool = False
+    recreate: bool = False
+    suspend: bool = False
+    health: tuple[HealthRule, ...] = ()
+    prune_confirmation: PruneConfirmation = "when_large"
+    prune_large_percent: int = 50
+    allowed_namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +205,18 @@ def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
         prune_propagation_policy=entry.prune_propagation_policy,
         inventory_policy=entry.inventory_policy,
         impersonate_user=_user(entry.impersonate),
+        drift=entry.drift,
+        ignore=tuple(
+            IgnoreRule(tuple(rule.fields), rule.kind or "", rule.group or "", rule.namespace or "", rule.name or "")
+            for rule in entry.ignore
+        ),
+        force_conflicts=entry.force_conflicts,
+        recreate=entry.recreate,
+        suspend=entry.suspend,
+        health=tuple(HealthRule(rule.group, rule.kind, rule.current or "", rule.failed or "") for rule in entry.health),
+        prune_confirmation=entry.prune_confirmation,
+        prune_large_percent=entry.prune_large_percent,
+        allowed_namespaces=tuple(entry.allowed_namespaces),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictInt,
     StrictStr,
     model_validator,
 )
@@ -23,10 +24,22 @@ LogLevel = Literal["debug", "info", "warn", "error"]
 DryRunStrategy = Literal["none", "client", "server"]
 PropagationPolicy = Literal["orphan", "foreground", "background"]
 InventoryPolicy = Literal["must_match", "adopt_if_no_inventory", "adopt_all"]
+DriftPolicy = Literal["correct", "report", "ignore"]
+PruneConfirmation = Literal["when_large", "always", "never"]
+
+MAX_RULES = 200
+"""Ignore rules, health rules and namespaces that one project may have, of each."""
+MAX_FIELDS = 50
+MAX_EXPRESSION = 4096
+"""Characters of a health expression."""
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _NAME_LENGTH = 253
+
+_KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
+_POINTER = re.compile(r"(?:/(?:[^/~\x00-\x1f]|~[01])+)+")
+_POINTER_LENGTH = 512
 
 
 def _duration(value: object) -> float:
@@ -48,11 +61,35 @@ def _service_account(text: str) -> str:
     return text
 
 
+def _kind(text: str) -> str:
+    if not _KIND.fullmatch(text):
+        raise ValueError("expected a kind such as Deployment")
+    return text
+
+
+def _group(text: str) -> str:
+    if text and (len(text) > _NAME_LENGTH or not _SUBDOMAIN.fullmatch(text)):
+        raise ValueError("expected an API group such as apps, without a version; the core group is empty")
+    return text
+
+
+def _pointer(text: str) -> str:
+    if len(text) > _POINTER_LENGTH or not _POINTER.fullmatch(text):
+        raise ValueError("expected a JSON pointer such as /spec/replicas")
+    if text.split("/")[1] in {"apiVersion", "kind", "status"} or text in {"/metadata", "/metadata/name"}:
+        raise ValueError("expected a field that a manifest may leave to others, such as /spec/replicas")
+    return text
+
+
 _Duration = Annotated[float, BeforeValidator(_duration)]
 _Name = Annotated[StrictStr, AfterValidator(checked_branch_or_tag)]
 _Commit = Annotated[StrictStr, AfterValidator(checked_commit)]
 _Project = Annotated[StrictStr, AfterValidator(checked_project)]
 _Namespace = Annotated[StrictStr, AfterValidator(_namespace)]
+_Kind = Annotated[StrictStr, AfterValidator(_kind)]
+_Group = Annotated[StrictStr, AfterValidator(_group)]
+_Pointer = Annotated[StrictStr, AfterValidator(_pointer)]
+_Expression = Annotated[StrictStr, Field(max_length=MAX_EXPRESSION)]
 _ServiceAccount = Annotated[StrictStr, AfterValidator(_service_account)]
 
 
@@ -99,6 +136,31 @@ class Impersonate(_Section):
     service_account: _ServiceAccount
 
 
+class Ignore(_Section):
+    """One of ``ignore``: fields that are left to others. Without a selector it is about every object of the project."""
+
+    kind: _Kind | None = None
+    group: _Group | None = None
+    namespace: _Namespace | None = None
+    name: Annotated[StrictStr, Field(max_length=_NAME_LENGTH)] | None = None
+    fields: Annotated[list[_Pointer], Field(min_length=1, max_length=MAX_FIELDS)]
+
+
+class Health(_Section):
+    """One of ``health``: when objects of a kind are current or failed, as CEL expressions over ``self``."""
+
+    group: _Group = ""
+    kind: _Kind
+    current: _Expression | None = None
+    failed: _Expression | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.current and not self.failed:
+            raise ValueError("expected an expression as current, failed or both")
+        return self
+
+
 class ManifestProject(_Section):
     """One of ``manifest_projects``."""
 
@@ -113,6 +175,15 @@ class ManifestProject(_Section):
     prune_propagation_policy: PropagationPolicy = "foreground"
     inventory_policy: InventoryPolicy = "must_match"
     impersonate: Impersonate | None = None
+    drift: DriftPolicy = "correct"
+    ignore: Annotated[list[Ignore], Field(max_length=MAX_RULES)] = []
+    force_conflicts: StrictBool = False
+    recreate: StrictBool = False
+    suspend: StrictBool = False
+    health: Annotated[list[Health], Field(max_length=MAX_RULES)] = []
+    prune_confirmation: PruneConfirmation = "when_large"
+    prune_large_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 50
+    allowed_namespaces: Annotated[list[_Namespace], Field(max_length=MAX_RULES)] = []
 
 
 class GitOps(_Section):

@@ -32,6 +32,16 @@ _INVENTORY = {
     "adopt_if_no_inventory": wire.INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY,
     "adopt_all": wire.INVENTORY_POLICY_ADOPT_ALL,
 }
+_DRIFT = {
+    "correct": wire.DRIFT_POLICY_CORRECT,
+    "report": wire.DRIFT_POLICY_REPORT,
+    "ignore": wire.DRIFT_POLICY_IGNORE,
+}
+_CONFIRMATION = {
+    "when_large": wire.PRUNE_CONFIRMATION_WHEN_LARGE,
+    "always": wire.PRUNE_CONFIRMATION_ALWAYS,
+    "never": wire.PRUNE_CONFIRMATION_NEVER,
+}
 
 
 def configuration_message(
@@ -59,6 +69,23 @@ def _project(project_id: int, config: ManifestProjectConfig) -> wire.ManifestPro
         prune_propagation_policy=_PROPAGATION[config.prune_propagation_policy],
         inventory_policy=_INVENTORY[config.inventory_policy],
         impersonate_user=config.impersonate_user,
+        drift_policy=_DRIFT[config.drift],
+        ignore=[
+            wire.IgnoreRule(
+                group=rule.group, kind=rule.kind, namespace=rule.namespace, name=rule.name, fields=rule.fields
+            )
+            for rule in config.ignore
+        ],
+        force_conflicts=config.force_conflicts,
+        recreate=config.recreate,
+        suspension=wire.Suspension() if config.suspend else None,
+        health=[
+            wire.HealthRule(group=rule.group, kind=rule.kind, current=rule.current, failed=rule.failed)
+            for rule in config.health
+        ],
+        prune_confirmation=_CONFIRMATION[config.prune_confirmation],
+        prune_large_percent=config.prune_large_percent,
+        allowed_namespaces=config.allowed_namespaces,
     )
     project.reconcile_timeout.FromMilliseconds(round(config.reconcile_timeout * 1000))
     project.prune_timeout.FromMilliseconds(round(config.prune_timeout * 1000))

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     ConnectContext = grpc.aio.ServicerContext[wire.AgentMessage, wire.KasMessage]
     ReportContext = grpc.aio.ServicerContext[wire.ReportRequest, wire.ReportResponse]
     IdentifyContext = grpc.aio.ServicerContext[wire.IdentifyRequest, wire.IdentifyResponse]
-    AnyContext = ConnectContext | ReportContext | IdentifyContext
+    AnswerContext = grpc.aio.ServicerContext[wire.AnswerRequest, wire.AnswerResponse]
+    AnyContext = ConnectContext | ReportContext | IdentifyContext | AnswerContext
 
 HELLO_SECONDS = 10.0
 """How long an agent may take to say Hello."""
@@ -174,6 +175,13 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             project=identity.project,
             configuration=configuration,
         )
+
+    async def Answer(  # noqa: N802 - named by the wire contract
+        self, request: wire.AnswerRequest, context: AnswerContext
+    ) -> wire.AnswerResponse:
+        """Take a part of the answer to a command."""
+        await self._authenticate(context, self._peer(context.peer()))
+        await _abort(context, grpc.StatusCode.NOT_FOUND, f"nobody waits for the answer to command {request.command_id}")
 
     async def _store(self, identity: AgentIdentity, request: wire.ReportRequest) -> bool:
         try:

@@ -262,7 +262,7 @@ def test_a_file_beyond_gitlabs_limit_is_refused_unread() -> None:
 
 
 def test_too_many_projects_paths_and_alternatives_are_refused() -> None:
-    many = "".join(f"  - id: a/p{number}\n" for number in range(101))
+    many = "".join(f"  - id: a/p{number}\n" for number in range(501))
     assert [key for _, key, _ in errors("gitops:\n  manifest_projects:\n" + many)] == ["gitops.manifest_projects"]
     paths = "- glob: a\n" * 101
     assert [key for _, key, _ in errors(f"gitops: {{manifest_projects: [{{paths: [{'{glob: a},' * 101}]}}]}}")] == [

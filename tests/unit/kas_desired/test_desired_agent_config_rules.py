@@ -1,0 +1,93 @@
+"""What config.yaml says beyond GitLab's keys, on its way to the agent: read here, sent, and read there again."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentk.apply.model import (
+    DriftPolicy,
+    HealthRule,
+    IgnoreRule,
+    ProjectSettings,
+    PruneConfirmation,
+    Suspension,
+)
+from agentk.gitops.receive import configured_of
+from agentlink.v1 import agentlink_pb2 as wire
+from kas.desired.agent_config import ConfigError, parse_agent_config
+from kas.desired.model import Limits
+from kas.gitops.configuration import configuration_message
+
+PATH = ".gitlab/agents/a/config.yaml"
+
+
+def settings_of(text: str) -> ProjectSettings:
+    """Return what agentk makes of one entry, after both programs and the wire."""
+    data = f"gitops: {{manifest_projects: [{{{text}}}]}}".encode()
+    config, warnings = parse_agent_config(data, path=PATH, own_project="group/config", limits=Limits())
+    assert warnings == ()
+    message = configuration_message(
+        agent_id=7, agent_name="a", commit="c", config=config, project_ids={"group/config": 3}
+    )
+    read = wire.KasMessage.FromString(message.SerializeToString())
+    (settings,) = configured_of(read.configuration).projects
+    return settings
+
+
+def test_what_is_not_said_is_the_careful_default() -> None:
+    assert settings_of("ref: {branch: main}") == ProjectSettings(3, "group/config", "7-3")
+
+
+def test_every_rule_arrives_as_it_was_written() -> None:
+    settings = settings_of(
+        "drift: report, force_conflicts: true, recreate: true, suspend: true, prune_confirmation: always, "
+        "prune_large_percent: 20, allowed_namespaces: [team-a, team-b], "
+        "ignore: [{kind: Deployment, group: apps, namespace: team-a, name: web, fields: [/spec/replicas]}, "
+        "{fields: [/metadata/annotations/example.com~1seen]}], "
+        "health: [{group: example.com, kind: Widget, current: 'self.status.ok', failed: 'has(self.status.bad)'}]"
+    )
+    assert settings.drift is DriftPolicy.REPORT
+    assert settings.force_conflicts
+    assert settings.recreate
+    assert settings.suspension == Suspension()
+    assert settings.prune_confirmation is PruneConfirmation.ALWAYS
+    assert settings.prune_large_percent == 20
+    assert settings.allowed_namespaces == ("team-a", "team-b")
+    assert settings.ignore == (
+        IgnoreRule(("/spec/replicas",), "Deployment", "apps", "team-a", "web"),
+        IgnoreRule(("/metadata/annotations/example.com~1seen",)),
+    )
+    assert settings.health_rules == (HealthRule("example.com", "Widget", "self.status.ok", "has(self.status.bad)"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("drift: later", "drift"),
+        ("suspend: 'yes'", "suspend"),
+        ("prune_confirmation: sometimes", "prune_confirmation"),
+        ("prune_large_percent: 0", "prune_large_percent"),
+        ("prune_large_percent: '50'", "prune_large_percent"),
+        ("allowed_namespaces: [UPPER]", "allowed_namespaces[0]"),
+        ("ignore: [{kind: Deployment, fields: []}]", "ignore[0].fields"),
+        ("ignore: [{fields: [spec/replicas]}]", "ignore[0].fields[0]"),
+        ("ignore: [{fields: [/spec/~2]}]", "ignore[0].fields[0]"),
+        ("ignore: [{fields: [/kind]}]", "ignore[0].fields[0]"),
+        ("ignore: [{fields: [/metadata/name]}]", "ignore[0].fields[0]"),
+        ("ignore: [{kind: 'no kind', fields: [/spec]}]", "ignore[0].kind"),
+        ("health: [{kind: Widget}]", "health[0]"),
+        ("health: [{kind: Widget, group: example.com/v1, current: 'true'}]", "health[0].group"),
+        (f"health: [{{kind: Widget, current: '{'a' * 4097}'}}]", "health[0].current"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_refused_with_its_key(text: str, key: str) -> None:
+    data = f"gitops: {{manifest_projects: [{{{text}}}]}}".encode()
+    with pytest.raises(ConfigError) as caught:
+        parse_agent_config(data, path=PATH, own_project="group/config", limits=Limits())
+    assert [finding.key for finding in caught.value.findings] == [f"gitops.manifest_projects[0].{key}"]
+
+
+def test_a_policy_of_a_newer_kas_counts_as_the_careful_one() -> None:
+    project = wire.ManifestProject(id=3, path="p", drift_policy=99, prune_confirmation=99)  # type: ignore[arg-type]
+    (settings,) = configured_of(wire.Configuration(agent_id=7, projects=[project])).projects
+    assert (settings.drift, settings.prune_confirmation) == (DriftPolicy.REPORT, PruneConfirmation.ALWAYS)
