@@ -12,8 +12,8 @@ from agentk.apply.model import Kind, ProjectSettings, Snapshot
 from agentk.apply.names import FIELD_MANAGER
 from agentk.apply.resolve import resolve
 from agentk.kube.paths import object_path
-from kas.desired.model import Limits
-from kas.desired.parse import parse_file
+from agentlink.manifests.model import Limits
+from agentlink.manifests.parse import parse_file
 from tests.support.go_build import GoBuild
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from kas.desired.model import Limits, TreeEntry
-from kas.desired.parse import parse_file
+from agentlink.manifests.model import Limits
+from agentlink.manifests.parse import parse_file
+from kas.desired.model import TreeEntry
 from kas.desired.select import compile_globs
 
 if TYPE_CHECKING:

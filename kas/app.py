@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from agentlink import logs
 from agentlink.lifecycle import run
-from kas.desired.model import Limits
+from agentlink.manifests.model import Limits
 from kas.git import remotes
 from kas.git.mirror import Mirrors
 from kas.git.reach import doubt_about

@@ -168,8 +168,8 @@ def _read(file: Path, flag: str) -> bytes:
 
 def _read_values_file(file: Path) -> dict[str, Any]:
     """Return the values in a YAML file, read as kubectl and Helm read it."""
-    from kas.desired.model import Limits, ManifestError  # noqa: PLC0415 -- only where a file is given
-    from kas.desired.parse import load_documents  # noqa: PLC0415 -- only where a file is given
+    from agentlink.manifests.model import Limits, ManifestError  # noqa: PLC0415 -- only where a file is given
+    from agentlink.manifests.parse import load_documents  # noqa: PLC0415 -- only where a file is given
 
     try:
         documents = [value for _, value in load_documents(_read(file, "--values"), Limits())]

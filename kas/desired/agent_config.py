@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from agentlink.manifests.documents import read_documents
+from agentlink.manifests.model import ManifestError, printable_path
+from agentlink.manifests.positions import line_at, lines_of
 from kas.desired.agent_schema import (
     DriftPolicy,
     DryRunStrategy,
@@ -22,10 +25,7 @@ from kas.desired.agent_schema import (
     PropagationPolicy,
     PruneConfirmation,
 )
-from kas.desired.documents import read_documents
 from kas.desired.globs import GlobError, check_glob
-from kas.desired.model import ManifestError, printable_path
-from kas.desired.positions import line_at, lines_of
 from kas.desired.references import DEFAULT_BRANCH, RefSpec
 from kas.desired.select import DEFAULT_GLOBS
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from kas.desired.documents import Document
-    from kas.desired.model import Limits
-    from kas.desired.positions import Lines, Path
+    from agentlink.manifests.documents import Document
+    from agentlink.manifests.model import Limits
+    from agentlink.manifests.positions import Lines, Path
 
 MAX_CONFIG_BYTES = 128 * 1024
 """GitLab's own limit of this file."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wcmatch import glob as wcglob
 
-from kas.desired.model import printable_path
+from agentlink.manifests.model import printable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentlink.manifests.model import ManifestError, printable_path
 from kas.desired.globs import GlobError, compile_patterns
-from kas.desired.model import ManifestError, printable_path
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Sequence
 
-    from kas.desired.model import Limits, TreeEntry
+    from agentlink.manifests.model import Limits
+    from kas.desired.model import TreeEntry
 
 DEFAULT_GLOBS = ("/**/*.{yaml,yml,json}",)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from kas.desired.model import ManifestError, ManifestFile, Snapshot
+from agentlink.manifests.model import ManifestError, ManifestFile
+from kas.desired.model import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kas.desired.model import ManifestObject
+    from agentlink.manifests.model import ManifestObject
 
 _DIGEST_BYTES = 16
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from kas.desired.model import ManifestFile, Snapshot
+    from agentlink.manifests.model import ManifestFile
+    from kas.desired.model import Snapshot
 
 CHUNK_BYTES = 512 * 1024
 """Aim for the size of one message: large enough to be cheap, small enough that a small project waits little."""

@@ -11,7 +11,7 @@ from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH
 
 if TYPE_CHECKING:
-    from kas.desired.model import Limits
+    from agentlink.manifests.model import Limits
     from kas.git.mirror import Mirrors
     from kas.git.watcher import RefState, RefWatcher
     from kas.rpc.sessions import AgentIdentity

@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentlink import logs
+from agentlink.manifests.model import ManifestError
 from kas.desired.agent_config import ConfigError
-from kas.desired.model import ManifestError
 from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.gitops.configuration import configuration_message
@@ -33,9 +33,10 @@ from kas.store.records import CONFIGURATION_REF
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from agentlink.manifests.model import Limits
     from agentlink.v1 import agentlink_pb2 as wire
     from kas.desired.agent_config import AgentConfig, ConfigFinding, ManifestProjectConfig
-    from kas.desired.model import Limits, Snapshot
+    from kas.desired.model import Snapshot
     from kas.git.mirror import Mirrors
     from kas.git.watcher import RefState, RefWatcher
     from kas.reports.sync_log import SyncLog

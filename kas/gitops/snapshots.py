@@ -10,8 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kas.desired.model import ManifestError, printable_path
-from kas.desired.parse import parse_file
+from agentlink.manifests.model import ManifestError, printable_path
+from agentlink.manifests.parse import parse_file
 from kas.desired.select import compile_globs
 from kas.desired.snapshot import build_snapshot
 from kas.git.errors import GitError
@@ -19,7 +19,8 @@ from kas.git.errors import GitError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kas.desired.model import Limits, ManifestFile, Snapshot, TreeEntry
+    from agentlink.manifests.model import Limits, ManifestFile
+    from kas.desired.model import Snapshot, TreeEntry
     from kas.git.mirror import Mirror, Mirrors
 
 PARSED_CACHE_BYTES = 64 * 1024 * 1024

@@ -13,9 +13,9 @@ from agentk.apply.model import (
     Suspension,
 )
 from agentk.gitops.receive import configured_of
+from agentlink.manifests.model import Limits
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.agent_config import ConfigError, parse_agent_config
-from kas.desired.model import Limits
 from kas.gitops.configuration import configuration_message
 
 PATH = ".gitlab/agents/a/config.yaml"

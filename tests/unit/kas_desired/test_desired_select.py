@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcmatch import glob as wcglob
 
+from agentlink.manifests.model import Limits, ManifestError
 from kas.desired.globs import GlobError, check_glob, compile_patterns
-from kas.desired.model import Limits, ManifestError, TreeEntry
+from kas.desired.model import TreeEntry
 from kas.desired.select import compile_globs
 
 CASES = json.loads((Path(__file__).parent / "cases" / "glob-cases.json").read_text(encoding="utf-8"))

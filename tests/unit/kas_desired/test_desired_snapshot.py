@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from kas.desired.model import Limits, ManifestError, ManifestFile, Snapshot
-from kas.desired.parse import parse_file
+from agentlink.manifests.model import Limits, ManifestError, ManifestFile
+from agentlink.manifests.parse import parse_file
 from kas.desired.snapshot import build_snapshot
+
+if TYPE_CHECKING:
+    from kas.desired.model import Snapshot
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 IN_DEFAULT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: team}\n"

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentk.gitops.receive import Received, Receiver
+from agentlink.manifests.model import ManifestFile, ManifestObject
 from agentlink.refs import ObjectRef
-from kas.desired.model import ManifestFile, ManifestObject, Snapshot
+from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer, transfer
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from agentlink.manifests.model import ManifestFile, ManifestObject
 from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
-from kas.desired.model import ManifestFile, ManifestObject, Snapshot
+from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer
 from kas.gitops.outbox import Outbox
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kas.desired.model import Limits
-from kas.desired.parse import load_documents
+from agentlink.manifests.model import Limits
+from agentlink.manifests.parse import load_documents
 from kas.install.objects import objects
 from kas.install.values import read_values
 from kas.install.yaml_text import to_yaml

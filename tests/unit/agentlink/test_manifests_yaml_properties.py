@@ -8,9 +8,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kas.desired.model import Limits, ManifestError
-from kas.desired.parse import load_documents, parse_file
-from kas.desired.positions import lines_of
+from agentlink.manifests.model import Limits, ManifestError
+from agentlink.manifests.parse import load_documents, parse_file
+from agentlink.manifests.positions import lines_of
 
 LIMITS = Limits()
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -24,11 +24,11 @@ from yaml.events import (
 )
 from yaml.reader import ReaderError
 
-from kas.desired.model import ManifestError
-from kas.desired.yaml_scalars import MERGE_TAG, NUMBER_STARTS, WORDS, ScalarError, scalar_key, scalar_value
+from agentlink.manifests.model import ManifestError
+from agentlink.manifests.yaml_scalars import MERGE_TAG, NUMBER_STARTS, WORDS, ScalarError, scalar_key, scalar_value
 
 if TYPE_CHECKING:
-    from kas.desired.model import Limits
+    from agentlink.manifests.model import Limits
 
 _COLLECTION_TAGS = {
     MappingStartEvent: ("!", "tag:yaml.org,2002:map"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agentlink.manifests.model import Limits, ManifestError, ManifestObject, printable_path
+from agentlink.manifests.parse import parse_file
 from agentlink.refs import ObjectRef
-from kas.desired.model import Limits, ManifestError, ManifestObject, printable_path
-from kas.desired.parse import parse_file
 
 LIMITS = Limits()
 MANIFESTS = Path(__file__).parents[4] / "shared" / "manifests"

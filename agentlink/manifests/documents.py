@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from kas.desired.model import ManifestError
-from kas.desired.yaml_reader import read_document
-from kas.desired.yaml_scalars import ScalarError, json_number
+from agentlink.manifests.model import ManifestError
+from agentlink.manifests.yaml_reader import read_document
+from agentlink.manifests.yaml_scalars import ScalarError, json_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kas.desired.model import Limits
+    from agentlink.manifests.model import Limits
 
 _SEPARATOR = re.compile(r"^---(.*)$", re.MULTILINE)
 _BLANKS = " \t\r\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kas.desired.model import Limits, ManifestError
-from kas.desired.parse import load_documents
+from agentlink.manifests.model import Limits, ManifestError
+from agentlink.manifests.parse import load_documents
 
 CASES = json.loads((Path(__file__).parent / "cases" / "yaml-cases.json").read_text(encoding="utf-8"))
 LIMITS = Limits()

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from agentlink.manifests.documents import read_documents
+from agentlink.manifests.model import ManifestError, ManifestFile, ManifestObject, printable_path
+from agentlink.manifests.positions import line_at, lines_of
 from agentlink.refs import ObjectRef, group_of
-from kas.desired.documents import read_documents
-from kas.desired.model import ManifestError, ManifestFile, ManifestObject, printable_path
-from kas.desired.positions import line_at, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kas.desired.documents import Document
-    from kas.desired.model import Limits
-    from kas.desired.positions import Path
+    from agentlink.manifests.documents import Document
+    from agentlink.manifests.model import Limits
+    from agentlink.manifests.positions import Path
 
 _API_VERSION = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?/)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
 _KIND = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
