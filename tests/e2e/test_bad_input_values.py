@@ -77,7 +77,7 @@ spec:
   twice: first
   twice: second
 """
-"""What each becomes is what ``kubectl apply`` 1.36 makes of it (see tests/unit/kas_desired/cases/yaml-cases.json)."""
+"""What each becomes is what ``kubectl apply`` 1.36 makes of it (see tests/unit/agentlink/cases/yaml-cases.json)."""
 
 
 @pytest.fixture(scope="module")
