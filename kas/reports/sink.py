@@ -8,6 +8,8 @@ import structlog
 
 from kas.reports.convert import batch_of
 from kas.reports.feed import EventAdded, ObjectsChanged, Resync, SyncChanged
+from kas.reports.poison import OURS, halves, obituary, size
+from kas.store.errors import ValueRefused
 from kas.store.times import utc_now
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
     from agentlink.v1 import agentlink_pb2 as wire
     from kas.reports.feed import Change, Feed
-    from kas.store.batches import Written
+    from kas.store.batches import Batch, Written
     from kas.store.records import ObjectRecord
     from kas.store.store import Store
 
@@ -43,7 +45,10 @@ class ReportSink:
         count: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Store into ``store`` and tell ``feed``; ``count`` hears of each batch: stored, repeated or failed."""
+        """Store into ``store`` and tell ``feed``.
+
+        ``count`` hears of each batch: stored, repeated or failed; of a report that will never be stored: refused.
+        """
         self._store = store
         self._feed = feed
         self._count = count
@@ -53,13 +58,18 @@ class ReportSink:
         """Store a batch; when this returns, it is committed and survives the death of kas. Again: no change.
 
         Raises:
-            StoreUnavailable: nothing was stored; sending it again may help.
+            StoreUnavailable: not all of it was stored; sending it again may help.
         """
         batch = batch_of(identity.agent_id, request, self._clock())
-        if not (batch.syncs or batch.objects or batch.events):
-            return
+        if size(batch):
+            await self._store_batch(batch)
+
+    async def _store_batch(self, batch: Batch) -> None:
         try:
             written = await self._store.batches.write(batch)
+        except ValueRefused as error:
+            await self._set_aside(batch, error.detail)
+            return
         except BaseException:
             # It may have been committed all the same, when the agent hung up in that moment; sent again it would be
             # no change, and those who watch would never hear of it.
@@ -70,10 +80,22 @@ class ReportSink:
         if written.unknown_projects:
             log.warning(
                 "Reports about projects that kas does not know were left out",
-                agent_id=identity.agent_id,
+                agent_id=batch.agent_id,
                 project_ids=sorted(written.unknown_projects),
             )
-        self._feed.publish(changes_of(identity.agent_id, written))
+        self._feed.publish(changes_of(batch.agent_id, written))
+
+    async def _set_aside(self, batch: Batch, why: str) -> None:
+        """Store what can be stored of a batch that the database refuses as a whole."""
+        if size(batch) > 1:
+            for half in halves(batch):
+                await self._store_batch(half)
+            return
+        log.warning("A report that the database will never take was left out", agent_id=batch.agent_id, why=why)
+        self._count("refused")
+        # Ours being refused too would be a defect; the agent is not to pay for it.
+        if not any(event.source == OURS for event in batch.events):
+            await self._store_batch(obituary(batch, why, self._clock()))
 
 
 def changes_of(agent_id: int, written: Written) -> Iterator[Change]:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import exc, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kas.store.errors import StoreError, StoreUnavailable, UnsupportedDatabase
-from kas.store.postgres import EVENTS, REGISTERING, SCHEMES, Server, refuses_value
+from kas.store.errors import StoreError, StoreUnavailable, UnsupportedDatabase, ValueRefused
+from kas.store.postgres import EVENTS, REGISTERING, SCHEMES, Server, refusal_of
 from kas.store.schema import agents
 from kas.store.sqlite import FileWatch, file_of, make_engine, prepare
 
@@ -85,6 +85,7 @@ class Database:
 
         Raises:
             StoreError: the block wrote what does not fit together; nothing of it was written.
+            ValueRefused: it wrote what the database will never take; likewise.
             StoreUnavailable: see there; likewise.
         """
         engine = self._durable_writer if durable else self._report_writer
@@ -157,9 +158,13 @@ async def _translated() -> AsyncIterator[None]:
         # A subject that expects one catches it inside; here it is a row that refers to nothing.
         raise StoreError(f"the database refused what does not fit together: {_words(error)}") from error
     except (exc.DBAPIError, exc.TimeoutError) as error:
-        if refuses_value(getattr(getattr(error, "orig", None), "__cause__", None)):
-            raise StoreError(f"the database refused a value: {_words(error)}") from error
+        refused = refusal_of(getattr(getattr(error, "orig", None), "__cause__", None))
+        if refused is not None:
+            # Not chained: the driver's words have the value in them.
+            raise ValueRefused(refused) from None
         raise StoreUnavailable(_words(error)) from error
+    except (OverflowError, UnicodeEncodeError):  # SQLite's driver: a number too large, a lone surrogate
+        raise ValueRefused("no column takes a value of that kind") from None
     except TimeoutError as error:
         raise StoreUnavailable("the server did not answer in time") from error
     except OSError as error:  # a connection that breaks

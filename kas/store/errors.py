@@ -18,6 +18,14 @@ class StoreUnavailable(StoreError):  # noqa: N818  # a state of the store, not a
         self.detail = detail
 
 
+class ValueRefused(StoreError):  # noqa: N818  # as above
+    """The database will never take a value of what was to be written. Nothing was written; trying again is no use."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"the database refused a value: {detail}")
+        self.detail = detail
+
+
 class NewerDatabase(StoreError):  # noqa: N818  # as above
     """The database was written by a newer kas."""
 

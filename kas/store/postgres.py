@@ -154,9 +154,16 @@ class Server:
         )
 
 
-def refuses_value(error: BaseException | None) -> bool:
-    """Tell whether an error of the driver is about a value, such as a text with NUL: trying again would not help."""
-    return isinstance(error, asyncpg.DataError)
+def refusal_of(error: BaseException | None) -> str | None:
+    """Return why the server or its driver will never take a value, such as a text with NUL; None for other errors.
+
+    The words are the server's, which are without the value; the driver's own would not be.
+    """
+    # Among the limits: a key too long for its index, as an object's names can be with four bytes a character.
+    if not isinstance(error, (asyncpg.DataError, asyncpg.ProgramLimitExceededError)):
+        return None
+    from_server = getattr(error, "severity", None) is not None
+    return str(error.args[0]) if from_server else "no column takes a value of that kind"
 
 
 def explain(error: Exception) -> str:

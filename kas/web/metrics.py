@@ -20,7 +20,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0)
 
 WEBHOOK_RESULTS = ("accepted", "ignored", "forbidden", "malformed", "too_large")
-REPORT_RESULTS = ("stored", "repeated", "failed")
+REPORT_RESULTS = ("stored", "repeated", "failed", "refused")
 
 
 class Metrics:

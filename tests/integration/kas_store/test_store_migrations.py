@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from kas.store.database import Database
-from kas.store.errors import NewerDatabase, StoreError, StoreUnavailable, UnsupportedDatabase
+from kas.store.errors import NewerDatabase, StoreUnavailable, UnsupportedDatabase
 from kas.store.schema import metadata
 from kas.store.store import Store
 
@@ -104,16 +104,6 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
     with pytest.raises(StoreUnavailable, match=r"127.0.0.1:1/x: .*refused|127.0.0.1:1/x: .*failed") as caught:
         await Store.open("postgresql://u:hunter2@127.0.0.1:1/x")
     assert "hunter2" not in str(caught.value)
-
-
-async def test_a_value_that_the_server_does_not_take_is_refused_and_not_tried_again(postgres_url: str) -> None:
-    store = await Store.open(postgres_url)
-    for name in ("a\0b", "a" * 300):
-        with pytest.raises(StoreError, match="refused a value") as caught:
-            await store.projects.id_of(name * 10)
-        assert not isinstance(caught.value, StoreUnavailable)
-    assert await store.projects.list() == ()
-    await store.close()
 
 
 @pytest.mark.parametrize(
