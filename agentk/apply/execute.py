@@ -11,8 +11,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from agentk.apply.applying import apply_one, failed
 from agentk.apply.model import DryRun, Outcome, Result
-from agentk.apply.rules.conflict import refuse_to_force
 from agentk.kube.errors import KubeError, UidConflictError, first_of
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.model import Apply, Kind, Plan, Prune, Stage
     from agentk.kube.discovery import Discovery
-    from agentk.kube.objects import Applied, Objects
-    from agentlink.refs import ObjectRef
+    from agentk.kube.objects import Objects
 
 WIDTH: Final = 32
 """Requests of all projects in flight. More gains nothing against one API server on measurement, and costs it memory."""
@@ -29,9 +28,6 @@ WIDTH: Final = 32
 _ESTABLISH_SECONDS: Final = 30.0
 _FIRST_POLL_SECONDS: Final = 0.02
 _LONGEST_POLL_SECONDS: Final = 0.5
-_CONFLICT: Final = 409
-_CLUSTER_LOST: Final = frozenset({"Unreachable", "Untrusted", "NoCredentials", "Unauthorized"})
-"""Failures that are not about the object: every other one would fail the same way, each after all its retries."""
 
 
 class Executor:
@@ -123,55 +119,13 @@ class Executor:
                     outcome = _not_served(action)
                 else:
                     async with self._slots:
-                        outcome = await self._apply(action, dry_run=dry_run)
+                        outcome = await apply_one(self._objects, action, dry_run=dry_run)
                 if outcome.result is Result.FAILED:
                     failures.append(action)
                 report(outcome)
 
         await self._side_by_side(lambda: work(queue), len(stage.applies))
         return failures
-
-    async def _apply(self, action: Apply, *, dry_run: bool) -> Outcome:
-        desired = action.desired
-        try:
-            applied = await self._apply_or_force(action, dry_run=dry_run)
-        except KubeError as error:
-            return _failed(error, desired.ref, desired.path)
-        live = applied.live
-        if applied.created:
-            result = Result.CREATED
-        elif live.resource_version == action.live_version and not dry_run:
-            result = Result.UNCHANGED
-        else:
-            result = Result.CONFIGURED
-        if dry_run:
-            # Nothing is stored, so the version never moves; what was planned is the best that is known.
-            return Outcome(desired.ref, result, desired.path, "DryRun")
-        return Outcome(
-            desired.ref,
-            result,
-            desired.path,
-            digest=desired.digest,
-            fingerprint=live.fingerprint or "",
-            uid=live.uid,
-            resource_version=live.resource_version,
-            live=live,
-        )
-
-    async def _apply_or_force(self, action: Apply, *, dry_run: bool) -> Applied:
-        desired = action.desired
-        try:
-            return await self._objects.apply(
-                desired.kind, desired.ref, desired.body, force=action.force, dry_run=dry_run
-            )
-        except KubeError as error:
-            conflicts = [(one.message, one.field) for one in error.causes if one.reason == "FieldManagerConflict"]
-            if error.status != _CONFLICT or not conflicts:
-                raise
-            refusal = refuse_to_force(conflicts, error.message)
-            if refusal is not None:
-                raise KubeError(error.status, refusal.reason, refusal.message) from error
-        return await self._objects.apply(desired.kind, desired.ref, desired.body, force=True, dry_run=dry_run)
 
     async def _await_served(self, kinds: Sequence[Kind]) -> frozenset[Kind]:
         """Wait until all ``kinds`` are served, within bounds; return those that are not."""
@@ -228,7 +182,7 @@ class Executor:
             message = "is no longer in Git, and stays because somebody created it anew"
             return Outcome(prune.ref, Result.SKIPPED, reason="Recreated", message=message)
         except KubeError as error:
-            return _failed(error, prune.ref, "")
+            return failed(error, prune.ref, "")
         return Outcome(prune.ref, Result.PRUNED, reason="DryRun" if dry_run else "", uid=prune.uid)
 
     async def _side_by_side(self, work: Callable[[], Coroutine[None, None, None]], most: int) -> None:
@@ -246,12 +200,6 @@ def _rehearse(plan: Plan, report: Callable[[Outcome], None]) -> None:
     for wave in plan.prunes:
         for prune in wave:
             report(Outcome(prune.ref, Result.PRUNED, reason="DryRun"))
-
-
-def _failed(error: KubeError, ref: ObjectRef, path: str) -> Outcome:
-    if error.reason in _CLUSTER_LOST:
-        raise error
-    return Outcome(ref, Result.FAILED, path, error.reason, error.message)
 
 
 def _not_served(action: Apply) -> Outcome:
