@@ -112,8 +112,8 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[FieldChange]:  # noqa: A
             yield from _member(f"{path}/{_escaped(key)}", old, new, key)
     elif isinstance(old, list) and isinstance(new, list) and (names := _names(old, new)):
         yield from _compare_named(path, old, new, names)
-    elif (before := _text(old)) != (after := _text(new)):  # as JSON: to Python, true is 1
-        yield FieldChange(path, before, after)
+    elif _json(old) != _json(new):  # to Python, true is 1
+        yield FieldChange(path, _text(old), _text(new))
 
 
 def _member(path: str, old: dict[str, Any], new: dict[str, Any], key: str) -> Iterator[FieldChange]:
@@ -162,8 +162,12 @@ def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
+def _json(value: Any) -> bytes:  # noqa: ANN401 - JSON has no smaller type
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON has no smaller type
-    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    text = _json(value).decode()
     if len(text) <= LONGEST_VALUE:
         return text
     # Cut as a text within JSON, so that it still is JSON.

@@ -106,6 +106,10 @@ def test_a_huge_difference_is_cut_and_says_so() -> None:
     assert orjson.loads(long.after).endswith("(100002 characters)")
 
 
+def test_values_that_differ_only_beyond_the_cut_differ() -> None:
+    assert changes(config_map(a="x" * 100_000 + "1"), config_map(a="x" * 100_000 + "2"))
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text("ab/~", max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab/~", max_size=2), inner, max_size=3),
