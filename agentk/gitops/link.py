@@ -46,7 +46,7 @@ NEW_TOKEN_SECONDS = 1.0
 
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
-_HOPELESS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNIMPLEMENTED}
+_HOPELESS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED}
 
 log = logs.get_logger("link")
 
@@ -146,7 +146,9 @@ class Link:
             await stub.Report(request, metadata=channel.metadata, timeout=REPORT_SECONDS)
         except grpc.aio.AioRpcError as error:
             text = f"kas did not take the reports: {channel.explain(error)}"
-            raise (ReportRejected if error.code() in _HOPELESS else LinkError)(text) from error
+            # The same code says that a message is too large, and that too many tokens were refused: not for ever.
+            too_large = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and request.ByteSize() > limits.MESSAGE_BYTES
+            raise (ReportRejected if too_large or error.code() in _HOPELESS else LinkError)(text) from error
 
     def _usable_token(self) -> str | None:
         """Return the token, None where there is none to connect with."""

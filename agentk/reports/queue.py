@@ -46,8 +46,8 @@ class ReportQueue:
     """Collects reports and sends them in batches, oldest first.
 
     Args of the constructor: ``send`` delivers one batch and returns when kas has stored it; it raises ``failure`` when
-    kas could not, and ``rejection`` (a kind of failure) when kas never will. ``connected`` returns when there is a
-    connection.
+    kas could not, and ``rejection`` (a kind of failure) when kas will never take that batch as it is. ``connected``
+    returns when there is a connection.
     """
 
     def __init__(
@@ -172,12 +172,17 @@ class ReportQueue:
                 return
 
     async def _send_batches(self) -> None:
-        """Send until nothing waits; what was sent is dropped only when kas has stored it and nothing newer came."""
+        """Send until nothing waits; what was sent is dropped only when kas has stored it and nothing newer came.
+
+        What kas will never take is cut down until it stands alone, and only that is dropped.
+        """
+        most = BATCH_OUTCOMES + BATCH_REPORTS
         while self._syncs or self._outcomes or self._events:
-            outcomes = list(self._outcomes.items())[:BATCH_OUTCOMES]
+            outcomes = list(self._outcomes.items())[: min(BATCH_OUTCOMES, most)]
+            room = min(BATCH_REPORTS, most - len(outcomes))
             # A sync's end is told after its outcomes, so that whoever waits for the end finds them.
-            syncs = list(self._syncs.items())[:BATCH_REPORTS] if len(self._outcomes) <= BATCH_OUTCOMES else []
-            events = list(self._events.items())[:BATCH_REPORTS]
+            syncs = list(self._syncs.items())[:room] if len(outcomes) == len(self._outcomes) else []
+            events = list(self._events.items())[: room - len(syncs)]
             request = wire.ReportRequest(
                 reports=[
                     *_outcome_reports(outcomes),
@@ -185,10 +190,16 @@ class ReportQueue:
                     *(report for _, report in events),
                 ]
             )
+            count = len(outcomes) + len(syncs) + len(events)
             try:
                 await self._send(request)
             except self._rejection as error:
-                log.error("kas rejected reports; they are dropped", why=str(error))  # noqa: TRY400 - no defect here
+                if count > 1:
+                    most = count // 2
+                    continue
+                log.error("kas will never take a report; it is dropped", why=str(error))  # noqa: TRY400 - no defect here
+            else:
+                most = min(BATCH_OUTCOMES + BATCH_REPORTS, 2 * most)
             _drop(self._outcomes, outcomes)
             _drop(self._syncs, syncs)
             _drop(self._events, events)

@@ -13,6 +13,7 @@ from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.auth import Refusal
+from kas.rpc.refusals import REFUSALS_AT_ONCE
 from kas.store.errors import StoreUnavailable
 from tests.support.agent_link import Agent, Authority, Kas, agent, until
 
@@ -267,6 +268,22 @@ async def test_a_batch_that_is_too_large_is_rejected(kas: Kas) -> None:
         huge = wire.Report(event=wire.EventReport(message="x" * limits.MESSAGE_BYTES))
         with pytest.raises(ReportRejected):
             await it.link.report(wire.ReportRequest(reports=[huge]))
+
+
+async def test_a_report_with_a_token_refused_too_often_is_not_rejected_for_ever(kas: Kas) -> None:
+    secret, token_id = await kas.register()
+    async with agent(kas.url("grpc"), secret) as it:
+        await it.link.wait_connected()
+        # Ends the belief in the token and not the stream, as when another replica has revoked it.
+        await kas.database.tokens.revoke(token_id)
+        kas.listener._authenticator.revoke(token_id)
+        texts = []
+        for _ in range(REFUSALS_AT_ONCE + 1):
+            with pytest.raises(LinkError) as caught:
+                await it.link.report(wire.ReportRequest())
+            assert not isinstance(caught.value, ReportRejected)
+            texts.append(str(caught.value))
+        assert "too many attempts were refused" in texts[-1]
 
 
 async def test_a_broken_token_file_is_named_and_read_again(kas: Kas, tmp_path: Path) -> None:

@@ -33,12 +33,15 @@ class Receiver:
         self.requests: list[wire.ReportRequest] = []
         self.arrived = asyncio.Event()
         self.failures: list[Exception] = []
+        self.poison = ""
         self.online = asyncio.Event()
         self.online.set()
 
     async def send(self, request: wire.ReportRequest) -> None:
         if self.failures:
             raise self.failures.pop(0)
+        if self.poison and self.poison in str(request):
+            raise RejectedError("no sense")
         self.requests.append(request)
         self.arrived.set()
 
@@ -114,6 +117,25 @@ async def test_a_batch_that_kas_will_never_take_does_not_block_the_next() -> Non
     await queue.flush()
 
     assert receiver.states == [wire.SYNC_STATE_HEALTHY]
+
+
+async def test_of_a_batch_that_kas_will_never_take_only_the_one_report_that_spoils_it_is_dropped() -> None:
+    receiver = Receiver()
+    receiver.poison = "poison"
+    queue = make(receiver)
+    many = [ref(str(number)) for number in range(BATCH_OUTCOMES + 50)]
+    queue.outcomes(SNAPSHOT, [ObjectStatus(one, Result.CREATED) for one in [*many[:7], ref("poison"), *many[7:]]])
+    queue.sync(SNAPSHOT, wire.SYNC_STATE_APPLIED)
+    queue.event(1, reason="Drift", message="poison")
+    queue.event(1, reason="Drift", message="good")
+
+    await queue.flush()
+
+    assert {one.object.name for one in receiver.outcomes} == {one.name for one in many}
+    assert receiver.states == [wire.SYNC_STATE_APPLIED]
+    events = [r.event.message for q in receiver.requests for r in q.reports if r.WhichOneof("report") == "event"]
+    assert events == ["good"]
+    assert len(receiver.requests) < 30
 
 
 async def test_nothing_is_sent_before_there_is_a_connection() -> None:
