@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentk.apply.applying import apply_one, failed
 from agentk.apply.model import DryRun, Outcome, Result
+from agentk.kube.concurrency import CEILING
 from agentk.kube.errors import KubeError, UidConflictError, first_of
 
 if TYPE_CHECKING:
@@ -22,19 +23,16 @@ if TYPE_CHECKING:
     from agentk.kube.discovery import Discovery
     from agentk.kube.objects import Objects
 
-WIDTH: Final = 32
-"""Requests of all projects in flight. More gains nothing against one API server on measurement, and costs it memory."""
-
 _ESTABLISH_SECONDS: Final = 30.0
 _FIRST_POLL_SECONDS: Final = 0.02
 _LONGEST_POLL_SECONDS: Final = 0.5
 
 
 class Executor:
-    """Runs plans, of any number of projects at once; one for the whole agent.
+    """Runs plans, of any number of projects at once.
 
-    Requests of all projects share ``width`` slots, first come, first served. A project queues for at most ``width`` at
-    a time, so that a small project waits behind a huge one for as long as ``width`` requests take, not for all of it.
+    A plan is worked on by ``width`` at a time. How many requests of all projects are in flight, and whose turn it is,
+    the client decides (``agentk.kube.limiter``).
     """
 
     def __init__(
@@ -42,7 +40,7 @@ class Executor:
         objects: Objects,
         discovery: Discovery,
         *,
-        width: int = WIDTH,
+        width: int = CEILING,
         establish_seconds: float = _ESTABLISH_SECONDS,
     ) -> None:
         """Make an executor.
@@ -50,20 +48,17 @@ class Executor:
         Args:
             objects: The cluster.
             discovery: Asked again until the kinds that a stage's CRDs define are served.
-            width: Requests in flight, of all projects together.
+            width: Requests that one plan may have in flight or waiting for their turn.
             establish_seconds: How long to wait for kinds to be served.
         """
         self._objects = objects
         self._discovery = discovery
         self._width = width
-        self._slots = asyncio.Semaphore(width)
         self._establish_seconds = establish_seconds
 
     def acting_on(self, objects: Objects) -> Executor:
-        """Return an executor that shares this one's slots and goes through another view of the cluster."""
-        other = Executor(objects, self._discovery, width=self._width, establish_seconds=self._establish_seconds)
-        other._slots = self._slots
-        return other
+        """Return an executor that goes through another view of the cluster."""
+        return Executor(objects, self._discovery, width=self._width, establish_seconds=self._establish_seconds)
 
     async def run(self, plan: Plan, report: Callable[[Outcome], None]) -> bool:
         """Carry a plan out, and report exactly one outcome for each of the plan's ``total`` objects as it is known.
@@ -118,8 +113,7 @@ class Executor:
                 if unserved and action.desired.kind in unserved:
                     outcome = _not_served(action)
                 else:
-                    async with self._slots:
-                        outcome = await apply_one(self._objects, action, dry_run=dry_run)
+                    outcome = await apply_one(self._objects, action, dry_run=dry_run)
                 if outcome.result is Result.FAILED:
                     failures.append(action)
                 report(outcome)
@@ -164,8 +158,7 @@ class Executor:
         async def work(queue: Iterator[Prune]) -> None:
             nonlocal complete
             for prune in queue:
-                async with self._slots:
-                    outcome = await self._prune(prune, dry_run=dry_run)
+                outcome = await self._prune(prune, dry_run=dry_run)
                 if outcome.result is Result.FAILED:
                     complete = False
                 report(outcome)

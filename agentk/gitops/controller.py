@@ -44,7 +44,7 @@ class Controller:
         self._receiver = Receiver()
         self._discovery = Discovery(kube)
         self._objects = Objects(kube)
-        self._executor = Executor(self._objects, self._discovery)
+        self._executor = Executor(self._objects, self._discovery, width=kube.limiter.concurrency.ceiling)
         self._tasks: asyncio.TaskGroup | None = None
         self._cluster: Cluster | None = None
         self._loops: dict[int, tuple[ProjectLoop, asyncio.Task[None]]] = {}

@@ -43,10 +43,11 @@ class ProjectLoop:
     """Drives one project, from ``run`` until cancelled."""
 
     def __init__(self, kube: KubeClient, cluster: Cluster, settings: ProjectSettings, reports: ReportQueue) -> None:
+        kube = kube.in_lane(settings.inventory_id)
         if settings.impersonate_user:
             kube = kube.impersonating(settings.impersonate_user)
-            objects = Objects(kube)
-            cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
+        objects = Objects(kube)
+        cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
         store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
         self._cluster = cluster
         self._reports = reports

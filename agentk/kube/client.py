@@ -19,9 +19,11 @@ import orjson
 from yarl import URL
 
 from agentk.kube.auth import Credentials, load_credentials
+from agentk.kube.concurrency import CEILING
 from agentk.kube.direct import Direct
 from agentk.kube.errors import KubeError, error_from_response
 from agentk.kube.http1 import AnswerError
+from agentk.kube.limiter import OWN_LANE, Limiter
 from agentk.kube.lines import LineSplitter
 from agentk.kube.session import CONNECT_SECONDS, open_session, read_answer, request_by_proxy
 
@@ -53,12 +55,13 @@ class Response(NamedTuple):
 class KubeClient:
     """Talks to one API server. Use as an async context manager, or ``close`` it."""
 
-    def __init__(self, credentials: Credentials, *, connections: int = 64) -> None:
+    def __init__(self, credentials: Credentials, *, connections: int = 64, max_requests: int = CEILING) -> None:
         """Make a client; must be called within a running event loop.
 
         Args:
             credentials: Who we are and where the server is.
             connections: How many connections for streams there may be, or for everything if there is a proxy.
+            max_requests: How many requests may be in flight at most, streams not counted.
         """
         self._credentials = credentials
         self._direct = None
@@ -69,25 +72,41 @@ class KubeClient:
         self._headers: dict[tuple[str, str], dict[str, str]] = {}
         self._authorization = credentials.authorization
         self._impersonated = ""
+        self.limiter = Limiter(max_requests)
+        self._lane = OWN_LANE
 
     @classmethod
     async def connect(
-        cls, *, kubeconfig: str | None = None, context: str | None = None, connections: int = 64
+        cls,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        connections: int = 64,
+        max_requests: int = CEILING,
     ) -> KubeClient:
         """Load credentials and make a client. Sends nothing yet; ``version`` is a good first request.
 
         Raises:
             KubeError: Reason ``NoCredentials`` when there are none that can be used.
         """
-        return cls(await load_credentials(kubeconfig=kubeconfig, context=context), connections=connections)
+        credentials = await load_credentials(kubeconfig=kubeconfig, context=context)
+        return cls(credentials, connections=connections, max_requests=max_requests)
 
     def impersonating(self, user: str) -> KubeClient:
         """Return this client acting as another user, over the same connections; only this one is ever closed.
 
         The API server decides whether we may (RBAC verb ``impersonate``). It adds the groups of a service account.
         """
+        return self._clone(impersonated=user, lane=self._lane)
+
+    def in_lane(self, lane: str) -> KubeClient:
+        """Return this client, over the same connections, whose requests take turns with those of other lanes."""
+        return self._clone(impersonated=self._impersonated, lane=lane)
+
+    def _clone(self, *, impersonated: str, lane: str) -> KubeClient:
+        """Return a client that shares everything but what it says of itself: each notices a new token on its own."""
         clone = copy.copy(self)
-        clone._impersonated = user  # noqa: SLF001 - one of our own
+        clone._impersonated, clone._lane = impersonated, lane  # noqa: SLF001 - one of our own
         clone._headers, clone._heads = {}, {}  # noqa: SLF001 - as above
         return clone
 
@@ -182,6 +201,9 @@ class KubeClient:
         seconds: float,
         limit: int,
     ) -> Response:
+        """Send when there is room for one more request; its time begins then."""
+        limiter = self.limiter
+        sent = await limiter.enter(self._lane)
         try:
             if self._direct is None:
                 answer = await request_by_proxy(
@@ -201,10 +223,18 @@ class KubeClient:
                     method, path, head, body or b"", seconds=seconds, limit=limit, error_limit=_MAX_ERROR
                 )
         except (aiohttp.ClientError, AnswerError, TimeoutError, OSError) as error:
-            raise _unreachable(error, self._credentials.host, seconds) from error
+            failure = _unreachable(error, self._credentials.host, seconds)
+            limiter.leave(sent, failure)
+            raise failure from error
+        except BaseException:
+            limiter.abandon()
+            raise
         # A redirect is no success: credentials follow nobody elsewhere.
         if answer.status >= 300:  # noqa: PLR2004 - success ends there
-            raise _refused(answer.status, answer.body, answer.retry_after, path)
+            failure = _refused(answer.status, answer.body, answer.retry_after, path)
+            limiter.leave(sent, failure)
+            raise failure
+        limiter.leave(sent, change=method == "PATCH")
         if answer.cut:
             raise KubeError(answer.status, "TooLarge", f"the server's answer is larger than {limit >> 20} MiB")
         return Response(answer.status, answer.body)
