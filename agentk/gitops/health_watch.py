@@ -1,0 +1,107 @@
+"""How a project's objects fare, from what the observer sees to the state of the revision.
+
+Owns the summary of health and the time until which objects may take to become well. What makes one object well is
+decided in ``agentk.health``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from agentk.apply.model import DryRun
+from agentk.health.rules import needs_status
+from agentk.health.summary import HealthSummary, Phase
+from agentk.reports.convert import ObjectStatus, health_of
+from agentlink.v1 import agentlink_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentk.gitops.observer import Observer
+    from agentk.gitops.standing import Standing
+    from agentk.gitops.sync import ProjectSync, SyncResult
+    from agentlink.refs import ObjectRef
+
+_SETTLED = frozenset(
+    {wire.SYNC_STATE_APPLIED, wire.SYNC_STATE_HEALTHY, wire.SYNC_STATE_STALLED, wire.SYNC_STATE_FAILED}
+)
+
+
+class HealthWatch:
+    """Follows the health of what one project's last sync wanted."""
+
+    def __init__(self, observer: Observer, sync: ProjectSync, standing: Standing) -> None:
+        self._observer = observer
+        self._sync = sync
+        self._standing = standing
+        self._summary = HealthSummary()
+        self._note = ("", "")
+        self._deadline = 0.0
+
+    def watch(self, result: SyncResult, note: tuple[str, str] | None) -> None:
+        """Start waiting for every object of the revision to be current.
+
+        Args:
+            result: What the sync came to.
+            note: Reason and message to tell of a revision that is well; None after a failure: what was noted stays.
+        """
+        if note is not None:
+            self._note = note
+        settings = self._sync.settings
+        if settings.dry_run is not DryRun.NONE or result.blocked is not None:
+            return
+        self._summary.expect(one.ref for one in self._sync.desired.values() if needs_status(one.kind))
+        self.pass_on(self._sync.desired)
+        self._deadline = time.monotonic() + settings.reconcile_timeout if settings.reconcile_timeout else 0.0
+
+    def pass_on(self, refs: Iterable[ObjectRef]) -> None:
+        """Take in how objects fare, and report what is news."""
+        news = []
+        for ref in refs:
+            one = self._sync.desired.get(ref)
+            if one is None or not needs_status(one.kind):
+                continue
+            health = self._observer.health(ref)
+            if self._summary.update(ref, health) and health is not None:
+                news.append(ObjectStatus(ref, health=health_of(health), message=health.message))
+        self._standing.tell_objects(news)
+
+    def report(self) -> None:
+        """Tell where the revision stands, if it has been applied whole."""
+        settings, standing = self._sync.settings, self._standing
+        if standing.state not in _SETTLED or settings.dry_run is not DryRun.NONE:
+            return
+        summary = self._summary.summary
+        if summary.phase is Phase.HEALTHY:
+            standing.tell(wire.SYNC_STATE_HEALTHY, *(self._note if self._note[0] else self._blindness()))
+        elif summary.phase is Phase.FAILED:
+            standing.tell(wire.SYNC_STATE_FAILED, "Unhealthy", summary.message)
+        elif self.overdue:
+            seconds = f"{settings.reconcile_timeout:g} s"
+            standing.tell(
+                wire.SYNC_STATE_STALLED, "ReconcileTimeout", f"not healthy after {seconds}: {summary.message}"
+            )
+            self._deadline = 0.0
+        elif standing.state != wire.SYNC_STATE_STALLED:
+            standing.tell(wire.SYNC_STATE_APPLIED, "Progressing", summary.message)
+
+    def _blindness(self) -> tuple[str, str]:
+        """Return the reason and message of a project that is well, but would not be seen to change; empty otherwise."""
+        unwatched = self._observer.unwatched
+        for one in self._sync.desired.values() if unwatched else ():
+            if (why := unwatched.get((one.kind.group, one.kind.kind))) is not None:
+                return "WatchForbidden", f"drift of {one.kind.kind} objects goes unseen: {why}; extend agentk's role"
+        return "", ""
+
+    @property
+    def remaining(self) -> float | None:
+        """Return the seconds until the reconcile timeout, None while nobody waits for health."""
+        if self._standing.state != wire.SYNC_STATE_APPLIED or not self._deadline:
+            return None
+        return max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def overdue(self) -> bool:
+        """Tell whether the reconcile timeout is over and that has not been told."""
+        return self.remaining == 0.0

@@ -1,0 +1,120 @@
+"""Where the revision at hand stands, and what has been told of it: every report about a project goes through here.
+
+Owns the revision, its state and its counts. What moves it from state to state is decided by the loop, the health watch
+and drift.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentk.apply.model import Result
+from agentlink import logs
+from agentlink.v1 import agentlink_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agentk.apply.model import Outcome, ProjectSettings, Snapshot
+    from agentk.gitops.sync import SyncResult
+    from agentk.reports.convert import ObjectStatus
+    from agentk.reports.queue import ReportQueue
+    from agentlink.refs import ObjectRef
+
+log = logs.get_logger("gitops")
+
+_TROUBLE = frozenset({wire.SYNC_STATE_FAILED, wire.SYNC_STATE_STALLED})
+"""States that are worth an event: whoever looks later finds when it began."""
+
+
+class Standing:
+    """Tells kas, and the log, what becomes of one project's revisions; repeats nothing."""
+
+    def __init__(self, reports: ReportQueue, settings: ProjectSettings) -> None:
+        self.reports = reports
+        self.log = log.bind(project_id=settings.path)
+        self.counts = wire.SyncCounts()
+        self._project_id = settings.project_id
+        self._path = settings.path
+        self._snapshot: Snapshot | None = None
+        self._state = wire.SYNC_STATE_UNSPECIFIED
+        self._told: tuple[wire.SyncState, str, str] | None = None
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Return the revision at hand, None before the first."""
+        return self._snapshot
+
+    @property
+    def state(self) -> wire.SyncState:
+        """Return how far it is."""
+        return self._state
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """Go over to a revision; the one before it, if it has not come to its end, is superseded."""
+        before = self._snapshot
+        if before is not None and before.sync_id != snapshot.sync_id and self._state == wire.SYNC_STATE_APPLIED:
+            self.reports.sync(before, wire.SYNC_STATE_SUPERSEDED, reason="NewerRevision", counts=self.counts)
+        self._snapshot = snapshot
+        self._told = None
+        self.counts = wire.SyncCounts(total=sum(len(objects) for objects in snapshot.files.values()))
+        self.log = log.bind(project_id=self._path, commit_id=snapshot.commit)
+        self.tell(wire.SYNC_STATE_RECEIVED)
+
+    def enter(self, state: wire.SyncState) -> None:
+        """Take on a state without telling it."""
+        self._state = state
+
+    def tell(self, state: wire.SyncState, reason: str = "", message: str = "") -> None:
+        """Report a state of the current revision, unless it is the one reported last."""
+        self._state = state
+        told = (state, reason, message)
+        if told == self._told or self._snapshot is None:
+            return
+        self._told = told
+        self.reports.sync(self._snapshot, state, reason=reason, message=message, counts=self.counts)
+        if state in _TROUBLE:
+            self.event(reason, message, warning=True)
+
+    def tell_again(self) -> None:
+        """Report the state of the current revision anew: kas may have lost it."""
+        if self._told is not None:
+            told, self._told = self._told, None
+            self.tell(*told)
+
+    def tell_failure(self, result: SyncResult) -> None:
+        """Report that objects failed, and which came first."""
+        first = result.blocked or result.failed[0]
+        more = f" (and {len(result.failed) - 1} more objects failed)" if len(result.failed) > 1 else ""
+        where = f"{first.path}: " if first.path else ""
+        self.tell(wire.SYNC_STATE_FAILED, first.reason or "ApplyFailed", f"{where}{first.ref}: {first.message}{more}")
+
+    def tell_objects(self, statuses: Sequence[ObjectStatus]) -> None:
+        """Report what became of objects, or how they fare."""
+        if statuses and self._snapshot is not None:
+            self.reports.outcomes(self._snapshot, statuses)
+
+    def event(self, reason: str, message: str, *, warning: bool = False, ref: ObjectRef | None = None) -> None:
+        """Report something about the project, or one of its objects, that is worth telling a person."""
+        sync_id = self._snapshot.sync_id if self._snapshot else ""
+        self.reports.event(self._project_id, sync_id=sync_id, reason=reason, message=message, warning=warning, ref=ref)
+
+    def log_outcomes(self, outcomes: Iterable[Outcome]) -> None:
+        """Write what was done, and what failed, into the log."""
+        for outcome in outcomes:
+            resource_key = f"{outcome.ref.group}/{outcome.ref.kind}/{outcome.ref.namespace}/{outcome.ref.name}"
+            sync_result = f"{_short(outcome.ref)} {outcome.result.value}"
+            if outcome.result is Result.FAILED:
+                self.log.error(
+                    "Sync of an object failed",
+                    resource_key=resource_key,
+                    sync_result=sync_result,
+                    reason=outcome.reason,
+                    why=outcome.message,
+                )
+            elif outcome.result is not Result.UNCHANGED:
+                self.log.info("Synced", resource_key=resource_key, sync_result=sync_result)
+
+
+def _short(ref: ObjectRef) -> str:
+    return f"{ref.kind.lower()}.{ref.group}/{ref.name}" if ref.group else f"{ref.kind.lower()}/{ref.name}"
