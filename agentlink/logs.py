@@ -157,11 +157,6 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(logging.INFO if level == "debug" else max(_state.level, logging.WARNING))
 
 
-def current_level() -> str:
-    """Return the level in force, one of :data:`LEVELS`."""
-    return next(name for name, number in LEVELS.items() if number == _state.level)
-
-
 class _Output:
     """Writes whole lines. A reader that went away must not take the program with it."""
 

@@ -47,18 +47,12 @@ def ref_of(kind: Kind, metadata: Mapping[str, object]) -> ObjectRef:
     return ObjectRef(kind.group, kind.kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
 
 
-def fingerprint_of(managed_fields: object) -> str | None:
-    """Digest which fields we own, as 16 hex digits; None when we own none.
-
-    Args:
-        managed_fields: An object's ``metadata.managedFields``. Only the entry of our own applies counts, and of it not
-            the time, which moves with every change.
-    """
-    return _managers(managed_fields)[0]
-
-
 def _managers(managed_fields: object) -> tuple[str | None, frozenset[str]]:
-    """Return our fingerprint, and who else used server-side apply."""
+    """Return our fingerprint, 16 hex digits or None when we own nothing, and who else used server-side apply.
+
+    Of ``managedFields`` only the entries of our own applies count for it, and of those not the time, which moves with
+    every change.
+    """
     if not isinstance(managed_fields, list):
         return None, frozenset()
     ours: list[object] = []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from kas.store.audit import note
-from kas.store.errors import NotFound, TokenExists
+from kas.store.errors import NotFound
 from kas.store.records import ApiTokenRecord
 from kas.store.schema import api_tokens
 from kas.store.times import from_micros, to_micros
+from kas.store.token_rows import add_token, end_token
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
@@ -50,21 +50,10 @@ class ApiTokens:
             TokenExists: that secret is already registered.
         """
         now = self._clock()
-        values = {
-            "name": name,
-            "role": role,
-            "project": project,
-            "token_hash": token_hash,
-            "created_at": to_micros(now),
-            "expires_at": to_micros(expires_at),
-        }
+        more = {"role": role, "project": project, "expires_at": to_micros(expires_at)}
         async with self._database.write(durable=True) as connection:
-            try:
-                result = await connection.execute(api_tokens.insert().values(values).returning(api_tokens.c.id))
-            except IntegrityError:
-                raise TokenExists(name) from None
             record = ApiTokenRecord(
-                id=int(result.scalar_one()),
+                id=await add_token(connection, api_tokens, name, token_hash, at=now, more=more),
                 name=name,
                 role=role,
                 created_at=now,
@@ -98,13 +87,12 @@ class ApiTokens:
             NotFound: no token has that id.
         """
         now = self._clock()
-        query = update(api_tokens).where(api_tokens.c.id == token_id, api_tokens.c.revoked_at.is_(None))
         async with self._database.write(durable=True) as connection:
-            ended = await connection.execute(query.values(revoked_at=to_micros(now)))
+            ended = await end_token(connection, api_tokens, token_id, now)
             row = (await connection.execute(select(api_tokens).where(api_tokens.c.id == token_id))).one_or_none()
             if row is None:
                 raise NotFound("API token", token_id)
-            if ended.rowcount:
+            if ended:
                 await _note(connection, by, "api-token.revoke", _api_token_of(row), now)
         return _api_token_of(row)
 

@@ -1,23 +1,19 @@
-"""Looks at a database and changes nothing: for ``kas check``, beside whatever kas uses it."""
+"""Looks at a database and changes nothing, beside whatever kas uses it: for ``kas check`` and ``kas db``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, select
 
 from kas.store.database import Database, parse
+from kas.store.migrate import is_known, newest_schema, schema_of
 from kas.store.schema import agents, projects
 from kas.store.sqlite import file_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-_FOLDER: Final = Path(__file__).parent / "migrations"
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +21,16 @@ class Seen:
     """What was found.
 
     ``where`` names the database without its password; ``file`` is that of SQLite. ``exists`` is False where no kas has
-    written yet. ``schema`` is the one found, ``newest`` the one of this kas, and ``unknown`` tells that the former is
-    none that this kas ever had. ``projects`` are the agents' configuration projects, if the schema is current.
+    written yet. ``schema`` is the version found, empty for none; ``newest`` is that of this kas, and ``unknown`` tells
+    that the former is none this kas ever had. ``projects`` are the agents' configuration projects, if the schema is
+    current.
     """
 
     where: str
     file: Path | None
     exists: bool
-    schema: str = ""
-    newest: str = ""
+    schema: str
+    newest: str
     unknown: bool = False
     projects: tuple[str, ...] = ()
 
@@ -48,26 +45,21 @@ async def look(url: str, *, password_file: Path | None = None) -> Seen:
     opened = parse(url, password_file)
     file = file_of(opened) if isinstance(opened, URL) else None
     where = str(file) if file is not None else "the database server"
+    newest = newest_schema()
     # Opening it would create the file.
     if file is not None and (not file.exists() or file.stat().st_size == 0):
-        return Seen(where, file, exists=False)
+        return Seen(where, file, exists=False, schema="", newest=newest)
     database = Database(url, password_file=password_file)
     try:
         async with database.read() as connection:
-            schema = await connection.run_sync(_schema)
-            scripts = ScriptDirectory(str(_FOLDER))
-            newest = scripts.get_current_head() or ""
-            unknown = bool(schema) and schema not in {script.revision for script in scripts.walk_revisions()}
+            schema = await schema_of(connection)
             paths: tuple[str, ...] = ()
             if schema == newest:
                 rows = await connection.scalars(
                     select(projects.c.path).join(agents, agents.c.project_id == projects.c.id).distinct()
                 )
                 paths = tuple(sorted(rows))
+        unknown = bool(schema) and not is_known(schema)
         return Seen(where, file, bool(schema), schema, newest, unknown, paths)
     finally:
         await database.close()
-
-
-def _schema(connection: Connection) -> str:
-    return ", ".join(MigrationContext.configure(connection).get_current_heads())

@@ -14,7 +14,8 @@ from kas.store.backup_postgres import dump, load
 from kas.store.backup_sqlite import copy_from, copy_to
 from kas.store.database import Database, parse
 from kas.store.errors import BackupError
-from kas.store.migrate import check_known, migrate, newest_schema, schema_of
+from kas.store.looking import look
+from kas.store.migrate import check_known, migrate
 from kas.store.postgres import Server
 from kas.store.sqlite import file_of
 
@@ -40,14 +41,8 @@ class Maintenance:
 
     async def current(self) -> Schema:
         """Look at the version; nothing is changed."""
-        target = parse(self._url, self._password_file)
-        if not isinstance(target, Server) and not file_of(target).exists():
-            return Schema("", newest_schema())
-        database = self._open()
-        try:
-            return Schema(await schema_of(database), newest_schema())
-        finally:
-            await database.close()
+        seen = await look(self._url, password_file=self._password_file)
+        return Schema(seen.schema, seen.newest)
 
     async def upgrade(self) -> Schema:
         """Bring the schema up to date, as kas does when it starts; return the version there was before.
@@ -56,7 +51,7 @@ class Maintenance:
             NewerDatabase: a newer kas wrote it; nothing was changed.
         """
         before = await self.current()
-        database = self._open()
+        database = Database(self._url, password_file=self._password_file, patient=True)
         try:
             await migrate(database)
         finally:
@@ -96,9 +91,6 @@ class Maintenance:
             await load(target, file, force=force, check=check_known)
         else:
             copy_from(file, file_of(target), force=force, check=check_known)
-
-    def _open(self) -> Database:
-        return Database(self._url, password_file=self._password_file, patient=True)
 
 
 def _check_there(file: Path) -> None:

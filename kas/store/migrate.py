@@ -14,6 +14,7 @@ from kas.store.errors import NewerDatabase
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from kas.store.database import Database
 
@@ -33,19 +34,20 @@ async def migrate(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-async def schema_of(database: Database) -> str:
-    """Return the version of the database's schema; empty where it has none yet.
-
-    Raises:
-        StoreUnavailable: it cannot be reached.
-    """
-    async with database.read() as connection:
-        return ", ".join(await connection.run_sync(_found))
+async def schema_of(connection: AsyncConnection) -> str:
+    """Return the version of the database's schema; empty where it has none yet."""
+    return ", ".join(await connection.run_sync(_found))
 
 
 def newest_schema() -> str:
     """Return the version of the schema that this kas works with."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def is_known(found: str) -> bool:
+    """Tell whether this kas knows a version of the schema."""
+    scripts = ScriptDirectory.from_config(_config())
+    return found in {script.revision for script in scripts.walk_revisions()}
 
 
 def check_known(found: str) -> None:
@@ -54,8 +56,7 @@ def check_known(found: str) -> None:
     Raises:
         NewerDatabase: it does not.
     """
-    scripts = ScriptDirectory.from_config(_config())
-    if found not in {script.revision for script in scripts.walk_revisions()}:
+    if not is_known(found):
         raise NewerDatabase(found, newest_schema())
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from kas.store.database import count_on_after, insert
-from kas.store.errors import NotFound, ProjectPinned
+from kas.store.errors import ProjectPinned
 from kas.store.records import ProjectRecord
 from kas.store.schema import projects
 from kas.store.times import to_micros
@@ -69,19 +69,6 @@ class Projects:
             values = {"id": project_id, "path": path, "created_at": to_micros(self._clock())}
             await connection.execute(projects.insert().values(values))
             await count_on_after(connection, projects, project_id)
-
-    @whole
-    async def path_of(self, project_id: int) -> str:
-        """Return the project's path.
-
-        Raises:
-            NotFound: no project has that id.
-        """
-        async with self._database.read() as connection:
-            path = await connection.scalar(select(projects.c.path).where(projects.c.id == project_id))
-        if path is None:
-            raise NotFound("project", project_id)
-        return str(path)
 
     @whole
     async def list(self) -> tuple[ProjectRecord, ...]:

@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from kas.store.agents import agent_of, select_agents
 from kas.store.audit import note
-from kas.store.errors import NotFound, TokenExists
+from kas.store.errors import NotFound
 from kas.store.records import TokenRecord
 from kas.store.schema import agent_tokens, agents
 from kas.store.times import from_micros, to_micros
+from kas.store.token_rows import add_token, end_token
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
@@ -55,23 +55,13 @@ class Tokens:
             TokenExists: that secret is already registered.
         """
         now = self._clock()
-        values = {
-            "agent_id": agent_id,
-            "name": name,
-            "description": description,
-            "token_hash": token_hash,
-            "created_at": to_micros(now),
-        }
+        more = {"agent_id": agent_id, "description": description}
         async with self._database.write(durable=True) as connection:
             found = (await connection.execute(select_agents().where(agents.c.id == agent_id))).one_or_none()
             if found is None:
                 raise NotFound("agent", agent_id)
-            try:
-                result = await connection.execute(agent_tokens.insert().values(values).returning(agent_tokens.c.id))
-            except IntegrityError:
-                raise TokenExists(name) from None
             record = TokenRecord(
-                id=int(result.scalar_one()),
+                id=await add_token(connection, agent_tokens, name, token_hash, at=now, more=more),
                 agent_id=agent_id,
                 name=name,
                 description=description,
@@ -140,13 +130,12 @@ class Tokens:
             NotFound: no token has that id.
         """
         now = self._clock()
-        query = update(agent_tokens).where(agent_tokens.c.id == token_id, agent_tokens.c.revoked_at.is_(None))
         async with self._database.write(durable=True) as connection:
-            ended = await connection.execute(query.values(revoked_at=to_micros(now)))
+            ended = await end_token(connection, agent_tokens, token_id, now)
             row = (await connection.execute(_select().where(agent_tokens.c.id == token_id))).one_or_none()
             if row is None:
                 raise NotFound("token", token_id)
-            if ended.rowcount:
+            if ended:
                 await _note(connection, by, "token.revoke", _token_of(row), agent_of(row), at=now)
         return _token_of(row)
 

@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 
 from agentk.apply.model import Kind
-from agentk.kube.live import fingerprint_of, live_of
+from agentk.kube.live import live_of
 from agentlink.refs import ObjectRef
 
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", namespaced=True)
+
+
+def fingerprint_of(managed_fields: object) -> str | None:
+    return live_of(DEPLOYMENT, {"name": "web", "managedFields": managed_fields}).fingerprint
 
 
 def entry(manager: str = "agentk", operation: str = "Apply", **more: object) -> dict[str, Any]:
