@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agentk.cli_apply import apply
+from agentk.cli_options import context_option, kubeconfig_option
 from agentk.gitops.token_file import read_token
 from agentlink import __version__
 from agentlink.address import AddressError, KasAddress, parse_kas_address
@@ -74,10 +76,6 @@ _ca_cert_file = click.option(
     metavar="FILE",
     help="Certificates (PEM) to trust for kas besides the system's.",
 )
-_kubeconfig = click.option(
-    "--kubeconfig", metavar="FILE", help="[in-cluster where there is a service account, else KUBECONFIG]"
-)
-_context = click.option("--context", metavar="NAME", help="Context in the kubeconfig. [its current one]")
 
 
 def _token_of(token_file: Path | None) -> Callable[[], str]:
@@ -95,8 +93,8 @@ def _token_of(token_file: Path | None) -> Callable[[], str]:
 @_kas_address
 @_token_file
 @_ca_cert_file
-@_kubeconfig
-@_context
+@kubeconfig_option
+@context_option
 @click.option(
     "--observability-address",
     default="127.0.0.1:8081",
@@ -163,8 +161,8 @@ def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tu
 @_kas_address
 @_token_file
 @_ca_cert_file
-@_kubeconfig
-@_context
+@kubeconfig_option
+@context_option
 @click.option(
     "--namespace",
     "-n",
@@ -216,3 +214,6 @@ def check(
     )
     click.echo(as_json(findings) if output == "json" else as_text(findings))
     sys.exit(exit_code(findings))
+
+
+main.add_command(apply)

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from kas.desired.durations import parse_duration
+from agentlink.durations import parse_duration
 from kas.desired.references import RefSpec, RefSpecKind, checked_branch_or_tag, checked_commit, checked_project
 
 LogLevel = Literal["debug", "info", "warn", "error"]

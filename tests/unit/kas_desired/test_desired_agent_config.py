@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentlink.durations import parse_duration
 from agentlink.manifests.model import Limits
 from kas.desired.agent_config import (
     AgentConfig,
@@ -12,7 +13,6 @@ from kas.desired.agent_config import (
     ManifestProjectConfig,
     parse_agent_config,
 )
-from kas.desired.durations import parse_duration
 from kas.desired.references import RefSpec, RefSpecKind
 
 PATH = ".gitlab/agents/a/config.yaml"

@@ -1,0 +1,1 @@
+"""``agentk apply``: the engine on files of one's own, with no kas."""

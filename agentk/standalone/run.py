@@ -1,0 +1,131 @@
+"""Runs the engine once on a set of manifests, for ``agentk apply``.
+
+The same parts as in the agent: ``ProjectSync`` decides and acts, an inventory in the cluster remembers what was
+applied, the observer tells how the objects fare. Only the source of the manifests and who hears of the results differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from agentk.apply.execute import Executor
+from agentk.apply.inventory import InventoryError
+from agentk.apply.model import DryRun, Result, Snapshot
+from agentk.gitops.observer import Observer
+from agentk.gitops.sync import Cluster, ProjectSync
+from agentk.health.rules import needs_status
+from agentk.health.summary import HealthSummary, Phase
+from agentk.kube.client import KubeClient
+from agentk.kube.discovery import Discovery
+from agentk.kube.errors import KubeError
+from agentk.kube.inventory_store import InventoryStore
+from agentk.kube.objects import Objects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentk.apply.model import Outcome, ProjectSettings
+    from agentk.standalone.showing import Show
+    from agentlink.refs import ObjectRef
+
+OWNER: Final = 0
+"""Stands where an agent's id would, in the label by which the objects are watched. No agent has it."""
+
+_CONFIRM: Final = frozenset({"PruneNeedsConfirmation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to do, and where. ``wait``: seconds to wait for every object to be healthy, None not to."""
+
+    settings: ProjectSettings
+    kubeconfig: str | None = None
+    context: str | None = None
+    wait: float | None = None
+
+
+class _Followed:
+    """Learns from the observer that something happened to the objects."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self.lost: KubeError | None = None
+
+    def observed(self, ref: ObjectRef) -> None:
+        """Look again; at which object does not matter, there are few that are not healthy."""
+        del ref
+        self.news.set()
+
+    def blinded(self) -> None:
+        """Some kind may not be watched; its objects then never get healthy, and the time limit says so."""
+
+    def unreachable(self, error: KubeError) -> None:
+        """Give up."""
+        self.lost = error
+        self.news.set()
+
+
+async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: Show) -> bool:
+    """Make the cluster what the files say; return whether all of it went well.
+
+    Raises:
+        KubeError: There is no way to the cluster at all.
+    """
+    settings = options.settings
+    snapshot = Snapshot(settings.project_id, "", "", b"", files)
+    async with (
+        await KubeClient.connect(kubeconfig=options.kubeconfig, context=options.context) as kube,
+        asyncio.TaskGroup() as tasks,
+    ):
+        observer = Observer(kube, OWNER, tasks)
+        followed = _Followed()
+        observer.register(settings.inventory_id, followed)
+        objects, discovery = Objects(kube), Discovery(kube)
+        cluster = Cluster(OWNER, discovery, objects, observer, Executor(objects, discovery))
+        store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
+        sync = ProjectSync(cluster, settings, store)
+        try:
+            result = await sync.run(snapshot, show.outcome)
+            problem = _problem_of(result.outcomes, result.blocked)
+            if not problem and options.wait is not None and settings.dry_run is DryRun.NONE:
+                problem = await _wait(sync, observer, followed, show, options.wait)
+        except (KubeError, InventoryError) as error:
+            problem = str(error)
+        finally:
+            observer.stop()
+    show.end(problem)
+    return not problem
+
+
+def _problem_of(outcomes: tuple[Outcome, ...], blocked: Outcome | None) -> str:
+    if blocked is not None:
+        return f"nothing was applied: {blocked.ref} {blocked.message}"
+    if any(outcome.reason in _CONFIRM for outcome in outcomes):
+        return "objects wait for their prune to be confirmed; look at them, and run again with --yes to delete them"
+    failed = Counter(outcome.result for outcome in outcomes)[Result.FAILED]
+    return f"{failed} objects failed" if failed > 1 else "one object failed" if failed else ""
+
+
+async def _wait(sync: ProjectSync, observer: Observer, followed: _Followed, show: Show, seconds: float) -> str:
+    """Wait until every object is healthy; return why not, empty when they are."""
+    health = HealthSummary()
+    refs = [one.ref for one in sync.desired.values() if needs_status(one.kind)]
+    health.expect(refs)
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                followed.news.clear()
+                for ref in refs:
+                    health.update(ref, observer.health(ref))
+                summary = health.summary
+                show.waiting(summary.message)
+                if summary.phase is not Phase.PROGRESSING:
+                    return "" if summary.phase is Phase.HEALTHY else f"not healthy: {summary.message}"
+                if followed.lost is not None:
+                    return f"the API server went away: {followed.lost.message}"
+                await followed.news.wait()
+    except TimeoutError:
+        return f"not healthy after {seconds:g} s: {health.summary.message}"
