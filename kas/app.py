@@ -26,6 +26,7 @@ from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
 from kas.reports.sync_log import SyncLog
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings, TlsFiles
+from kas.rpc.revocations import follow_revocations
 from kas.store.errors import StoreError
 from kas.store.store import Store
 from kas.store.times import utc_now
@@ -106,6 +107,9 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     )
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store))
+    if store.shared:
+        following = follow_revocations(store.tokens, listener.sessions, listener.token_revoked)
+        await life.background("revocations", following)
     await life.background("watcher", watcher.run())
     doubt = partial(doubt_about, mirrors)
     await _start_http(

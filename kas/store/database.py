@@ -66,6 +66,11 @@ class Database:
         # SQLite has one writer; waiting here is fair and cheap, waiting in its busy handler is neither.
         self._writing = asyncio.Lock()
 
+    @property
+    def shared(self) -> bool:
+        """Whether other programs than this one may write to it; an SQLite file has one kas."""
+        return self._file is None
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a transaction that sees one state of the database.

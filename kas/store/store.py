@@ -66,6 +66,11 @@ class Store:
             await migrating.close()
         return cls(Database(url, password_file=password_file), clock)
 
+    @property
+    def shared(self) -> bool:
+        """Whether other kas may use the same database."""
+        return self._database.shared
+
     @whole
     async def ping(self) -> None:
         """Make sure that the database can be used.

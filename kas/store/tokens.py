@@ -17,7 +17,7 @@ from kas.store.token_rows import add_token, end_token
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
     from typing import Any
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 TOUCH_EVERY: Final = timedelta(minutes=1)
 """How exact ``last_used_at`` is. An agent reports many times a second; a write for each would be waste."""
+
+_ASKED_AT_ONCE: Final = 1_000
+"""Values in one statement; databases have their limits."""
 
 
 class Tokens:
@@ -102,6 +105,20 @@ class Tokens:
         )
         async with self._database.read() as connection:
             return tuple(_token_of(row) for row in await connection.execute(query))
+
+    @whole
+    async def ended(self, token_ids: Collection[int]) -> frozenset[int]:
+        """Return those of the tokens that are revoked, or gone with their agent."""
+        live: set[int] = set()
+        asked = sorted(token_ids)
+        async with self._database.read() as connection:
+            for start in range(0, len(asked), _ASKED_AT_ONCE):
+                some = asked[start : start + _ASKED_AT_ONCE]
+                query = select(agent_tokens.c.id).where(
+                    agent_tokens.c.id.in_(some), agent_tokens.c.revoked_at.is_(None)
+                )
+                live.update(await connection.scalars(query))
+        return frozenset(asked) - live
 
     @whole
     async def touch(self, token_id: int) -> None:

@@ -171,3 +171,17 @@ async def test_a_deleted_agent_takes_its_tokens_along_and_its_id_is_never_given_
     with pytest.raises(NotFound):
         await store.agents.delete(agent.id)
     assert (await store.agents.create("group/config", "prod")).id != agent.id
+
+
+async def test_tokens_that_are_revoked_or_gone_with_their_agent_have_ended(store: Store) -> None:
+    agent, other = [await store.agents.create("g/p", name) for name in ("a", "b")]
+    live = await store.tokens.create(agent.id, "", "", HASH)
+    revoked = await store.tokens.create(agent.id, "", "", OTHER)
+    gone = await store.tokens.create(other.id, "", "", "ef" * 32)
+    asked = {live.id, revoked.id, gone.id}
+    assert await store.tokens.ended(asked) == frozenset()
+    await store.tokens.revoke(revoked.id)
+    await store.agents.delete(other.id)
+    assert await store.tokens.ended(asked) == {revoked.id, gone.id}
+    assert await store.tokens.ended(range(1, 2_500)) == frozenset(range(1, 2_500)) - {live.id}
+    assert await store.tokens.ended(()) == frozenset()
