@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -181,7 +182,7 @@ class _Resolver:
         else:
             namespace = ""
             metadata.pop("namespace", None)
-        ref = ObjectRef(kind.group, kind.kind, str(namespace), name)
+        ref = ObjectRef(kind.group, kind.kind, intern(str(namespace)), name)
         labels = _strings(ref, metadata, "labels")
         if INVENTORY_LABEL in labels and kind.kind == "ConfigMap" and not kind.group:
             message = f"a ConfigMap with the label {INVENTORY_LABEL} is an inventory, which agentk alone writes"
@@ -192,7 +193,8 @@ class _Resolver:
         for server_field in _SERVER_FIELDS:
             metadata.pop(server_field, None)
         manifest.pop("status", None)
-        body = orjson.dumps(manifest, option=_SORTED)
+        # What orjson returns keeps the 4 kB that it was written into; a copy is as long as the text.
+        body = bytes(memoryview(orjson.dumps(manifest, option=_SORTED)))
         return Desired(
             ref,
             kind,

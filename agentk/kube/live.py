@@ -8,6 +8,7 @@ restores it exactly.
 from __future__ import annotations
 
 from hashlib import blake2b
+from sys import intern
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,17 +23,21 @@ if TYPE_CHECKING:
     from agentk.apply.model import Kind
 
 
-def live_of(kind: Kind, metadata: Mapping[str, object]) -> Live:
-    """Read the ``metadata`` of an object of ``kind``."""
+def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = None) -> Live:
+    """Read the ``metadata`` of an object of ``kind``.
+
+    Tens of thousands are kept, so what many have in common (namespace, owner, fingerprint) is kept once, and ``ref``,
+    if the name is known already, is used as it is.
+    """
     annotations = _mapping(metadata.get("annotations"))
     fingerprint, appliers = _managers(metadata.get("managedFields"))
     owner = annotations.get(names.OWNING_INVENTORY)
     return Live(
-        ref=ref_of(kind, metadata),
+        ref=ref or ref_of(kind, metadata),
         uid=str(metadata.get("uid", "")),
         resource_version=str(metadata.get("resourceVersion", "")),
         fingerprint=fingerprint,
-        owner=owner if isinstance(owner, str) else None,
+        owner=intern(owner) if isinstance(owner, str) else None,
         labelled=names.AGENT_LABEL in _mapping(metadata.get("labels")),
         keep_on_remove=annotations.get(names.LIFECYCLE_DELETION) == names.LIFECYCLE_DELETION_DETACH
         or annotations.get(names.ON_REMOVE) == names.ON_REMOVE_KEEP,
@@ -44,7 +49,8 @@ def live_of(kind: Kind, metadata: Mapping[str, object]) -> Live:
 
 def ref_of(kind: Kind, metadata: Mapping[str, object]) -> ObjectRef:
     """Read the name out of an object's ``metadata``."""
-    return ObjectRef(kind.group, kind.kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+    namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
+    return ObjectRef(kind.group, kind.kind, intern(namespace), name)
 
 
 def _managers(managed_fields: object) -> tuple[str | None, frozenset[str]]:
@@ -69,7 +75,7 @@ def _managers(managed_fields: object) -> tuple[str | None, frozenset[str]]:
     if not ours:
         return None, frozenset(others)
     digest = blake2b(orjson.dumps(ours, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
-    return digest, frozenset(others)
+    return intern(digest), frozenset(others)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -98,7 +98,7 @@ class Objects:
             f"&force={'true' if force else 'false'}{'&dryRun=All' if dry_run else ''}"
         )
         response = await self._sender.send("PATCH", path, body, content_type=APPLY_PATCH, accept=METADATA)
-        return Applied(live_of(kind, orjson.loads(response.body)["metadata"]), response.status == _CREATED)
+        return Applied(live_of(kind, orjson.loads(response.body)["metadata"], ref), response.status == _CREATED)
 
     async def delete(
         self, kind: Kind, ref: ObjectRef, *, uid: str, propagation: Propagation, dry_run: bool = False
@@ -153,7 +153,7 @@ class Objects:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return live_of(kind, orjson.loads(response.body)["metadata"])
+        return live_of(kind, orjson.loads(response.body)["metadata"], ref)
 
     async def read(self, kind: Kind, ref: ObjectRef) -> dict[str, object] | None:
         """Return one whole object, None when it does not exist; for what needs its ``status``."""
