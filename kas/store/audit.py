@@ -50,6 +50,12 @@ class Audit:
             )
 
     @whole
+    async def done(self, by: Actor, action: str, *, project: str, subject: str) -> None:
+        """Note what somebody ordered that changes nothing in the store, such as a command to an agent."""
+        async with self._database.write(durable=True) as connection:
+            await note(connection, by, action, at=self._clock(), project=project, subject=subject)
+
+    @whole
     async def list(self, *, after: int | None = None, within: str = "", limit: int = 100) -> tuple[AuditRecord, ...]:
         """Return lines, oldest first.
 

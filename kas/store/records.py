@@ -206,3 +206,40 @@ class EventRecord:
     sync_id: str = ""
     object: ObjectRef | None = None
     seq: int = 0
+
+
+class HoldKind(StrEnum):
+    """How somebody keeps a project from following its ref."""
+
+    SUSPENSION = "suspension"
+    """Nothing is done for the project, whatever is pushed and whatever drifts."""
+    PIN = "pin"
+    """The project stays at a commit that was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """What somebody ordered for a project on an agent, until it ends.
+
+    ``project_id`` is None for all projects of the agent. ``by`` is the name of the API token that ordered it,
+    ``reason`` what was said about it. ``until`` is when a suspension ends by itself, None for never. Of a pin,
+    ``commit`` is what was chosen and ``available`` the newest commit at the project's ref, empty while it is not known.
+    ``ended_at`` and ``ended_by`` are set when somebody ended it before its time.
+    """
+
+    id: int
+    agent_id: int
+    project_id: int | None
+    kind: HoldKind
+    by: str
+    reason: str
+    at: datetime
+    until: datetime | None = None
+    commit: str = ""
+    available: str = ""
+    ended_at: datetime | None = None
+    ended_by: str = ""
+
+    def in_force(self, now: datetime) -> bool:
+        """Tell whether it still holds."""
+        return self.ended_at is None and (self.until is None or now < self.until)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, case, delete, func, select, tuple_
+from sqlalchemy import and_, case, delete, func, or_, select, tuple_
 
 from kas.store.database import lock_agent
 from kas.store.records import SyncKind, SyncState
-from kas.store.schema import events, objects, syncs
+from kas.store.schema import events, holds, objects, syncs
 from kas.store.times import to_micros
 from kas.store.whole import whole
 
@@ -38,6 +38,7 @@ class Cleaned:
     syncs: int
     events: int
     objects: int
+    holds: int = 0
 
 
 class Retention:
@@ -53,10 +54,12 @@ class Retention:
             keep_syncs: so many of the newest syncs of each agent and project stay, and besides always the newest
                 revision, which the agent may be working on, and the newest of all that nothing superseded.
             keep_events: so many of the newest events of each agent and project stay.
-            pruned_before: objects that were pruned before this time are forgotten.
+            pruned_before: objects that were pruned before this time are forgotten, and suspensions that ran out before
+                it count as over. Of suspensions and pins that are over as many stay as of syncs.
         """
+        over = or_(holds.c.ended_at.is_not(None), holds.c.until < to_micros(pruned_before))
         gone = and_(objects.c.result == "pruned", objects.c.updated_at < to_micros(pruned_before))
-        of_syncs = of_events = of_objects = 0
+        of_syncs = of_events = of_objects = of_holds = 0
         for scope in await self._scopes(syncs, more_than=keep_syncs):
             of_syncs += await self._clean_all(syncs, scope, _old_syncs(scope, keep_syncs))
         for scope in await self._scopes(events, more_than=keep_events):
@@ -64,7 +67,10 @@ class Retention:
         for scope in await self._scopes(objects, where=gone):
             key = select(*objects.primary_key.columns).where(_in(objects, scope), gone)
             of_objects += await self._clean_all(objects, scope, key)
-        return Cleaned(syncs=of_syncs, events=of_events, objects=of_objects)
+        for scope in await self._scopes(holds, more_than=keep_syncs, where=over):
+            old = select(holds.c.id).where(_in(holds, scope), over).order_by(holds.c.id.desc()).offset(keep_syncs)
+            of_holds += await self._clean_all(holds, scope, old)
+        return Cleaned(syncs=of_syncs, events=of_events, objects=of_objects, holds=of_holds)
 
     @whole
     async def _scopes(

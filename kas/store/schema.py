@@ -166,3 +166,23 @@ events: Final = Table(
     Index(None, "agent_id", "project_id", "seq"),
     sqlite_autoincrement=True,  # readers go on after a number: it must only ever grow
 )
+
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    # Null where it is about all projects of the agent.
+    Column("project_id", ForeignKey("projects.id")),
+    Column("kind", String(32), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    Column("commit_id", String(64), nullable=False),
+    Column("available", String(64), nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_by", String(255), nullable=False),
+    Index(None, "agent_id", "project_id", "kind"),
+    sqlite_autoincrement=True,  # the order in which they were made
+)

@@ -10,6 +10,7 @@ from kas.store.audit import Audit
 from kas.store.batches import Batches
 from kas.store.database import Database
 from kas.store.events import Events
+from kas.store.holds import Holds
 from kas.store.migrate import migrate
 from kas.store.objects import Objects
 from kas.store.projects import Projects
@@ -39,6 +40,7 @@ class Store:
         self.objects = Objects(database)
         self.events = Events(database)
         self.batches = Batches(database, clock)
+        self.holds = Holds(database, clock)
         self.retention = Retention(database)
 
     @classmethod
