@@ -172,7 +172,8 @@ def _check_strings(values: object, *where: str | int) -> None:
 
 def _json(value: dict[str, Any], where: Path) -> bytes:
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        # What orjson returns keeps the room that it was written into, 4 kB at least; a copy is as long as the text.
+        return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
     except TypeError:
         pass
     try:
