@@ -146,13 +146,39 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
+class Mutation:
+    """One field that is filled from another object just before applying.
+
+    Paths as ``agentk.apply.jsonpath`` reads them. With a ``token`` only its occurrences in the target are replaced,
+    otherwise the whole field is.
+    """
+
+    source: ObjectRef
+    source_path: str
+    target_path: str
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """What an object's annotations say about when it is applied.
+
+    ``depends_on`` must be healthy before, the sources of ``mutations`` among them; so must all objects of lower waves.
+    """
+
+    depends_on: tuple[ObjectRef, ...] = ()
+    wave: int = 0
+    mutations: tuple[Mutation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """One object as it is to be applied.
 
     ``body`` is the complete JSON to send, with namespace, our label and our annotation; ``digest`` (16 hex digits) is
     of the body, and equal digests mean that applying again would change nothing Git wants. ``defines`` are the kinds
     that are served once this object, a CRD, is established. ``ignore_mutation``: the manifest asks that the object be
-    left as it was created.
+    left as it was created. ``ordering`` is None where no annotation says anything, as for nearly every object.
     """
 
     ref: ObjectRef
@@ -162,6 +188,7 @@ class Desired:
     digest: str
     defines: tuple[Kind, ...] = ()
     ignore_mutation: bool = False
+    ordering: Ordering | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +197,7 @@ class Live:
 
     ``fingerprint`` (16 hex digits) is of the fields that we own (our ``managedFields`` entry), None when we own none.
     ``owner`` is the annotation ``config.k8s.io/owning-inventory``. ``appliers`` are other managers that used
-    server-side apply on it.
+    server-side apply on it. ``ordering`` is what its annotations say, by which it is deleted too.
     """
 
     ref: ObjectRef
@@ -183,6 +210,7 @@ class Live:
     ignore_mutation: bool = False
     deleting: bool = False
     appliers: frozenset[str] = frozenset()
+    ordering: Ordering | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,28 +231,64 @@ class Why(StrEnum):
     DRIFTED = "Drifted"
 
 
+class Until(StrEnum):
+    """What an object waits for in another one."""
+
+    APPLIED = "applied"
+    """That it is there: an object for its Namespace."""
+    SERVED = "served"
+    """That the kind it defines is served: a custom resource for its CustomResourceDefinition."""
+    HEALTHY = "healthy"
+    """That it is healthy as it was applied: what an annotation asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One object that must have come so far before another is applied."""
+
+    ref: ObjectRef
+    until: Until
+
+
 @dataclass(frozen=True, slots=True)
 class Apply:
     """Apply one object server-side. ``force`` takes fields over from managers that set them by updating.
 
     ``live_version`` is the resourceVersion known before, so that an apply that changed nothing is recognised; None for
-    an object that is not there.
+    an object that is not there. ``after`` is what must have been applied before, in this plan or another.
+    ``settled``, for an object with fields from other objects, is the digest with which nothing need be sent.
     """
 
     desired: Desired
     why: Why
     force: bool
     live_version: str | None
+    after: tuple[Need, ...] = ()
+    settled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Delete one object that left Git, if it still has this UID."""
+    """Delete one object that left Git, if it still has this UID.
+
+    ``after`` are objects of the same plan that must be gone before.
+    """
 
     ref: ObjectRef
     kind: Kind
     uid: str
     propagation: Propagation
+    after: tuple[ObjectRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let go of one object that left Git and stays, if it still has this UID: it loses our label and annotation."""
+
+    ref: ObjectRef
+    kind: Kind
+    uid: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,32 +332,43 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Actions that may run side by side; the next stage starts when all have ended.
+    """Actions that may run side by side, apart from what each waits for; the next stage starts when ``applies`` ended.
 
-    ``establishes`` lists the kinds that must be served before the next stage: it has objects of theirs, and their CRDs
-    were applied in this stage or before.
+    ``late`` are begun with the stage too and wait for another object's health: only the next wave waits for them.
+    ``gate``, for the first stage of a wave: everything before has ended well, and these are healthy.
     """
 
     applies: tuple[Apply, ...]
     establishes: tuple[Kind, ...] = ()
+    late: tuple[Apply, ...] = ()
+    gate: tuple[ObjectRef, ...] = ()
+
+    @property
+    def actions(self) -> tuple[Apply, ...]:
+        """Return everything that is applied in this stage."""
+        return (*self.applies, *self.late)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What turning live into desired takes, decided before anything is done.
 
-    ``stages`` in order; then, only if every apply succeeded, ``prunes`` (a sequence of waves, each in parallel).
-    ``decided`` holds the outcomes that need no action: unchanged, skipped, refused. Every object has exactly one
-    outcome in the end, ``total`` of them. ``record`` is the inventory to write before the first action (every name
-    that may exist from now on), None when it is already so. ``forget`` are recorded objects that are gone or released.
-    ``blocked``: nothing at all is done, and this is why.
+    ``stages`` in order; then, only if every apply succeeded, ``releases`` and ``prunes`` (a sequence of waves, each in
+    parallel, the next when all objects of the one before are gone). ``decided`` holds the outcomes that need no action:
+    unchanged, skipped, refused. Every object has exactly one outcome in the end, ``total`` of them. ``record`` is the
+    inventory to write before the first action (every name that may exist from now on), None when it is already so.
+    ``forget`` are recorded objects that are gone. ``blocked``: nothing at all is done, and this is why. The timeouts
+    are for one wait, in seconds; 0: as long as it takes.
     """
 
     stages: tuple[Stage, ...] = ()
     prunes: tuple[tuple[Prune, ...], ...] = ()
+    releases: tuple[Release, ...] = ()
     decided: tuple[Outcome, ...] = ()
     record: tuple[ObjectRef, ...] | None = None
     forget: tuple[ObjectRef, ...] = ()
     total: int = 0
     blocked: Outcome | None = None
     dry_run: DryRun = DryRun.NONE
+    reconcile_timeout: float = 0.0
+    prune_timeout: float = 0.0

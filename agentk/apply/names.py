@@ -19,7 +19,13 @@ OWNING_INVENTORY: Final = "config.k8s.io/owning-inventory"
 """Annotation on every applied object; the value is the id of the inventory that owns it."""
 
 INVENTORY_LABEL: Final = "cli-utils.sigs.k8s.io/inventory-id"
-"""Label on an inventory's ConfigMap; the value is the inventory's id."""
+"""Label on an inventory's ConfigMap; the value is the inventory's id, on further shards of it ``<id>.shard``."""
+
+INVENTORY_SHARD: Final = "agentk.io/inventory-shard"
+"""Label on a further shard of an inventory; the value is its number, from 1 on."""
+
+INVENTORY_SHARDS: Final = "agentk.io/inventory-shards"
+"""Annotation on an inventory's ConfigMap: the numbers of its further shards, with commas."""
 
 ON_REMOVE: Final = "cli-utils.sigs.k8s.io/on-remove"
 """Annotation: what to do with an object that leaves Git."""
@@ -44,3 +50,9 @@ DEPENDS_ON: Final = "config.kubernetes.io/depends-on"
 
 APPLY_TIME_MUTATION: Final = "config.kubernetes.io/apply-time-mutation"
 """Annotation: fields to be filled from other objects just before applying."""
+
+WAVE: Final = "agentk.io/wave"
+"""Annotation: the wave of an object, an integer. Lower waves are applied and healthy before the next begins."""
+
+ARGO_CD_WAVE: Final = "argocd.argoproj.io/sync-wave"
+"""Argo CD's annotation of that meaning, obeyed where ``WAVE`` is not set."""

@@ -1,0 +1,129 @@
+"""What the annotation ``config.kubernetes.io/apply-time-mutation`` says, and filling the fields that it names.
+
+The syntax is cli-utils': a YAML list of ``sourceRef``, ``sourcePath``, ``targetPath`` and ``token``. Reading the
+sources from the cluster is ``agentk.apply.applying``'s. No text made here quotes a value: a source may be a Secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from agentk.apply.jsonpath import PathError, get, parse, put
+from agentk.apply.model import Mutation
+from agentk.apply.names import APPLY_TIME_MUTATION
+from agentk.apply.rules.depend import InvalidOrderError
+from agentlink.manifests.documents import read_documents
+from agentlink.manifests.model import Limits, ManifestError
+from agentlink.refs import ObjectRef, group_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MOST: Final = 50
+"""Mutations of one object."""
+
+MAX_LENGTH: Final = 64 << 10
+"""Characters of the annotation; Kubernetes takes 256 KiB of all annotations together."""
+
+MAX_BODY: Final = 2 << 20
+"""Bytes of an object with its fields filled; etcd takes 1.5 MiB, and a token may stand there often."""
+
+_LIMITS: Final = Limits(yaml_nodes=2000, yaml_depth=8)
+
+
+class MutationError(ValueError):
+    """A field cannot be filled. The text names source and paths, and no value."""
+
+
+def read_mutations(text: str, own: ObjectRef) -> tuple[Mutation, ...]:
+    """Read the annotation of the object ``own``. A source without namespace is in that of ``own``.
+
+    Raises:
+        InvalidOrderError: It is malformed, too long, or its source is the object itself.
+    """
+    if len(text) > MAX_LENGTH:
+        raise _invalid(f"has more than {MAX_LENGTH} characters")
+    try:
+        documents = [one.value for one in read_documents(text.encode(), _LIMITS) if one.value is not None]
+    except ManifestError as error:
+        raise _invalid(f"is no YAML: {error.message}") from None
+    match documents:
+        case [[*entries]] if entries:
+            pass
+        case _:
+            raise _invalid("is no YAML list of substitutions")
+    if len(entries) > MOST:
+        raise _invalid(f"{len(entries)} substitutions are more than {MOST}")
+    return tuple(_read_one(number, entry, own) for number, entry in enumerate(entries, 1))
+
+
+def _read_one(number: int, entry: object, own: ObjectRef) -> Mutation:
+    match entry:
+        case {
+            "sourceRef": {"kind": str(kind), "name": str(name)} as ref,
+            "sourcePath": str(source_path),
+            "targetPath": str(target_path),
+            **rest,
+        } if kind and name:
+            token = rest.get("token") or ""
+        case _:
+            raise _invalid(f"entry {number} needs sourceRef with kind and name, sourcePath and targetPath")
+    group = ref.get("group") or group_of(str(ref.get("apiVersion") or ""))
+    namespace = ref.get("namespace") or own.namespace
+    if not (isinstance(token, str) and isinstance(group, str) and isinstance(namespace, str)):
+        raise _invalid(f"in entry {number} token, group and namespace must be texts")
+    try:
+        parse(source_path)
+        if not parse(target_path):
+            raise _invalid(f"entry {number}: targetPath is the whole object")
+    except PathError as error:
+        raise _invalid(f"entry {number}: {error}") from None
+    source = ObjectRef(group, kind, namespace, name)
+    if source == own:
+        raise _invalid(f"entry {number}: the source is the object itself")
+    return Mutation(source, source_path, target_path, token)
+
+
+def _invalid(message: str) -> InvalidOrderError:
+    return InvalidOrderError("InvalidMutation", f"annotation {APPLY_TIME_MUTATION}: {message}")
+
+
+def substitute(body: bytes, mutations: Sequence[Mutation], sources: Mapping[ObjectRef, object]) -> bytes:
+    """Return the object with its fields filled.
+
+    Args:
+        body: The object as JSON.
+        mutations: In this order.
+        sources: The whole objects.
+
+    Raises:
+        MutationError: A path leads nowhere, or what is there does not fit.
+    """
+    document = orjson.loads(body)
+    for one in mutations:
+        try:
+            value = get(sources[one.source], one.source_path)
+        except PathError as error:
+            raise MutationError(f"source {one.source}: {error}") from None
+        try:
+            put(document, one.target_path, _with_token(document, one, value) if one.token else value)
+        except PathError as error:
+            raise MutationError(f"target of {one.source} {one.source_path}: {error}") from None
+    filled = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    if len(filled) > MAX_BODY:
+        raise MutationError(f"the object has more than {MAX_BODY} bytes once its fields are filled")
+    return filled
+
+
+def _with_token(document: object, one: Mutation, value: object) -> str:
+    text = get(document, one.target_path)
+    if not isinstance(text, str):
+        raise PathError(f"{one.target_path!r} leads to no text, in which the token could stand")
+    if one.token not in text:
+        raise PathError(f"the text at {one.target_path!r} does not hold the token {one.token!r}")
+    replacement = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    if text.count(one.token) * len(replacement) > MAX_BODY:
+        raise PathError(f"{one.target_path!r} would grow beyond {MAX_BODY} bytes")
+    return text.replace(one.token, replacement)
