@@ -66,7 +66,7 @@ def _name(_: click.Context, __: click.Parameter, value: str) -> str:
     show_default=True,
     callback=_name,
     metavar="NAME",
-    help="Remembers what was applied under this name.",
+    help="Remembers what was applied under this name in the namespace.",
 )
 @click.option("--prune", is_flag=True, help="Delete what the inventory remembers and the manifests no longer hold.")
 @click.option("--yes", is_flag=True, help="Prune also where that is more than half, or takes data along.")
@@ -113,12 +113,12 @@ def apply(
         raise click.UsageError("--yes confirms a prune: give --prune with it")
     # Loaded here: --help and --version need none of it.
     from agentk.standalone.command import run as run_apply  # noqa: PLC0415 - see above
-    from agentk.standalone.run import OWNER, Options  # noqa: PLC0415 - see above
+    from agentk.standalone.run import OWNER, Options, inventory_id  # noqa: PLC0415 - see above
 
     settings = ProjectSettings(
         project_id=OWNER,
         path=inventory,
-        inventory_id=f"cli-{inventory}",
+        inventory_id=inventory_id(inventory, namespace),
         default_namespace=namespace,
         dry_run=DryRun(dry_run),
         prune=prune,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.execute import Executor
@@ -35,6 +36,12 @@ OWNER: Final = 0
 """Stands where an agent's id would, in the label by which the objects are watched. No agent has it."""
 
 _CONFIRM: Final = frozenset({"PruneNeedsConfirmation"})
+_LEFT: Final = frozenset({"PruneDisabled"})
+
+
+def inventory_id(name: str, namespace: str) -> str:
+    """Return what an inventory of this name is called in the cluster; in each namespace it is another one."""
+    return f"cli-{name}-{blake2b(namespace.encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
         KubeError: There is no way to the cluster at all.
     """
     settings = options.settings
+    left = 0
     snapshot = Snapshot(settings.project_id, "", "", b"", files)
     async with (
         await KubeClient.connect(kubeconfig=options.kubeconfig, context=options.context) as kube,
@@ -88,7 +96,10 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
         store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
         sync = ProjectSync(cluster, settings, store)
         try:
-            result = await sync.run(snapshot, show.outcome)
+            result = await sync.run(
+                snapshot, lambda outcome: None if outcome.reason in _LEFT else show.outcome(outcome)
+            )
+            left = sum(outcome.reason in _LEFT for outcome in result.outcomes)
             problem = _problem_of(result.outcomes, result.blocked)
             if not problem and options.wait is not None and settings.dry_run is DryRun.NONE:
                 problem = await _wait(sync, observer, followed, show, options.wait)
@@ -96,7 +107,8 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
             problem = str(error)
         finally:
             observer.stop()
-    show.end(problem)
+    hint = f"{left} of the inventory's objects are no longer in the manifests; --prune deletes them" if left else ""
+    show.end(problem, hint)
     return not problem
 
 

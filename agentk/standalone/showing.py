@@ -32,8 +32,8 @@ class Show(Protocol):
     def waiting(self, message: str) -> None:
         """All objects are applied, and some are not healthy yet; empty: they are."""
 
-    def end(self, problem: str) -> None:
-        """Sum up; ``problem`` is why the whole has failed, empty when it has not."""
+    def end(self, problem: str, hint: str) -> None:
+        """Sum up; ``problem`` is why the whole has failed, ``hint`` what to do next, both empty where there is none."""
 
 
 def line_of(outcome: Outcome) -> str:
@@ -69,9 +69,11 @@ class Lines:
             print(inert(f"waiting: {message}"), file=self._out)
         self._waiting = message
 
-    def end(self, problem: str) -> None:
+    def end(self, problem: str, hint: str) -> None:
         """Write the numbers."""
         print(summary_of(self._counts), file=self._out)
+        if hint:
+            print(hint, file=self._out)
         if problem:
             print(inert(f"Error: {problem}"), file=self._out, flush=True)
 
@@ -97,10 +99,12 @@ class Bar:
         """Say beside the bar what is waited for."""
         self._progress.update(self._task, description="Waiting" if message else "Healthy", detail=inert(message))
 
-    def end(self, problem: str) -> None:
+    def end(self, problem: str, hint: str) -> None:
         """Write the numbers."""
         self._progress.stop()
         self._console.print(Text(summary_of(self._counts)))
+        if hint:
+            self._console.print(Text(hint))
         if problem:
             self._console.print(Text(inert(f"Error: {problem}"), style="red"))
 
@@ -133,9 +137,15 @@ class Document:
         """Keep what is waited for."""
         self._waiting = message
 
-    def end(self, problem: str) -> None:
+    def end(self, problem: str, hint: str) -> None:
         """Write it all."""
-        document = {"ok": not problem, "error": problem, "waiting_for": self._waiting, "objects": self._objects}
+        document = {
+            "ok": not problem,
+            "error": problem,
+            "hint": hint,
+            "waiting_for": self._waiting,
+            "objects": self._objects,
+        }
         print(json.dumps(document, indent=2), file=self._out, flush=True)
 
 
