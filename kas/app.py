@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -25,11 +24,12 @@ from kas.reports.feed import Feed
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
 from kas.reports.sync_log import SyncLog
-from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings, TlsFiles
+from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
 from kas.rpc.revocations import follow_revocations
 from kas.store.errors import StoreError
 from kas.store.store import Store
 from kas.store.times import utc_now
+from kas.tls import Certificate, CertificateError, TlsFiles
 from kas.web.authentication import ADMIN_ROLE, new_api_token
 from kas.web.install import InstallDefaults
 from kas.web.listener import api_app, listening
@@ -37,12 +37,13 @@ from kas.web.metrics import Metrics
 from kas.web.observability import Check, observability_app, syncs_by_state
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from agentlink.lifecycle import Lifecycle
     from kas.settings import Settings
-    from kas.settings.model import ApiSettings, CredentialSettings
+    from kas.settings.model import AgentListenerSettings, ApiSettings, CredentialSettings
     from kas.web.registration import DoubtAbout
 
 log = logs.get_logger("app")
@@ -164,7 +165,7 @@ async def _start_http(
     observability = settings.observability.address
     watching = observability_app(metrics=metrics, readiness=readiness, count_syncs=syncs_by_state(store))
     try:
-        tls = _api_tls(settings.api)
+        tls = await _api_certificate(settings.api, life)
         host, port = await life.start("api", listening(app, api.host, api.port, tls=tls))
         await life.start("observability", listening(watching, observability.host, observability.port))
     except OSError as error:
@@ -173,6 +174,18 @@ async def _start_http(
             f"cannot listen: {error}; is another kas running?"
         ) from error
     log.info("Listening for people and webhooks", address=f"{'https' if tls else 'http'}://{host}:{port}")
+
+
+async def _api_certificate(settings: ApiSettings, life: Lifecycle) -> ssl.SSLContext | None:
+    files = _tls_files(settings)
+    if files is None:
+        return None
+    try:
+        certificate = Certificate(files)
+    except CertificateError as error:
+        raise StartError(f"api.certificate_file, api.key_file: {error}") from error
+    await life.start("api-certificate", certificate.following())
+    return certificate.context
 
 
 @asynccontextmanager
@@ -269,24 +282,16 @@ def _limits(settings: Settings) -> Limits:
 
 def _listener_settings(settings: Settings) -> ListenerSettings:
     listener = settings.agent_listener
-    tls = None
-    if listener.certificate_file is not None and listener.key_file is not None:
-        tls = TlsFiles(listener.certificate_file, listener.key_file)
     return ListenerSettings(
         host=listener.websocket_address.host,
         websocket_port=listener.websocket_address.port,
         grpc_port=listener.grpc_address.port if listener.grpc_address else None,
         grpc_host=listener.grpc_address.host if listener.grpc_address else "",
-        tls=tls,
+        tls=_tls_files(listener),
     )
 
 
-def _api_tls(settings: ApiSettings) -> ssl.SSLContext | None:
+def _tls_files(settings: ApiSettings | AgentListenerSettings) -> TlsFiles | None:
     if settings.certificate_file is None or settings.key_file is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.certificate_file, settings.key_file)
-    except OSError as error:
-        raise StartError(f"api.certificate_file, api.key_file: cannot be used: {error}") from error
-    return context
+    return TlsFiles(settings.certificate_file, settings.key_file)

@@ -42,7 +42,7 @@ def check_certificate(check: str, certificate_file: Path, key_file: Path, now: d
     names = ", ".join(name for _, name in decoded.get("subjectAltName", ())) or "no name"
     message = f"{certificate_file} is for {names}, and valid until {until:%Y-%m-%d %H:%M} UTC"
     if until - now < EXPIRY_NOTICE:
-        return warning(_AREA, check, message, "renew it before then, and start kas again")
+        return warning(_AREA, check, message, "renew it before then; kas takes the new one up by itself")
     if "subjectAltName" not in decoded:
         return warning(_AREA, check, message, "have it issued with the DNS name that agents dial (subjectAltName)")
     return ok(_AREA, check, message)
@@ -50,7 +50,7 @@ def check_certificate(check: str, certificate_file: Path, key_file: Path, now: d
 
 def _invalid(check: str, certificate_file: Path, error: ssl.SSLCertVerificationError) -> Finding:
     if error.verify_code == _HAS_EXPIRED:
-        return failed(_AREA, check, f"{certificate_file} has expired", "renew it, then start kas again")
+        return failed(_AREA, check, f"{certificate_file} has expired", "renew it; kas takes the new one up by itself")
     if error.verify_code == _NOT_YET_VALID:
         return failed(_AREA, check, f"{certificate_file} is not valid yet", "look at this machine's clock, or wait")
     remedy = "have it issued for servers (extended key usage serverAuth)"

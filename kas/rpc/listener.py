@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import ssl
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,12 +22,14 @@ from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.auth import Authenticator
 from kas.rpc.service import AgentLinkService, SessionObserver
 from kas.rpc.sessions import Sessions
+from kas.tls import Certificate, CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from kas.rpc.auth import Refusal, TokenStore
     from kas.rpc.service import Identifier, Publisher, ReportSink
+    from kas.tls import TlsFiles
 
 STOP_SECONDS = 5.0
 """How long reports on their way in may take to be stored when kas stops."""
@@ -38,14 +39,6 @@ log = logs.get_logger("rpc")
 
 class ListenerError(Exception):
     """The listener cannot start. The text names the setting to look at."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Where a certificate chain and its key lie, both PEM."""
-
-    certificate: Path
-    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +98,12 @@ class AgentListener:
             ListenerError: a port or a certificate cannot be used.
         """
         settings = self._settings
-        ssl_context, credentials = _tls(settings.tls) if settings.tls else (None, None)
+        certificate = _certificate(settings.tls)
+        credentials = certificate.grpc_credentials() if certificate else None
+        ssl_context = certificate.context if certificate else None
         async with AsyncExitStack() as stack:
+            if certificate is not None:
+                await stack.enter_async_context(certificate.following())
             directory = Path(tempfile.mkdtemp(prefix="kas-"))
             stack.callback(shutil.rmtree, directory, ignore_errors=True)
             tunnel = TunnelServer(directory / "grpc")
@@ -177,14 +174,8 @@ def _at(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _tls(files: TlsFiles) -> tuple[ssl.SSLContext, grpc.ServerCredentials]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+def _certificate(files: TlsFiles | None) -> Certificate | None:
     try:
-        chain, key = files.certificate.read_bytes(), files.key.read_bytes()
-        context.load_cert_chain(files.certificate, files.key)
-    except OSError as error:  # what ssl raises is one too
-        raise ListenerError(
-            f"the agents' listener cannot use certificate {files.certificate} with key {files.key}: {error}"
-        ) from error
-    return context, grpc.ssl_server_credentials([(key, chain)])
+        return Certificate(files) if files else None
+    except CertificateError as error:
+        raise ListenerError(f"the agents' listener {error}") from error

@@ -11,7 +11,7 @@ from agentk.gitops.link import Link
 from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.auth import new_agent_token
-from kas.rpc.listener import AgentListener, ListenerSettings, TlsFiles
+from kas.rpc.listener import AgentListener, ListenerSettings
 from kas.store.errors import NotFound
 from kas.store.store import Store
 from tests.support.waiting import eventually
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kas.rpc.auth import Refusal
     from kas.rpc.sessions import AgentIdentity, Session
+    from kas.tls import TlsFiles
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from kas.rpc.listener import TlsFiles
+from kas.tls import TlsFiles
 from tests.support.agent_link import Authority
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.rpc.listener import ListenerSettings, TlsFiles
+from kas.rpc.listener import ListenerSettings
+from kas.tls import TlsFiles
 from tests.support.agent_link import Authority, Kas, running
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc import service
-from kas.rpc.listener import ListenerError, ListenerSettings, TlsFiles
+from kas.rpc.listener import ListenerError, ListenerSettings
+from kas.tls import TlsFiles
 from tests.support.agent_link import Kas, agent, running, until
 
 if TYPE_CHECKING:
