@@ -172,13 +172,33 @@ class Ordering:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What is asked for one object in its own annotations or by rules of the project, beyond what it holds.
+
+    ``drift`` goes before the project's policy; ``force_conflicts`` and ``recreate`` add to its settings. ``left`` are
+    fields, as pointers, that are left to others while the object exists: they are not in the body, and ``full`` is the
+    body that has them, for creating it. ``scales`` is what this object, an autoscaler, scales; ``scaler`` is the
+    autoscaler that this object's replicas are left to.
+    """
+
+    drift: DriftPolicy | None = None
+    force_conflicts: bool = False
+    recreate: bool = False
+    left: tuple[str, ...] = ()
+    full: bytes | None = field(default=None, repr=False)
+    scales: ObjectRef | None = None
+    scaler: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """One object as it is to be applied.
 
     ``body`` is the complete JSON to send, with namespace, our label and our annotation; ``digest`` (16 hex digits) is
     of the body, and equal digests mean that applying again would change nothing Git wants. ``defines`` are the kinds
     that are served once this object, a CRD, is established. ``ignore_mutation``: the manifest asks that the object be
-    left as it was created. ``ordering`` is None where no annotation says anything, as for nearly every object.
+    left as it was created. ``ordering`` is None where no annotation says anything, as for nearly every object;
+    so is ``traits``.
     """
 
     ref: ObjectRef
@@ -189,6 +209,7 @@ class Desired:
     defines: tuple[Kind, ...] = ()
     ignore_mutation: bool = False
     ordering: Ordering | None = None
+    traits: Traits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +218,8 @@ class Live:
 
     ``fingerprint`` (16 hex digits) is of the fields that we own (our ``managedFields`` entry), None when we own none.
     ``owner`` is the annotation ``config.k8s.io/owning-inventory``. ``appliers`` are other managers that used
-    server-side apply on it. ``ordering`` is what its annotations say, by which it is deleted too.
+    server-side apply on it. ``ordering`` is what its annotations say, by which it is deleted too. ``migrate``: others,
+    whose ownership becomes ours, hold fields that we apply or would remove (see ``rules.migrate``).
     """
 
     ref: ObjectRef
@@ -211,6 +233,7 @@ class Live:
     deleting: bool = False
     appliers: frozenset[str] = frozenset()
     ordering: Ordering | None = None
+    migrate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +252,16 @@ class Why(StrEnum):
     NEW = "New"
     CHANGED = "Changed"
     DRIFTED = "Drifted"
+
+
+class Drift(StrEnum):
+    """What somebody else did to an object."""
+
+    MISSING = "Missing"
+    RECREATED = "Recreated"
+    FIELDS_CHANGED = "FieldsChanged"
+    LABEL_LOST = "LabelLost"
+    OWNER_CHANGED = "OwnerChanged"
 
 
 class Until(StrEnum):
@@ -257,6 +290,9 @@ class Apply:
     ``live_version`` is the resourceVersion known before, so that an apply that changed nothing is recognised; None for
     an object that is not there. ``after`` is what must have been applied before, in this plan or another.
     ``settled``, for an object with fields from other objects, is the digest with which nothing need be sent.
+    ``migrate``: first the ownership of others becomes ours. ``force_conflicts`` takes fields from other appliers too.
+    ``drift`` is what is put back, ``explain``: find out who did it. ``rehearse``: only tell what drifted, and write
+    nothing. ``recreate`` is the UID of the object that may be deleted if it cannot be changed, empty if none may.
     """
 
     desired: Desired
@@ -265,6 +301,12 @@ class Apply:
     live_version: str | None
     after: tuple[Need, ...] = ()
     settled: str = ""
+    migrate: bool = False
+    force_conflicts: bool = False
+    drift: Drift | None = None
+    explain: bool = False
+    rehearse: bool = False
+    recreate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

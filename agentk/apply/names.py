@@ -12,6 +12,9 @@ from typing import Final
 FIELD_MANAGER: Final = "agentk"
 """The manager of our server-side applies."""
 
+LEFT_MANAGER: Final = "agentk-released"
+"""The manager that holds what we let go of until somebody else sets it: what nobody holds, the server removes."""
+
 AGENT_LABEL: Final = "agentk.io/agent"
 """On every applied object; the value is the agent's id. Lists and watches select by it."""
 
@@ -50,6 +53,18 @@ DEPENDS_ON: Final = "config.kubernetes.io/depends-on"
 
 APPLY_TIME_MUTATION: Final = "config.kubernetes.io/apply-time-mutation"
 """Annotation: fields to be filled from other objects just before applying."""
+
+DRIFT: Final = "agentk.io/drift"
+"""Annotation: what is done about changes of this object by others: ``correct``, ``report`` or ``ignore``."""
+
+IGNORE_FIELDS: Final = "agentk.io/ignore-fields"
+"""Annotation: fields that are left to others, as JSON pointers with commas between."""
+
+FORCE_CONFLICTS: Final = "agentk.io/force-conflicts"
+"""Annotation: ``true`` takes fields from other appliers too."""
+
+RECREATE: Final = "agentk.io/recreate"
+"""Annotation: ``true`` deletes and creates the object again when what changed cannot be changed in place."""
 
 WAVE: Final = "agentk.io/wave"
 """Annotation: the wave of an object, an integer. Lower waves are applied and healthy before the next begins."""

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from agentk.apply.model import Drift
 
 if TYPE_CHECKING:
     from agentk.apply.model import Live, ProjectSettings, Recorded
-
-
-class Drift(StrEnum):
-    """What somebody else did to an object."""
-
-    MISSING = "Missing"
-    RECREATED = "Recreated"
-    FIELDS_CHANGED = "FieldsChanged"
-    LABEL_LOST = "LabelLost"
-    OWNER_CHANGED = "OwnerChanged"
 
 
 def drift_of(live: Live | None, recorded: Recorded, settings: ProjectSettings) -> Drift | None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agentk.apply.model import Live, ProjectSettings, Recorded
-from agentk.apply.rules.drift import Drift, drift_of
+from agentk.apply.model import Drift, Live, ProjectSettings, Recorded
+from agentk.apply.rules.drift import drift_of
 from agentlink.refs import ObjectRef
 
 REF = ObjectRef("", "ConfigMap", "web", "settings")
