@@ -1,0 +1,131 @@
+"""Finding out what agentk itself stands on in its cluster: namespace, service account, Deployment, roles and bindings.
+
+What may not be read is left out: to protect less is what such an installation asks for, and to stop is not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from agentk.apply.model import Kind
+from agentk.apply.rules.own import OwnObjects
+from agentk.kube.errors import KubeError
+from agentk.kube.paths import collection_path, object_path
+from agentk.kube.retry import RetryPolicy
+from agentk.kube.sending import Sender
+from agentlink import logs
+from agentlink.refs import ObjectRef, group_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agentk.kube.client import KubeClient
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_POD: Final = Kind("", "v1", "Pod", "pods", namespaced=True)
+_REPLICA_SET: Final = Kind("apps", "v1", "ReplicaSet", "replicasets", namespaced=True)
+_ROLE_BINDING: Final = Kind(_RBAC, "v1", "RoleBinding", "rolebindings", namespaced=True)
+_CLUSTER_ROLE_BINDING: Final = Kind(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
+_REVIEW_PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_REVIEW: Final = orjson.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
+_ACCOUNT: Final = "system:serviceaccount:"
+
+log = logs.get_logger("own")
+
+
+async def find_own(client: KubeClient, *, namespace: str, pod: str) -> OwnObjects:
+    """Return what agentk stands on.
+
+    Args:
+        client: The connection, as agentk itself.
+        namespace: Where its pod runs; empty outside a cluster, and nothing is asked then.
+        pod: The pod's name, empty when it is not known.
+
+    Raises:
+        KubeError: The API server does not answer.
+    """
+    if not namespace:
+        return OwnObjects()
+    return await _Search(client, namespace).run(pod)
+
+
+class _Search:
+    def __init__(self, client: KubeClient, namespace: str) -> None:
+        self._sender = Sender(client, RetryPolicy())
+        self._namespace = namespace
+        self._found: set[ObjectRef] = {ObjectRef("", "Namespace", "", namespace)}
+
+    async def run(self, pod: str) -> OwnObjects:
+        account = await self._account()
+        if pod:
+            await self._pod(pod)
+        if account is not None:
+            self._found.add(ObjectRef("", "ServiceAccount", *account))
+            await self._bindings(_ROLE_BINDING, account)
+            await self._bindings(_CLUSTER_ROLE_BINDING, account)
+        return OwnObjects(account, frozenset(self._found))
+
+    async def _account(self) -> tuple[str, str] | None:
+        """Return the namespace and name of the service account that we are, None when we are somebody else."""
+        review = await self._read("POST", _REVIEW_PATH, _REVIEW)
+        user = str(((review.get("status") or {}).get("userInfo") or {}).get("username", ""))
+        namespace, _, name = user.removeprefix(_ACCOUNT).partition(":")
+        return (namespace, name) if user.startswith(_ACCOUNT) and name else None
+
+    async def _pod(self, name: str) -> None:
+        """Add the pod's Deployment, and the Secrets and ConfigMaps that it mounts."""
+        pod = await self._read("GET", object_path(_POD, ObjectRef("", "Pod", self._namespace, name)))
+        for volume in (pod.get("spec") or {}).get("volumes") or ():
+            match volume:
+                case {"secret": {"secretName": str(secret)}}:
+                    self._found.add(ObjectRef("", "Secret", self._namespace, secret))
+                case {"configMap": {"name": str(config_map)}}:
+                    self._found.add(ObjectRef("", "ConfigMap", self._namespace, config_map))
+        for owner in _controllers(pod, self._namespace):
+            self._found.add(owner)
+            if owner.kind == "ReplicaSet":
+                replica_set = await self._read("GET", object_path(_REPLICA_SET, owner))
+                self._found.update(_controllers(replica_set, self._namespace))
+
+    async def _bindings(self, kind: Kind, account: tuple[str, str]) -> None:
+        """Add the bindings that give us rights, and the roles that they bind."""
+        path = collection_path(kind, self._namespace if kind.namespaced else "")
+        try:
+            pages = [page async for page in self._sender.pages(path)]
+        except KubeError as error:
+            self._pass_over(error, path)
+            return
+        for page in pages:
+            for item in page.items:
+                if any(_names_account(subject, account) for subject in item.get("subjects") or ()):
+                    namespace = self._namespace if kind.namespaced else ""
+                    self._found.add(ObjectRef(_RBAC, kind.kind, namespace, item["metadata"]["name"]))
+                    role = item.get("roleRef") or {}
+                    where = namespace if role.get("kind") == "Role" else ""
+                    self._found.add(ObjectRef(_RBAC, str(role.get("kind")), where, str(role.get("name"))))
+
+    async def _read(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """Return one object, an empty one where we may not see it or it is not there."""
+        try:
+            response = await self._sender.send(method, path, body)
+        except KubeError as error:
+            self._pass_over(error, path)
+            return {}
+        document: dict[str, Any] = orjson.loads(response.body)
+        return document
+
+    def _pass_over(self, error: KubeError, path: str) -> None:
+        if error.retryable or error.status == 0:
+            raise error
+        log.debug("A part of the agent itself may not be read, and is not protected", path=path, why=error.message)
+
+
+def _controllers(document: Mapping[str, Any], namespace: str) -> Iterator[ObjectRef]:
+    for owner in (document.get("metadata") or {}).get("ownerReferences") or ():
+        yield ObjectRef(group_of(str(owner["apiVersion"])), str(owner["kind"]), namespace, str(owner["name"]))
+
+
+def _names_account(subject: Mapping[str, Any], account: tuple[str, str]) -> bool:
+    return subject.get("kind") == "ServiceAccount" and (subject.get("namespace"), subject.get("name")) == account

@@ -1,0 +1,56 @@
+"""What agentk stands on is nobody's to change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentk.apply.rules.own import OwnObjects, refuse_binding, refuse_own
+from agentlink.refs import ObjectRef
+
+DEPLOYMENT = ObjectRef("apps", "Deployment", "agents", "gitlab-agent")
+OWN = OwnObjects(("agents", "gitlab-agent"), frozenset({DEPLOYMENT}))
+RBAC = "rbac.authorization.k8s.io"
+BINDING = ObjectRef(RBAC, "RoleBinding", "team", "b")
+
+
+def test_an_object_of_the_agent_is_refused_and_one_beside_it_is_not() -> None:
+    refusal = refuse_own(DEPLOYMENT, OWN)
+    assert refusal is not None
+    assert refusal.reason == "Protected"
+    assert refuse_own(ObjectRef("apps", "Deployment", "agents", "other"), OWN) is None
+    assert refuse_own(DEPLOYMENT, OwnObjects()) is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "refused"),
+    [
+        ({"kind": "ServiceAccount", "namespace": "agents", "name": "gitlab-agent"}, True),
+        ({"kind": "ServiceAccount", "namespace": "team", "name": "gitlab-agent"}, False),
+        ({"kind": "ServiceAccount", "name": "gitlab-agent"}, False),
+        ({"kind": "User", "name": "system:serviceaccount:agents:gitlab-agent"}, True),
+        ({"kind": "Group", "name": "system:serviceaccounts:agents"}, True),
+        ({"kind": "Group", "name": "developers"}, False),
+        ("no mapping", False),
+    ],
+)
+def test_a_binding_may_not_give_the_agent_rights(subject: object, refused: bool) -> None:  # noqa: FBT001 - a case
+    assert (refuse_binding(BINDING, {"subjects": [subject]}, OWN) is not None) is refused
+
+
+def test_a_subject_without_namespace_is_in_that_of_its_binding() -> None:
+    binding = ObjectRef(RBAC, "RoleBinding", "agents", "b")
+    manifest = {"subjects": [{"kind": "ServiceAccount", "name": "gitlab-agent"}]}
+    assert refuse_binding(binding, manifest, OWN) is not None
+
+
+@pytest.mark.parametrize("manifest", [{}, {"subjects": None}, {"subjects": "x"}])
+def test_a_binding_without_subjects_gives_nobody_anything(manifest: dict[str, Any]) -> None:
+    assert refuse_binding(BINDING, manifest, OWN) is None
+
+
+def test_other_kinds_and_an_agent_outside_the_cluster_are_not_looked_at() -> None:
+    manifest = {"subjects": [{"kind": "ServiceAccount", "namespace": "agents", "name": "gitlab-agent"}]}
+    assert refuse_binding(ObjectRef("", "ConfigMap", "team", "b"), manifest, OWN) is None
+    assert refuse_binding(BINDING, manifest, OwnObjects()) is None
