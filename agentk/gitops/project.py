@@ -168,7 +168,7 @@ class ProjectLoop:
             return
         self._unsettled = progress.finish()
         standing.counts = count(result.outcomes)
-        standing.log_outcomes(result.outcomes)
+        await standing.log_outcomes(result.outcomes)
         note = None
         if result.failed:
             self._retry.later()
@@ -202,7 +202,7 @@ class ProjectLoop:
         else:
             if result is not None and result.failed:
                 self._retry.later()
-                self._standing.log_outcomes(result.outcomes)
+                await self._standing.log_outcomes(result.outcomes)
                 self._standing.tell_failure(result)
         self._health.pass_on(changed)
         self._report_health()

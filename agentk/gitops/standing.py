@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import Result
+from agentk.gitops.computing import unhurried
 from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
 
@@ -99,9 +100,9 @@ class Standing:
         sync_id = self._snapshot.sync_id if self._snapshot else ""
         self.reports.event(self._project_id, sync_id=sync_id, reason=reason, message=message, warning=warning, ref=ref)
 
-    def log_outcomes(self, outcomes: Iterable[Outcome]) -> None:
+    async def log_outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Write what was done, and what failed, into the log."""
-        for outcome in outcomes:
+        async for outcome in unhurried(one for one in outcomes if one.result is not Result.UNCHANGED):
             resource_key = f"{outcome.ref.group}/{outcome.ref.kind}/{outcome.ref.namespace}/{outcome.ref.name}"
             sync_result = f"{_short(outcome.ref)} {outcome.result.value}"
             if outcome.result is Result.FAILED:
@@ -112,7 +113,7 @@ class Standing:
                     reason=outcome.reason,
                     why=outcome.message,
                 )
-            elif outcome.result is not Result.UNCHANGED:
+            else:
                 self.log.info("Synced", resource_key=resource_key, sync_result=sync_result)
 
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Outcome, Plan, Recorded, Result, Stage
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
 from agentk.apply.rules.forbidden import Place, leave_out, place_of
+from agentk.gitops.computing import computed
 from agentk.kube.errors import KubeError
 from agentlink.refs import ObjectRef
 
@@ -69,6 +71,8 @@ class ProjectSync:
         self._resolved: Resolved | None = None
         self._desired: dict[ObjectRef, Desired] = {}
         self._recorded: dict[ObjectRef, Recorded] | None = None
+        self._unwritten: dict[ObjectRef, Recorded | None] = {}
+        self._damage: InventoryError | None = None
 
     @property
     def desired(self) -> Mapping[ObjectRef, Desired]:
@@ -103,8 +107,10 @@ class ProjectSync:
         visible = leave_out(resolved, (), forbidden).desired
         live, unseen = await self._look_at(visible, (ref for ref in recorded if place_of(ref) not in forbidden))
         resolved = leave_out(resolved, recorded, forbidden | unseen)
-        todo = plan(
-            resolved,
+        todo = await computed(
+            len(resolved.desired) + len(recorded),
+            plan,
+            self._with_damage(resolved),
             recorded,
             live,
             self.settings,
@@ -142,19 +148,31 @@ class ProjectSync:
         discovery, agent_id = self._cluster.discovery, self._cluster.agent_id
         if not discovery.kinds:
             await discovery.refresh()
-        resolved = resolve(snapshot, self.settings, discovery, agent_id, self._resolved)
+        files = len(snapshot.files)
+        resolved = await computed(files, resolve, snapshot, self.settings, discovery, agent_id, self._resolved)
         if any(outcome.reason == "UnknownKind" for outcome in resolved.refused):
             await discovery.refresh()
-            resolved = resolve(snapshot, self.settings, discovery, agent_id, resolved)
+            resolved = await computed(files, resolve, snapshot, self.settings, discovery, agent_id, resolved)
         self._resolved = resolved
         self._desired = {one.ref: one for one in resolved.desired}
         return resolved
 
     async def _read_inventory(self) -> dict[ObjectRef, Recorded]:
-        if self._recorded is None:
+        if self._recorded is None or self._damage is not None:
+            self._recorded = None
             inventory = await self._store.read()
-            self._recorded = dict(inventory.records) if inventory else {}
+            self._recorded = inventory.records if inventory else {}
+            self._damage = inventory.damage if inventory else None
+            self._unwritten.clear()
         return self._recorded
+
+    def _with_damage(self, resolved: Resolved) -> Resolved:
+        """Count a damaged inventory as an object that cannot be applied: the others are, and nothing is pruned."""
+        if self._damage is None:
+            return resolved
+        ref, _ = self._store.head
+        damaged = Outcome(ref, Result.FAILED, reason="InventoryDamaged", message=str(self._damage))
+        return replace(resolved, refused=(damaged, *resolved.refused))
 
     def _places(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Kind, frozenset[str]]:
         """Return the kinds to watch and their namespaces; kinds of CRDs that are yet to be applied are left out."""
@@ -218,17 +236,18 @@ class ProjectSync:
         if todo.blocked is None and todo.record is not None:
             todo = await self._open_namespace(todo, note)
             for ref in todo.record or ():
-                recorded.setdefault(ref, Recorded(ref))
-            await self._write_inventory(recorded)
+                if ref not in recorded:
+                    self._record(Recorded(ref), recorded)
+            await self._write_inventory()
         try:
             await self._cluster.executor.run(todo, note)
         finally:
             if todo.dry_run is DryRun.NONE and todo.blocked is None:
                 for ref in todo.forget:
-                    recorded.pop(ref, None)
+                    self._forget(ref, recorded)
                 # A second failure to reach the cluster must not hide the first.
-                with suppress(KubeError) if sys.exc_info()[0] else nullcontext():
-                    await self._write_inventory(recorded)
+                with suppress(KubeError, InventoryError) if sys.exc_info()[0] else nullcontext():
+                    await self._write_inventory()
         return SyncResult(tuple(outcomes), todo.blocked)
 
     async def _open_namespace(self, todo: Plan, note: Callable[[Outcome], None]) -> Plan:
@@ -249,20 +268,33 @@ class ProjectSync:
         """Take over what an action did to the object, ahead of the watches."""
         observer = self._cluster.observer
         if outcome.result is Result.PRUNED and outcome.uid and not outcome.reason:
-            recorded.pop(outcome.ref, None)
+            self._forget(outcome.ref, recorded)
         elif outcome.digest:
-            recorded[outcome.ref] = Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid)
+            self._record(Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid), recorded)
             if outcome.live is not None:
                 observer.applied(outcome.live)
 
-    async def _write_inventory(self, recorded: Mapping[ObjectRef, Recorded]) -> None:
-        """Write what changed.
+    def _record(self, one: Recorded, recorded: dict[ObjectRef, Recorded]) -> None:
+        if recorded.get(one.ref) != one:
+            recorded[one.ref] = self._unwritten[one.ref] = one
+
+    def _forget(self, ref: ObjectRef, recorded: dict[ObjectRef, Recorded]) -> None:
+        if recorded.pop(ref, None) is not None:
+            self._unwritten[ref] = None
+
+    async def _write_inventory(self) -> None:
+        """Write what changed since the last time; costs as much as that is.
 
         Raises:
-            KubeError: Not written; what is remembered is forgotten, so that the next sync reads it anew.
+            KubeError, InventoryError: Not written whole; what is remembered is forgotten, so that the next sync reads
+                it anew.
         """
+        unwritten, self._unwritten = self._unwritten, {}
         try:
-            await self._store.write(recorded.values())
-        except KubeError:
+            await self._store.write(
+                [one for one in unwritten.values() if one is not None],
+                [ref for ref, one in unwritten.items() if one is None],
+            )
+        except (KubeError, InventoryError):
             self._recorded = None
             raise
