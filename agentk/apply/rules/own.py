@@ -1,6 +1,6 @@
 """Objects that agentk itself stands on, which no project may change or delete.
 
-It would end in the middle of a sync, or gain rights that nobody gave it. Which they are is found out by ``agentk.kube.own``.
+It would end in the middle of a sync, or gain rights that nobody gave it. ``agentk.kube.own`` finds out which they are.
 """
 
 from __future__ import annotations
