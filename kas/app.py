@@ -107,7 +107,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits),
     )
     await life.background("session-events", events.run())
-    await life.background("retention", _clean(settings, store))
+    await life.background("retention", _clean(settings, store, mirrors))
     if store.shared:
         following = follow_revocations(store.tokens, listener.sessions, listener.token_revoked)
         await life.background("revocations", following)
@@ -224,8 +224,8 @@ async def _first_api_token(data_dir: Path, store: Store) -> None:
     log.info("The first API token has been written", file=str(path))
 
 
-async def _clean(settings: Settings, store: Store) -> None:
-    """Keep history bounded, for ever."""
+async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:
+    """Keep history and mirrors bounded, for ever."""
     retention = settings.retention
     while True:
         try:
@@ -238,6 +238,8 @@ async def _clean(settings: Settings, store: Store) -> None:
             await store.audit.clean(keep=retention.audit_lines, before=audited_before)
         except StoreError as error:
             log.warning("Old records could not be deleted", why=str(error))
+        if removed := await mirrors.remove_unused(retention.mirrors):
+            log.info("Mirrors that nobody used were deleted", mirrors=removed)
         await asyncio.sleep(retention.interval)
 
 

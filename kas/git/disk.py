@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import TYPE_CHECKING
 
 from kas.git.refs import is_commit_id
+
+_MARK = "kas-used"
+"""A file in each mirror; it was last used when this was last written."""
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +36,27 @@ def sweep(mirror: Path) -> None:
     for pattern in _LEFTOVERS:
         for left in mirror.glob(pattern):
             left.unlink(missing_ok=True)
+
+
+def mark_used(mirror: Path) -> None:
+    """Note that a mirror is used now; nothing happens where there is none."""
+    if mirror.is_dir():
+        (mirror / _MARK).touch()
+
+
+def unused_since(root: Path, seconds: float) -> list[Path]:
+    """Return the mirrors below ``root`` that were not used for so long, and what was left of deleting others."""
+    before = time.time() - seconds
+    return [folder for folder in root.iterdir() if folder.is_dir() and _last_used(folder) < before]
+
+
+def _last_used(mirror: Path) -> float:
+    for path in (mirror / _MARK, mirror):
+        try:
+            return path.stat().st_mtime
+        except OSError:  # a mirror of before there were marks, or one that has just gone
+            continue
+    return time.time()
 
 
 def remove(mirror: Path, away: Path) -> None:

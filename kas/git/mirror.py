@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-m
 _PACKS = 50
 # Repacking a large repository takes minutes, and nobody waits for it. Seconds.
 _MAINTENANCE_TIMEOUT = 1800.0
+MARK_SECONDS = 3600.0
+"""How exactly it is known when a mirror was last used; far below what anybody keeps unused ones for."""
 
 
 class Mirror:
@@ -49,6 +52,7 @@ class Mirror:
         self._path = root / f"{readable}-{digest}.git"
         self._lock = asyncio.Lock()
         self._opened = False
+        self._mark_at = 0.0
         self._tidying = False
         # What has been fetched, by its name in the mirror: kept to fetch it anew when the mirror is lost.
         self._fetched: dict[str, str] = {}
@@ -63,6 +67,7 @@ class Mirror:
         """
         check_ref(self._project, ref)
         async with self._lock:
+            await self._mark_used()
             remote = await self._remote()
             name = mirror_name(remote.url, ref)
             for attempt in (1, 2):
@@ -137,6 +142,13 @@ class Mirror:
             self._tidying = False
         if finished.code != 0:
             raise explain(self._project, None, finished.code, finished.stderr, None)
+
+    async def _mark_used(self) -> None:
+        if time.monotonic() >= self._mark_at:
+            # Not being able to is no reason to fail: what comes next says better what is wrong with the disk.
+            with contextlib.suppress(OSError):
+                await self._runner.threaded(partial(disk.mark_used, self._path))
+            self._mark_at = time.monotonic() + MARK_SECONDS
 
     async def _fetch(self, remote: Remote, ref: GitRef, name: str) -> str:
         await self._open()
@@ -312,6 +324,19 @@ class Mirrors:
             with contextlib.suppress(GitError):
                 # A mirror that cannot be tidied still serves; if it is damaged, reading it will say so.
                 await mirror.maintain()
+
+    async def remove_unused(self, seconds: float) -> int:
+        """Delete the mirrors of projects that nobody has fetched for so long; return how many.
+
+        Used again after all, a mirror is fetched anew.
+        """
+        removed = 0
+        for path in await self._runner.threaded(partial(disk.unused_since, self._root, seconds)):
+            with contextlib.suppress(OSError):  # the next time, then
+                await self._runner.forget(path)
+                await self._runner.threaded(partial(disk.remove, path, path.with_suffix(".broken")))
+                removed += 1
+        return removed
 
     async def close(self) -> None:
         """End the processes and threads of all mirrors."""

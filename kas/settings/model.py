@@ -179,6 +179,9 @@ class RetentionSettings(_Section):
     pruned_objects: Duration = Field(default=7 * 86400.0, description="How long pruned objects are remembered.")
     audit: Duration = Field(default=365 * 86400.0, description="How long lines of the audit log are kept.")
     audit_lines: Count = Field(default=100_000, description="The most lines of the audit log.")
+    mirrors: Duration = Field(
+        default=7 * 86400.0, description="How long the copy of a repository is kept that no connected agent uses."
+    )
     interval: Duration = Field(default=600.0, description="How often the rest is deleted.")
 
 
