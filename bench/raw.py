@@ -37,6 +37,11 @@ class _OnlyConfigMaps:
         known = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
         return known if (group, kind, version) == ("", "ConfigMap", "v1") else None
 
+    def verbs(self, kind: Kind) -> frozenset[str]:
+        """Say nothing of what can be done with it."""
+        del kind
+        return frozenset()
+
 
 def write_requests(files: Mapping[str, str], namespace: str, target: Path) -> None:
     """Write the requests that agentk would send for these manifests, made by its own code and that of kas.

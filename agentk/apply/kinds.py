@@ -20,6 +20,10 @@ class Kinds(Protocol):
         """Return the kind in that version if it is served so, otherwise in the preferred one; None if not served."""
         ...
 
+    def verbs(self, kind: Kind) -> frozenset[str]:
+        """Return what can be done with a kind, such as ``patch``; nothing where that is not known."""
+        ...
+
 
 class KindsWithDefined:
     """The kinds that are served, and those that CRDs of the same revision are about to add."""
@@ -34,6 +38,10 @@ class KindsWithDefined:
         if found is not None and found.version == version:
             return found
         return self._defined.get((group, kind, version), found)
+
+    def verbs(self, kind: Kind) -> frozenset[str]:
+        """Return what can be done with a kind that is served; nothing is known of one that is yet to be."""
+        return self._served.verbs(kind)
 
 
 def defined_by(crd: Mapping[str, object]) -> tuple[Kind, ...]:

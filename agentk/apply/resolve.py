@@ -23,6 +23,9 @@ from agentk.apply.names import (
     LIFECYCLE_MUTATION_IGNORE,
     OWNING_INVENTORY,
 )
+from agentk.apply.rules.confine import refuse_place
+from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, refuse_binding, refuse_own
+from agentk.apply.rules.unappliable import refuse_kind
 from agentlink.refs import ObjectRef, group_of
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ class Basis(NamedTuple):
     agent_id: str
     inventory_id: str
     default_namespace: str
+    allowed_namespaces: tuple[str, ...]
+    own: OwnObjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,13 @@ class Resolved:
 
 
 def resolve(
-    snapshot: Snapshot, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None = None
+    snapshot: Snapshot,
+    settings: ProjectSettings,
+    kinds: Kinds,
+    agent_id: int,
+    previous: Resolved | None = None,
+    *,
+    own: OwnObjects = NOTHING_OWN,
 ) -> Resolved:
     """Turn a snapshot into the objects to apply.
 
@@ -88,13 +99,14 @@ def resolve(
 
     Args:
         snapshot: The revision.
-        settings: The project's; the default namespace and the inventory's id matter here.
+        settings: The project's; the default and the allowed namespaces and the inventory's id matter here.
         kinds: What the cluster serves.
         agent_id: Becomes the label by which all our objects are found.
         previous: The same project's last result. Objects whose manifest bytes are in it are taken over from there, so
             that the cost of a revision is that of its changed files.
+        own: What agentk itself stands on, and no project may have.
     """
-    return _Resolver(settings, kinds, agent_id, previous).run(snapshot)
+    return _Resolver(settings, kinds, agent_id, previous, own).run(snapshot)
 
 
 class _RefusedError(Exception):
@@ -112,8 +124,12 @@ class _NotServedError(_RefusedError):
 class _Resolver:
     """One run of ``resolve``; holds what its steps share."""
 
-    def __init__(self, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None) -> None:
-        self._basis = Basis(str(agent_id), settings.inventory_id, settings.default_namespace)
+    def __init__(
+        self, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None, own: OwnObjects
+    ) -> None:
+        self._basis = Basis(
+            str(agent_id), settings.inventory_id, settings.default_namespace, settings.allowed_namespaces, own
+        )
         self._kinds: Kinds = kinds
         self._asked: dict[tuple[str, str], Kind | None] = {}
         self._known: Mapping[bytes, Desired] = {}
@@ -183,6 +199,7 @@ class _Resolver:
             namespace = ""
             metadata.pop("namespace", None)
         ref = ObjectRef(kind.group, kind.kind, intern(str(namespace)), name)
+        self._check(ref, kind, manifest)
         labels = _strings(ref, metadata, "labels")
         if INVENTORY_LABEL in labels and kind.kind == "ConfigMap" and not kind.group:
             message = f"a ConfigMap with the label {INVENTORY_LABEL} is an inventory, which agentk alone writes"
@@ -204,6 +221,17 @@ class _Resolver:
             defined_by(manifest) if kind_name == "CustomResourceDefinition" else (),
             annotations.get(LIFECYCLE_MUTATION) == LIFECYCLE_MUTATION_IGNORE,
         )
+
+    def _check(self, ref: ObjectRef, kind: Kind, manifest: Mapping[str, Any]) -> None:
+        """Refuse what a project may not have, whatever the cluster says of it."""
+        refusal = (
+            refuse_kind(kind, self._kinds.verbs(kind))
+            or refuse_place(ref, self._basis.allowed_namespaces)
+            or refuse_own(ref, self._basis.own)
+            or refuse_binding(ref, manifest, self._basis.own)
+        )
+        if refusal is not None:
+            raise _RefusedError(ref, refusal.reason, refusal.message)
 
     def _find(self, api_version: str, kind: str) -> Kind | None:
         key = (api_version, kind)

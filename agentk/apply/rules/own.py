@@ -31,6 +31,10 @@ class OwnObjects:
     refs: frozenset[ObjectRef] = frozenset()
 
 
+NOTHING_OWN: Final = OwnObjects()
+"""Of an agent outside its cluster."""
+
+
 def refuse_own(ref: ObjectRef, own: OwnObjects) -> Refusal | None:
     """Return why an object is not to be touched, None when it may be."""
     if ref not in own.refs:

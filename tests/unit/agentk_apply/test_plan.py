@@ -39,6 +39,9 @@ class Served:
     def find(self, group: str, kind: str, version: str) -> Kind | None:  # noqa: ARG002 - the lookup's shape
         return KINDS.get(kind)
 
+    def verbs(self, kind: Kind) -> frozenset[str]:  # noqa: ARG002 - the lookup's shape
+        return frozenset()
+
 
 def desired(kind: str, name: str, digest: str = "d1") -> Desired:
     found = KINDS[kind]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
 from agentk.apply.model import Kind, ProjectSettings, Result, Snapshot
 from agentk.apply.resolve import resolve
+from agentk.apply.rules.own import OwnObjects
 from agentlink.refs import ObjectRef
 
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
@@ -24,6 +27,9 @@ class Served:
     def find(self, group: str, kind: str, version: str) -> Kind | None:
         named = [one for one in self.served if (one.group, one.kind) == (group, kind)]
         return next((one for one in named if one.version == version), named[0] if named else None)
+
+    def verbs(self, kind: Kind) -> frozenset[str]:
+        return frozenset({"create"}) if kind.kind.endswith("Review") else frozenset()
 
 
 KINDS = Served(CONFIG_MAP, NAMESPACE, DEPLOYMENT, CRD)
@@ -238,3 +244,38 @@ def test_nothing_is_taken_over_where_what_it_depends_on_changed(
 
 def test_an_empty_snapshot_is_recognised() -> None:
     assert resolve(snapshot(), SETTINGS, KINDS, 7).empty
+
+
+REVIEW = Kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
+BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", namespaced=True)
+
+
+def test_what_a_project_may_not_have_is_refused_and_the_rest_goes_on() -> None:
+    own = OwnObjects(("web", "gitlab-agent"), frozenset({ObjectRef("", "Secret", "web", "token")}))
+    secret = Kind("", "v1", "Secret", "secrets", namespaced=True)
+    manifests: list[Manifest] = [
+        {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {"name": "review"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "more"},
+            "subjects": [{"kind": "ServiceAccount", "name": "gitlab-agent"}],
+        },
+        config_map(),
+    ]
+    resolved = resolve(snapshot(a=manifests), SETTINGS, Served(REVIEW, secret, BINDING, CONFIG_MAP), 7, own=own)
+    assert [(one.ref.name, one.reason) for one in resolved.refused] == [
+        ("review", "KindNotAppliable"),
+        ("token", "Protected"),
+        ("more", "Protected"),
+    ]
+    assert [one.ref.name for one in resolved.desired] == ["settings"]
+
+
+def test_a_project_that_is_confined_anew_takes_nothing_over_from_before() -> None:
+    taken = snapshot(a=[config_map(namespace="team"), config_map(namespace="web")])
+    before = resolve(taken, SETTINGS, KINDS, 7)
+    confined = resolve(taken, replace(SETTINGS, allowed_namespaces=("team",)), KINDS, 7, before)
+    assert [one.ref.namespace for one in confined.desired] == ["team"]
+    assert [one.reason for one in confined.refused] == ["OutsideAllowedNamespaces"]

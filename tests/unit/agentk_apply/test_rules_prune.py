@@ -20,6 +20,9 @@ class AllServed:
     def find(self, group: str, kind: str, version: str) -> Kind | None:
         return None if kind == "Gone" else Kind(group, version or "v1", kind, kind.lower() + "s", namespaced=True)
 
+    def verbs(self, kind: Kind) -> frozenset[str]:  # noqa: ARG002 - the lookup's shape
+        return frozenset()
+
 
 def pruning(
     *left: tuple[Recorded, Live | None],
