@@ -1,11 +1,12 @@
-"""How an inventory is written into a ConfigMap's ``data``: cli-utils' keys, values of our own.
+"""How one object is written into an inventory: cli-utils' keys, values of our own.
 
 A key names an object as cli-utils does, ``<namespace>_<name>_<group>_<Kind>``, so that an inventory of GitLab's agent
 or kpt is read as it stands. cli-utils leaves the values empty; ours hold what was applied last
 (``<digest>:<fingerprint>:<uid>``), so that a sync that changes nothing is recognised after a restart too.
 
 A name that no ConfigMap key can hold (too long, or with characters that a key may not have) gets a hashed key, and
-stands in the value in full. Reading and writing the ConfigMap itself is ``agentk.kube.inventory_store``.
+stands in the value in full. Which entry is in which ConfigMap is ``shards``; reading and writing ConfigMaps is
+``agentk.kube.inventory_store``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from agentk.apply.model import Recorded
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 """What Kubernetes accepts as a key of a ConfigMap."""
@@ -34,73 +35,78 @@ _HASHED_PREFIX: Final = "hashed."
 _VALUE: Final = re.compile(r"([0-9a-f]{16})?:([0-9a-f]{16})?:([^:]*)(?::(.*))?", re.DOTALL)
 """What we write as a value: digest, fingerprint, UID and, under a hashed key, the name."""
 
+_VALUE_BYTES: Final = 16 + 1 + 16 + 1 + 36 + 1
+"""Of a value that is filled in, with the separator before a name."""
+
 
 class InventoryError(Exception):
-    """An inventory cannot be read, so that nobody knows what is owned. Nothing may be applied or pruned from a guess.
+    """An inventory, or a part of it, cannot be understood, so that nobody knows all that is owned.
 
-    ``key`` is the entry at fault.
+    Nothing may be pruned from a guess. ``place`` is what is at fault: an entry, an annotation, a ConfigMap;
+    ``message`` says what to do about it.
     """
 
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(f"inventory entry {key!r}: {message}")
-        self.key = key
+    def __init__(self, place: str, message: str) -> None:
+        super().__init__(f"{place} {message}")
+        self.place = place
         self.message = message
 
+    @classmethod
+    def first_of(cls, errors: Iterable[InventoryError]) -> InventoryError:
+        """Make one of several, which is not long however many there are."""
+        first, *more = errors
+        if not more:
+            return first
+        return cls(first.place, f"{first.message} (and {len(more)} more parts of the inventory are at fault)")
 
-def encode(objects: Iterable[Recorded]) -> dict[str, str]:
-    """Write recorded objects as a ConfigMap's ``data``, sorted by key. ``decode`` gives back the same objects."""
-    return dict(sorted(encode_entry(recorded) for recorded in objects))
 
-
-def encode_entry(recorded: Recorded) -> tuple[str, str]:
-    """Write one recorded object as key and value.
-
-    About 130 bytes an object, so that some 8,000 fit into one ConfigMap.
-    """
-    ref = recorded.ref
+def entry_of(recorded: Recorded) -> tuple[str, str]:
+    """Write one object as key and value, about 130 bytes. ``record_of`` gives back the same object."""
+    key, name = _key_and_name(recorded.ref)
     if recorded.digest or recorded.fingerprint or recorded.uid:
         value = f"{recorded.digest}:{recorded.fingerprint}:{recorded.uid}"
     else:
-        value = ""
-    key = _plain_key(ref)
-    if key is not None:
-        return key, value
-    name = orjson.dumps([ref.group, ref.kind, ref.namespace, ref.name])
-    return f"{_HASHED_PREFIX}{blake2b(name, digest_size=16).hexdigest()}", f"{value or '::'}:{name.decode()}"
+        value = "::" if name else ""
+    return key, f"{value}:{name}" if name else value
 
 
-def decode(data: Mapping[str, str]) -> dict[ObjectRef, Recorded]:
-    """Read a ConfigMap's ``data``.
+def key_of(ref: ObjectRef) -> str:
+    """Return the key under which an object is written."""
+    return _key_and_name(ref)[0]
+
+
+def size_of(ref: ObjectRef) -> int:
+    """Return the bytes that an object's entry takes once its value is filled in."""
+    key, name = _key_and_name(ref)
+    return len(key) + _VALUE_BYTES + len(name.encode())
+
+
+def record_of(key: str, value: str) -> Recorded:
+    """Read one entry.
 
     A value that is not ours (cli-utils writes none, kpt may write a status) leaves digest, fingerprint and uid empty:
     the object is known, and what was applied is not.
 
     Raises:
-        InventoryError: a key names no object.
+        InventoryError: The key names no object.
     """
-    found: dict[ObjectRef, Recorded] = {}
-    for key, value in data.items():
-        digest, fingerprint, uid, name = _split(value)
-        ref = _ref_of_name(key, name) if key.startswith(_HASHED_PREFIX) else _ref_of_key(key)
-        if ref is None:
-            raise InventoryError(key, "names no object; restore the ConfigMap, or delete the entry if it is not yours")
-        found[ref] = Recorded(ref, digest, fingerprint, uid)
-    return found
-
-
-def _split(value: str) -> tuple[str, str, str, str]:
     match = _VALUE.fullmatch(value)
-    if match is None:
-        return "", "", "", ""
-    digest, fingerprint, uid, name = match.groups(default="")
-    return digest, fingerprint, uid, name
+    digest, fingerprint, uid, name = match.groups(default="") if match else ("", "", "", "")
+    ref = _ref_of_name(name) if key.startswith(_HASHED_PREFIX) else _ref_of_key(key)
+    if ref is None:
+        raise InventoryError(f"entry {key!r}", "names no object; restore it, or delete it if it is not agentk's")
+    return Recorded(ref, digest, fingerprint, uid)
 
 
-def _plain_key(ref: ObjectRef) -> str | None:
+def _key_and_name(ref: ObjectRef) -> tuple[str, str]:
+    """Return the key, and the name that the value must hold where the key does not."""
     name = ref.name.replace(":", "__") if ref.group == _RBAC_GROUP else ref.name
     key = f"{ref.namespace}_{name}_{ref.group}_{ref.kind}"
     # Reading it back decides: a name that itself holds two underscores would come back with a colon.
-    return key if _KEY.fullmatch(key) and ("_" not in name or _ref_of_key(key) == ref) else None
+    if _KEY.fullmatch(key) and ("_" not in name or _ref_of_key(key) == ref):
+        return key, ""
+    full = orjson.dumps([ref.group, ref.kind, ref.namespace, ref.name])
+    return f"{_HASHED_PREFIX}{blake2b(full, digest_size=16).hexdigest()}", full.decode()
 
 
 def _ref_of_key(key: str) -> ObjectRef | None:
@@ -113,11 +119,11 @@ def _ref_of_key(key: str) -> ObjectRef | None:
     return ObjectRef(group, kind, namespace, name)
 
 
-def _ref_of_name(key: str, name: str) -> ObjectRef | None:
+def _ref_of_name(name: str) -> ObjectRef | None:
     try:
         parts = orjson.loads(name)
-    except orjson.JSONDecodeError as error:
-        raise InventoryError(key, "its value does not hold the object's name; restore the ConfigMap") from error
+    except orjson.JSONDecodeError:
+        return None
     match parts:
         case [str(group), str(kind), str(namespace), str(name)]:
             return ObjectRef(group, kind, namespace, name)

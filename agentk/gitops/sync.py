@@ -286,8 +286,7 @@ class ProjectSync:
         """Write what changed since the last time; costs as much as that is.
 
         Raises:
-            KubeError, InventoryError: Not written whole; what is remembered is forgotten, so that the next sync reads
-                it anew.
+            KubeError, InventoryError: Not written whole, and what is remembered is forgotten: the next sync reads it.
         """
         unwritten, self._unwritten = self._unwritten, {}
         try:
@@ -295,6 +294,6 @@ class ProjectSync:
                 [one for one in unwritten.values() if one is not None],
                 [ref for ref, one in unwritten.items() if one is None],
             )
-        except (KubeError, InventoryError):
+        except BaseException:
             self._recorded = None
             raise

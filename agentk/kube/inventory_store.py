@@ -1,22 +1,24 @@
-"""Keeping an inventory in its ConfigMap: finding it, reading it, and writing no more than what changed.
+"""Keeping an inventory in its ConfigMaps: finding it, reading it, and writing no more than what changed.
 
-The ConfigMap is what cli-utils wrote, so an inventory of GitLab's agent is found and taken over. How entries are
-encoded is ``agentk.apply.inventory``; what belongs in them is the engine's business.
+The first ConfigMap, the head, is what cli-utils wrote, so an inventory of GitLab's agent is found and taken over. What
+does not fit there is in further ones. How entries are written is ``agentk.apply.inventory``, which is where and in what
+order a change is written ``agentk.apply.shards``; what belongs into an inventory is the engine's business.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
 
 import orjson
 
-from agentk.apply.inventory import decode, encode
+from agentk.apply.inventory import InventoryError
 from agentk.apply.model import Kind
-from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL
+from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL, INVENTORY_SHARD, INVENTORY_SHARDS
+from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, listed, written
 from agentk.kube.client import MERGE_PATCH, METADATA
-from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, InventoryTooLargeError, KubeError
+from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
 from agentk.kube.sending import Sender
@@ -26,15 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agentk.apply.model import Recorded
+    from agentk.apply.shards import Write
     from agentk.kube.client import KubeClient
 
 _CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
 
-MAX_DATA: Final = 1 << 20
-"""Bytes of keys and values that a ConfigMap may hold (Kubernetes' own limit)."""
+_SHARD: Final = "shard"
+"""What follows the inventory's id in the label of a shard, so that nobody takes it for a second inventory."""
 
-_MAX_STORED: Final = (3 << 19) - (64 << 10)
-"""Bytes that etcd takes in one request (1.5 MiB), less what surrounds the data. ``managedFields`` repeats every key."""
+_PAGE: Final = 20
+"""ConfigMaps in a page of the list: 6 MB of JSON if all are full."""
 
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
@@ -43,22 +46,35 @@ _CONFLICT: Final = 409
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """An inventory as it was read or written, and the ConfigMap it is in."""
+    """An inventory as it was read, and its head. With ``damage`` it may own more than ``records`` says."""
 
-    records: Mapping[ObjectRef, Recorded]
+    records: dict[ObjectRef, Recorded]
     namespace: str
     name: str
     uid: str
     resource_version: str
+    damage: InventoryError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What the ConfigMap held when last seen."""
+    """One ConfigMap as it was last seen."""
 
     ref: ObjectRef
     uid: str
     version: str
+
+    def __str__(self) -> str:
+        return f"ConfigMap {self.ref.namespace}/{self.ref.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """One ConfigMap as it was answered."""
+
+    stored: _Stored
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
     data: Mapping[str, str]
 
 
@@ -79,140 +95,280 @@ class InventoryStore:
         self._sender = Sender(client, retries or RetryPolicy())
         self._id = inventory_id
         self._namespace = namespace
-        self._stored: _Stored | None = None
-        self._known = False
+        self._layout: Layout | None = None
+        self._stored: dict[int, _Stored] = {}
+
+    @property
+    def head(self) -> tuple[ObjectRef, str]:
+        """Return the ConfigMap that people look at, which may not be there yet, and its UID, empty until it is seen."""
+        found = self._stored.get(HEAD)
+        return (found.ref, found.uid) if found else (self._ref(HEAD), "")
 
     async def read(self) -> Inventory | None:
         """Find and read the inventory; None when there is none yet.
 
+        What cannot be understood of it, or is missing, is told as its damage: the rest is true all the same.
+
         Raises:
             InventoryDoubledError: There are several.
-            agentk.apply.inventory.InventoryError: It cannot be understood.
+            InventoryError: Nobody can tell what it consists of.
             KubeError: It cannot be read.
         """
-        stored = await self._find()
-        self._stored, self._known = stored, True
-        if stored is None:
+        self._layout = None
+        self._stored = {}
+        heads, shards = await self._find()
+        if len(heads) > 1:
+            places = ", ".join(sorted(f"{one.stored.ref.namespace}/{one.stored.ref.name}" for one in heads))
+            raise InventoryDoubledError(
+                _CONFLICT,
+                "InventoryDoubled",
+                f"inventory {self._id} is in {len(heads)} ConfigMaps ({places}), and which one is right cannot be"
+                f" known; nothing is applied or pruned until only one has the label {INVENTORY_LABEL}",
+            )
+        if not heads:
+            if shards:
+                raise self._headless(shards)
+            self._layout = Layout()
             return None
-        return _inventory(stored, decode(stored.data))
+        head = heads[0]
+        self._stored[HEAD] = head.stored
+        layout = Layout(_listed(head))
+        records: dict[ObjectRef, Recorded] = {}
+        damage = [_in(head, layout.read(HEAD, head.data, records))]
+        for shard in shards:
+            number = self._number(shard)
+            if number is None:
+                damage.append(self._stranger(shard))
+                continue
+            # A large one takes a while; others have work too.
+            await asyncio.sleep(0)
+            self._stored[number] = shard.stored
+            damage.append(_in(shard, layout.read(number, shard.data, records)))
+        damage += [self._missing(number) for number in layout.missing]
+        faults = [fault for fault in damage if fault is not None]
+        self._layout = layout
+        where = head.stored
+        return Inventory(
+            records,
+            where.ref.namespace,
+            where.ref.name,
+            where.uid,
+            where.version,
+            InventoryError.first_of(faults) if faults else None,
+        )
 
-    async def write(self, records: Iterable[Recorded]) -> Inventory:
-        """Make the inventory hold exactly ``records``; sends only the entries that changed, and nothing if none did.
+    async def write(self, changed: Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> None:
+        """Write a change: what it does not name is neither sent nor looked at.
+
+        Args:
+            changed: Objects as they are to be recorded from now on.
+            removed: Objects to forget.
 
         Raises:
             InventoryConflictError: It changed since it was read, or its name is taken: ``read`` again and decide anew.
-            InventoryTooLargeError: There are more records than one ConfigMap holds; nothing was written.
-            KubeError: It cannot be written.
+            InventoryDoubledError, InventoryError: As ``read``, which comes first where it was not done.
+            KubeError: It cannot be written. Nothing that was recorded before is forgotten by what was.
         """
-        kept = {record.ref: record for record in records}
-        data = encode(kept.values())
-        self._check_size(data)
-        if not self._known:
+        layout = self._layout
+        if layout is None:
             await self.read()
-        before = self._stored
-        try:
-            after = await (self._create(data) if before is None else self._update(before, data))
-        except KubeError as error:
-            self._stored, self._known = None, False
-            if error.status != _CONFLICT and (error.status != _NOT_FOUND or before is None):
-                raise
-            # A repeated request runs into its own first attempt, whose answer was lost.
-            found = await self._find()
-            if found is None or found.data != data:
-                raise self._conflict(before, error) from error
-            after = found
-        self._stored, self._known = after, True
-        return _inventory(after, kept)
+            layout = self._layout
+            assert layout is not None  # noqa: S101 - what read leaves behind
+        writes = layout.change(changed, removed)
+        if not writes:
+            return
+        self._layout = None  # until everything is written; whoever breaks this off has to read again
+        for write in writes:
+            await self._carry_out(write)
+        self._layout = layout
 
-    async def _find(self) -> _Stored | None:
-        query = urlencode({"labelSelector": f"{INVENTORY_LABEL}={self._id}"})
+    async def _find(self) -> tuple[list[_Document], list[_Document]]:
+        """Return the ConfigMaps with the inventory's label: heads, of which there should be one, and shards."""
         try:
-            response = await self._sender.send("GET", f"{collection_path(_CONFIG_MAP, '')}?{query}")
+            return await self._list("")
         except KubeError as error:
             # An agent confined to namespaces cannot search the cluster.
             if error.status != _FORBIDDEN:
                 raise
-            response = await self._sender.send("GET", f"{collection_path(_CONFIG_MAP, self._namespace)}?{query}")
-        items = orjson.loads(response.body).get("items") or []
-        if len(items) > 1:
-            places = ", ".join(sorted(f"{_where(item['metadata'])}" for item in items))
-            raise InventoryDoubledError(
-                _CONFLICT,
-                "InventoryDoubled",
-                f"inventory {self._id} is in {len(items)} ConfigMaps ({places}), and which one is right cannot be"
-                f" known; nothing is applied or pruned until only one has the label {INVENTORY_LABEL}",
-            )
-        return _stored(items[0]) if items else None
+            return await self._list(self._namespace)
 
-    async def _create(self, data: dict[str, str]) -> _Stored:
+    async def _list(self, namespace: str) -> tuple[list[_Document], list[_Document]]:
+        selector = f"{INVENTORY_LABEL} in ({self._id},{self._id}.{_SHARD})"
+        found: list[_Document] = []
+        async for page in self._sender.pages(collection_path(_CONFIG_MAP, namespace), selector=selector, size=_PAGE):
+            if page.first:
+                found.clear()
+            found += map(_document, page.items)
+        heads = [one for one in found if one.labels.get(INVENTORY_LABEL) == self._id]
+        return heads, [one for one in found if one.labels.get(INVENTORY_LABEL) != self._id]
+
+    async def _carry_out(self, write: Write) -> None:
+        match write:
+            case Create(number, data):
+                await self._create(number, data)
+            case Patch():
+                await self._patch(write)
+            case Delete(number):
+                await self._delete(self._stored.pop(number))
+
+    async def _create(self, number: int, data: Mapping[str, str]) -> None:
+        ref = self._ref(number)
+        labels = {INVENTORY_LABEL: self._id}
+        if number != HEAD:
+            labels = {INVENTORY_LABEL: f"{self._id}.{_SHARD}", INVENTORY_SHARD: str(number)}
         body = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {
-                "name": f"inventory-{self._id}",
-                "namespace": self._namespace,
-                "labels": {INVENTORY_LABEL: self._id},
-            },
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "labels": labels},
             "data": data,
         }
-        path = f"{collection_path(_CONFIG_MAP, self._namespace)}?fieldManager={FIELD_MANAGER}"
-        response = await self._sender.send("POST", path, orjson.dumps(body))
-        return _stored(orjson.loads(response.body))
+        path = f"{collection_path(_CONFIG_MAP, ref.namespace)}?fieldManager={FIELD_MANAGER}"
+        try:
+            response = await self._sender.send("POST", path, orjson.dumps(body), accept=METADATA)
+        except KubeError as error:
+            found = await self._get(ref) if error.status == _CONFLICT else None
+            if found is None:
+                raise
+            # A repeated request runs into its own first attempt, whose answer was lost.
+            if found.labels != labels or found.data != data:
+                raise InventoryConflictError(
+                    _CONFLICT,
+                    "InventoryConflict",
+                    f"the {found.stored} exists already and is not the inventory {self._id} as it was read; if it is"
+                    f" somebody else's, rename or remove it ({error.message})",
+                ) from error
+            self._stored[number] = found.stored
+            return
+        self._stored[number] = _stored_of(orjson.loads(response.body))
 
-    async def _update(self, before: _Stored, data: dict[str, str]) -> _Stored:
-        changed: dict[str, str | None] = {key: value for key, value in data.items() if before.data.get(key) != value}
-        changed |= {key: None for key in before.data if key not in data}
-        if not changed:
-            return before
+    async def _patch(self, patch: Patch) -> None:
+        before = self._stored[patch.number]
         # A merge patch with a resourceVersion is refused, as a PUT is, when another has written in between; unlike a
-        # PUT it does not send thousands of entries to change one.
-        patch = {"metadata": {"resourceVersion": before.version}, "data": changed}
+        # PUT it does not send thousands of entries to change one. Nobody else may write here, so that managedFields,
+        # which would repeat every key and be computed anew each time, tell nothing: an empty entry clears them.
+        metadata: dict[str, object] = {"resourceVersion": before.version, "managedFields": [{}]}
+        if patch.shards is not None:
+            metadata["annotations"] = {INVENTORY_SHARDS: written(patch.shards)}
+        body = {"metadata": metadata, "data": patch.data}
         path = f"{object_path(_CONFIG_MAP, before.ref)}?fieldManager={FIELD_MANAGER}"
-        # Nor is all of it sent back: of the answer only the new resourceVersion is not known already.
-        response = await self._sender.send(
-            "PATCH", path, orjson.dumps(patch), content_type=MERGE_PATCH, accept=METADATA
+        try:
+            # Of the answer only the new resourceVersion is not known already.
+            response = await self._sender.send(
+                "PATCH", path, orjson.dumps(body), content_type=MERGE_PATCH, accept=METADATA
+            )
+        except KubeError as error:
+            if error.status not in {_CONFLICT, _NOT_FOUND}:
+                raise
+            found = await self._get(before.ref)
+            if found is None or found.stored.uid != before.uid or not _is_done(patch, found):
+                raise self._changed(before, error) from error
+            self._stored[patch.number] = found.stored
+            return
+        self._stored[patch.number] = _stored_of(orjson.loads(response.body))
+
+    async def _delete(self, shard: _Stored) -> None:
+        preconditions = {"uid": shard.uid, "resourceVersion": shard.version}
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
+        try:
+            await self._sender.send("DELETE", object_path(_CONFIG_MAP, shard.ref), orjson.dumps(body))
+        except KubeError as error:
+            if error.status == _CONFLICT:
+                raise self._changed(shard, error) from error
+            if error.status != _NOT_FOUND:
+                raise
+
+    async def _get(self, ref: ObjectRef) -> _Document | None:
+        try:
+            response = await self._sender.send("GET", object_path(_CONFIG_MAP, ref))
+        except KubeError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
+        return _document(orjson.loads(response.body))
+
+    def _ref(self, number: int) -> ObjectRef:
+        """Return where a ConfigMap is to be made: shards beside their head."""
+        head = self._stored.get(HEAD)
+        namespace = head.ref.namespace if head else self._namespace
+        name = f"inventory-{self._id}"
+        return ObjectRef("", "ConfigMap", namespace, name if number == HEAD else f"{name}.{number}")
+
+    def _number(self, shard: _Document) -> int | None:
+        """Return a shard's number, None where name, place and number do not fit together."""
+        text = shard.labels.get(INVENTORY_SHARD, "")
+        number = int(text) if text.isascii() and text.isdigit() else HEAD
+        return number if number != HEAD and shard.stored.ref == self._ref(number) else None
+
+    def _headless(self, shards: list[_Document]) -> InventoryError:
+        ref = shards[0].stored.ref
+        return InventoryError(
+            f"ConfigMap {ref.namespace}/inventory-{self._id}",
+            f"is gone, while {len(shards)} further ones of the inventory are there; nothing is applied or pruned until"
+            f" it is put back, or they are deleted too (-l {INVENTORY_LABEL}={self._id}.{_SHARD}), which begins anew:"
+            " objects that are in Git are known by their annotation, those that left it stay in the cluster",
         )
-        metadata = orjson.loads(response.body)["metadata"]
-        return _Stored(before.ref, before.uid, str(metadata["resourceVersion"]), data)
 
-    def _check_size(self, data: Mapping[str, str]) -> None:
-        size = sum(len(key) + len(value.encode()) for key, value in data.items())
-        stored = size + sum(len(key) + len('"f:":{},') for key in data)
-        if size > MAX_DATA or stored > _MAX_STORED:
-            raise InventoryTooLargeError(
-                0,
-                "TooLarge",
-                f"inventory {self._id} has {len(data)} objects in {size} bytes, more than one ConfigMap holds"
-                f" (limits: {MAX_DATA} bytes of data, {_MAX_STORED} bytes stored, of which this takes {stored});"
-                " split the project",
-            )
+    def _missing(self, number: int) -> InventoryError:
+        head = self._stored[HEAD]
+        ref = self._ref(number)
+        return InventoryError(
+            f"ConfigMap {ref.namespace}/{ref.name}",
+            f"is missing: it is shard {number} of the inventory, and nothing is pruned until it is put back; if it is"
+            f" lost, take {number} off the annotation {INVENTORY_SHARDS} of {head}, and what it named and Git does not"
+            " hold stays in the cluster",
+        )
 
-    def _conflict(self, before: _Stored | None, error: KubeError) -> InventoryConflictError:
-        if before is None:
-            what = (
-                f"the ConfigMap {self._namespace}/inventory-{self._id} exists already and is not the inventory"
-                f" {self._id} as it was read; if it is somebody else's, rename or remove it"
-            )
-        else:
-            what = f"inventory {self._id} was changed or deleted by another since it was read; read it again"
-        return InventoryConflictError(_CONFLICT, "InventoryConflict", f"{what} ({error.message})")
+    def _stranger(self, shard: _Document) -> InventoryError:
+        return InventoryError(
+            str(shard.stored),
+            f"is labelled as a shard of inventory {self._id} and cannot be one by its name, place or number; nothing is"
+            f" pruned until its label {INVENTORY_LABEL} is removed",
+        )
+
+    def _changed(self, before: _Stored, error: KubeError) -> InventoryConflictError:
+        message = (
+            f"inventory {self._id}: {before} was changed or deleted by another since it was read; read it again"
+            f" ({error.message})"
+        )
+        return InventoryConflictError(_CONFLICT, "InventoryConflict", message)
 
 
-def _stored(document: Mapping[str, object]) -> _Stored:
-    metadata = document["metadata"]
-    data = document.get("data")
-    assert isinstance(metadata, dict)  # noqa: S101 - every object that the server sends has one
-    return _Stored(
-        ObjectRef("", "ConfigMap", str(metadata["namespace"]), str(metadata["name"])),
-        str(metadata["uid"]),
-        str(metadata["resourceVersion"]),
-        data if isinstance(data, dict) else {},
+def _listed(head: _Document) -> frozenset[int]:
+    try:
+        return listed(head.annotations.get(INVENTORY_SHARDS, ""))
+    except InventoryError as error:
+        raise InventoryError(
+            f"{head.stored}, annotation {INVENTORY_SHARDS}:",
+            f"{error}; nothing is applied or pruned until it is put back as it was, or removed",
+        ) from error
+
+
+def _in(where: _Document, fault: InventoryError | None) -> InventoryError | None:
+    return InventoryError(f"{where.stored}, {fault.place}", fault.message) if fault else None
+
+
+def _is_done(patch: Patch, found: _Document) -> bool:
+    """Tell whether a ConfigMap is as a patch leaves it. Of entries that it does not name only the number is known."""
+    if patch.shards is not None and found.annotations.get(INVENTORY_SHARDS) != written(patch.shards):
+        return False
+    return len(found.data) == patch.entries and all(found.data.get(key) == value for key, value in patch.data.items())
+
+
+def _document(item: Mapping[str, Mapping[str, object]]) -> _Document:
+    metadata = item["metadata"]
+    return _Document(
+        _stored_of(item),
+        _mapping(metadata.get("labels")),
+        _mapping(metadata.get("annotations")),
+        _mapping(item.get("data")),
     )
 
 
-def _inventory(stored: _Stored, records: Mapping[ObjectRef, Recorded]) -> Inventory:
-    return Inventory(records, stored.ref.namespace, stored.ref.name, stored.uid, stored.version)
+def _stored_of(item: Mapping[str, Mapping[str, object]]) -> _Stored:
+    metadata = item["metadata"]
+    ref = ObjectRef("", "ConfigMap", str(metadata["namespace"]), str(metadata["name"]))
+    return _Stored(ref, str(metadata["uid"]), str(metadata["resourceVersion"]))
 
 
-def _where(metadata: Mapping[str, object]) -> str:
-    return f"{metadata['namespace']}/{metadata['name']}"
+def _mapping(found: object) -> Mapping[str, str]:
+    return found if isinstance(found, dict) else {}

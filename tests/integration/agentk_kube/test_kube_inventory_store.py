@@ -6,15 +6,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from agentk.apply.inventory import encode
 from agentk.apply.model import Recorded
 from agentk.kube.client import KubeClient
-from agentk.kube.errors import (
-    InventoryConflictError,
-    InventoryDoubledError,
-    InventoryTooLargeError,
-    KubeError,
-)
+from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
 from agentk.kube.inventory_store import InventoryStore
 from agentlink.refs import ObjectRef
 from tests.support.waiting import eventually
@@ -63,45 +57,48 @@ def writes(client: Recording) -> list[tuple[str, bytes]]:
     return [(method, body) for method, _, body in client.sent if method != "GET"]
 
 
+async def records_of(client: KubeClient, inventory_id: str) -> dict[ObjectRef, Recorded]:
+    """Return what a process that starts now reads."""
+    found = await InventoryStore(client, inventory_id, namespace="elsewhere").read()
+    assert found is not None
+    assert found.damage is None
+    return found.records
+
+
 async def test_what_is_written_is_read_by_the_next_process(
     client: KubeClient, kube: Kube, namespace: str, inventory_id: str
 ) -> None:
     store = InventoryStore(client, inventory_id, namespace=namespace)
     assert await store.read() is None
-    written = await store.write([record(1), record(2)])
-    assert (written.namespace, written.name) == (namespace, f"inventory-{inventory_id}")
-    found = await InventoryStore(client, inventory_id, namespace="elsewhere").read()
-    assert found == written
+    assert store.head == (ObjectRef("", "ConfigMap", namespace, f"inventory-{inventory_id}"), "")
+    await store.write([record(1), record(2)])
+    assert await records_of(client, inventory_id) == {record(n).ref: record(n) for n in (1, 2)}
     live = kube.get(f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}")
-    assert live["metadata"]["labels"][LABEL] == inventory_id
-    assert {entry["manager"] for entry in live["metadata"]["managedFields"]} == {"agentk"}
+    assert live["metadata"]["labels"] == {LABEL: inventory_id}
+    assert store.head[1] == live["metadata"]["uid"]
 
 
-async def test_only_what_changed_is_sent(recording: Recording, namespace: str, inventory_id: str) -> None:
+async def test_only_what_changed_is_sent(recording: Recording, kube: Kube, namespace: str, inventory_id: str) -> None:
     store = InventoryStore(recording, inventory_id, namespace=namespace)
-    records = {number: record(number) for number in range(2000)}
-    first = await store.write(records.values())
-    again = await store.write(records.values())
-    assert again.resource_version == first.resource_version
+    records = {record(number).ref: record(number) for number in range(1000)}
+    await store.write(records.values())
+    await store.write([])
     assert [method for method, _ in writes(recording)] == ["POST"]
 
-    del records[5]
-    records[7] = record(7, "aaaaaaaaaaaaaaaa")
-    records[2000] = record(2000)
-    await store.write(records.values())
+    changed = [record(7, "aaaaaaaaaaaaaaaa"), record(1000)]
+    del records[record(5).ref]
+    records |= {one.ref: one for one in changed}
+    await store.write(changed, [record(5).ref])
     method, body = writes(recording)[-1]
     assert method == "PATCH"
     assert len(body) < 1000
     assert len(orjson.loads(body)["data"]) == 3
-    found = await InventoryStore(recording, inventory_id, namespace=namespace).read()
-    assert found is not None
-    assert found.records == {one.ref: one for one in records.values()}
+    assert await records_of(recording, inventory_id) == records
+    stored = kube.get(f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}")
+    assert "managedFields" not in stored["metadata"], "which would repeat every key"
 
-    emptied = await store.write([])
-    assert emptied.records == {}
-    found = await store.read()
-    assert found is not None
-    assert found.records == {}
+    await store.write([], list(records))
+    assert await records_of(recording, inventory_id) == {}
 
 
 async def test_an_inventory_of_gitlab_s_agent_is_taken_over_where_it_is(
@@ -119,8 +116,9 @@ async def test_an_inventory_of_gitlab_s_agent_is_taken_over_where_it_is(
     assert found is not None
     refs = {ObjectRef("apps", "Deployment", "shop", "web"), ObjectRef("", "Namespace", "", "shop")}
     assert found.records == {ref: Recorded(ref) for ref in refs}
-    written = await store.write([record(1)])
-    assert (written.namespace, written.name) == (namespace, "inventory-old-name")
+    await store.write([record(1)])
+    assert (await records_of(client, inventory_id)).keys() == {*refs, record(1).ref}
+    assert store.head[0] == ObjectRef("", "ConfigMap", namespace, "inventory-old-name")
 
 
 async def test_of_two_inventories_none_is_chosen(
@@ -144,11 +142,14 @@ async def test_another_writer_is_noticed_and_not_overwritten(
     await mine.write([record(1)])
     other = InventoryStore(client, inventory_id, namespace=namespace)
     await other.read()
-    theirs = await other.write([record(1), record(2)])
+    await other.write([record(2)])
     with pytest.raises(InventoryConflictError, match="read it again"):
         await mine.write([record(3)])
-    assert await mine.read() == theirs
-    assert (await mine.write([record(3)])).records.keys() == {record(3).ref}
+    theirs = await mine.read()
+    assert theirs is not None
+    assert theirs.records.keys() == {record(1).ref, record(2).ref}
+    await mine.write([record(3)], theirs.records)
+    assert (await records_of(client, inventory_id)).keys() == {record(3).ref}
 
     kube.delete(f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}")
     with pytest.raises(InventoryConflictError, match="deleted by another"):
@@ -190,31 +191,11 @@ async def test_a_write_whose_answer_was_lost_is_recognised_when_repeated(
 
     monkeypatch.setattr(KubeClient, "send", losing)
     store = InventoryStore(recording, inventory_id, namespace=namespace)
-    created = await store.write([record(1)])
+    await store.write([record(1)])
     lose = True
-    updated = await store.write([record(2)])
-    assert updated.uid == created.uid
-    assert updated.records.keys() == {record(2).ref}
+    await store.write([record(2)], [record(1).ref])
+    assert (await records_of(recording, inventory_id)).keys() == {record(2).ref}
     assert [method for method, _ in writes(recording)] == ["POST", "POST", "PATCH", "PATCH"]
-
-
-async def test_what_no_configmap_holds_is_refused_before_it_is_sent_and_what_passes_is_stored(
-    recording: Recording, namespace: str, inventory_id: str
-) -> None:
-    store = InventoryStore(recording, inventory_id, namespace=namespace)
-    with pytest.raises(InventoryTooLargeError, match="1048576 bytes"):
-        await store.write([record(number) for number in range(20_000)])
-    assert writes(recording) == []
-    low, high = 0, 20_000
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            store._check_size(encode(record(number) for number in range(middle)))
-            low = middle
-        except InventoryTooLargeError:
-            high = middle
-    assert low > 5000
-    await store.write([record(number) for number in range(low)])
 
 
 @pytest.fixture

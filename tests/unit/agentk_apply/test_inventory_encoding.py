@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentk.apply.inventory import InventoryError, decode, encode
+from agentk.apply.inventory import InventoryError, entry_of, key_of, record_of, size_of
 from agentk.apply.model import Recorded
 from agentlink.refs import ObjectRef
 
@@ -30,14 +30,26 @@ entries = st.one_of(
 )
 
 
-@given(st.lists(entries, unique_by=lambda entry: entry.ref))
-def test_every_inventory_reads_back_as_it_was_written(objects: list[Recorded]) -> None:
-    assert decode(encode(objects)) == {entry.ref: entry for entry in objects}
+@given(entries)
+def test_every_entry_reads_back_as_it_was_written(recorded: Recorded) -> None:
+    assert record_of(*entry_of(recorded)) == recorded
+
+
+@given(entries)
+def test_every_key_is_one_that_a_configmap_may_have(recorded: Recorded) -> None:
+    assert re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", entry_of(recorded)[0])
+    assert key_of(recorded.ref) == entry_of(recorded)[0]
+
+
+@given(entries)
+def test_an_entry_never_takes_more_than_was_reckoned_with(recorded: Recorded) -> None:
+    key, value = entry_of(recorded)
+    assert len(key) + len(value.encode()) <= size_of(recorded.ref)
 
 
 @given(st.lists(entries, unique_by=lambda entry: entry.ref))
-def test_every_key_is_one_that_a_configmap_may_have(objects: list[Recorded]) -> None:
-    assert all(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", key) for key in encode(objects))
+def test_no_two_objects_share_a_key(recorded: list[Recorded]) -> None:
+    assert len({entry_of(one)[0] for one in recorded}) == len(recorded)
 
 
 @pytest.mark.parametrize(
@@ -57,24 +69,23 @@ def test_every_key_is_one_that_a_configmap_may_have(objects: list[Recorded]) -> 
     ],
 )
 def test_keys_are_those_of_cli_utils(key: str, ref: ObjectRef) -> None:
-    assert encode([Recorded(ref)]) == {key: ""}
-    assert decode({key: ""}) == {ref: Recorded(ref)}
+    assert entry_of(Recorded(ref)) == (key, "")
+    assert record_of(key, "") == Recorded(ref)
 
 
 @pytest.mark.parametrize("value", ["", "word", '{"actuation":"Succeeded","strategy":"Apply","a":"b"}'])
 def test_a_value_of_somebody_else_leaves_only_the_name_known(value: str) -> None:
-    assert decode({"default_settings__ConfigMap": value}) == {CONFIGMAP: Recorded(CONFIGMAP)}
+    assert record_of("default_settings__ConfigMap", value) == Recorded(CONFIGMAP)
 
 
 @pytest.mark.parametrize("key", ["nonsense", "a_b", "a_b_c", "a___ConfigMap", "a_b_c_d_e", "hashed.00"])
 def test_a_key_that_names_no_object_is_an_error_that_names_the_key(key: str) -> None:
-    with pytest.raises(InventoryError, match=re.escape(repr(key))) as caught:
-        decode({key: ""})
-    assert caught.value.key == key
+    with pytest.raises(InventoryError, match=re.escape(repr(key))):
+        record_of(key, "")
 
 
 def test_a_name_too_long_for_a_key_is_remembered_in_the_value() -> None:
     ref = ObjectRef("example.com", "Widget", "n" * 63, "w" * 253)
-    ((key, value),) = encode([Recorded(ref, "d" * 16, "f" * 16, "u")]).items()
+    key, value = entry_of(Recorded(ref, "d" * 16, "f" * 16, "u"))
     assert len(key) <= 253
     assert ref.name in value
