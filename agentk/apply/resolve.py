@@ -26,13 +26,14 @@ from agentk.apply.names import (
 from agentk.apply.rules.confine import refuse_place
 from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, refuse_binding, refuse_own
 from agentk.apply.rules.unappliable import refuse_kind
+from agentk.apply.traits import InvalidTraitError, traits_of
 from agentlink.refs import ObjectRef, group_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentk.apply.kinds import Kinds
-    from agentk.apply.model import Snapshot
+    from agentk.apply.model import IgnoreRule, Snapshot
 
 _SERVER_FIELDS: Final = (
     "creationTimestamp",
@@ -59,6 +60,7 @@ class Basis(NamedTuple):
     agent_id: str
     inventory_id: str
     default_namespace: str
+    ignore: tuple[IgnoreRule, ...]
     allowed_namespaces: tuple[str, ...]
     own: OwnObjects
 
@@ -128,7 +130,7 @@ class _Resolver:
         self, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None, own: OwnObjects
     ) -> None:
         self._basis = Basis(
-            str(agent_id), settings.inventory_id, settings.default_namespace, settings.allowed_namespaces, own
+            str(agent_id), settings.inventory_id, settings.default_namespace, settings.ignore, settings.allowed_namespaces, own
         )
         self._kinds: Kinds = kinds
         self._asked: dict[tuple[str, str], Kind | None] = {}
@@ -212,14 +214,20 @@ class _Resolver:
         manifest.pop("status", None)
         # What orjson returns keeps the 4 kB that it was written into; a copy is as long as the text.
         body = bytes(memoryview(orjson.dumps(manifest, option=_SORTED)))
+        defines = defined_by(manifest) if kind_name == "CustomResourceDefinition" else ()
+        try:
+            traits, body = traits_of(ref, manifest, body, self._basis.ignore)
+        except InvalidTraitError as error:
+            raise _RefusedError(ref, error.reason, error.message) from error
         return Desired(
             ref,
             kind,
             path,
             body,
             blake2b(body, digest_size=8).hexdigest(),
-            defined_by(manifest) if kind_name == "CustomResourceDefinition" else (),
+            defines,
             annotations.get(LIFECYCLE_MUTATION) == LIFECYCLE_MUTATION_IGNORE,
+            traits=traits,
         )
 
     def _check(self, ref: ObjectRef, kind: Kind, manifest: Mapping[str, Any]) -> None:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import orjson
 
 from agentk.apply import names
+from agentk.apply.managers import APPLY, Entry, entries, is_ours
 from agentk.apply.model import Live
+from agentk.apply.rules.migrate import is_applied_by_kubectl, is_due
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agentk.apply.model import Kind
 
@@ -30,20 +32,21 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
     if the name is known already, is used as it is.
     """
     annotations = _mapping(metadata.get("annotations"))
-    fingerprint, appliers = _managers(metadata.get("managedFields"))
+    managed = entries(metadata.get("managedFields"))
     owner = annotations.get(names.OWNING_INVENTORY)
     return Live(
         ref=ref or ref_of(kind, metadata),
         uid=str(metadata.get("uid", "")),
         resource_version=str(metadata.get("resourceVersion", "")),
-        fingerprint=fingerprint,
+        fingerprint=_fingerprint(managed),
         owner=intern(owner) if isinstance(owner, str) else None,
         labelled=names.AGENT_LABEL in _mapping(metadata.get("labels")),
         keep_on_remove=annotations.get(names.LIFECYCLE_DELETION) == names.LIFECYCLE_DELETION_DETACH
         or annotations.get(names.ON_REMOVE) == names.ON_REMOVE_KEEP,
         ignore_mutation=annotations.get(names.LIFECYCLE_MUTATION) == names.LIFECYCLE_MUTATION_IGNORE,
         deleting=metadata.get("deletionTimestamp") is not None,
-        appliers=appliers,
+        appliers=_appliers(managed),
+        migrate=is_due(managed),
     )
 
 
@@ -53,29 +56,31 @@ def ref_of(kind: Kind, metadata: Mapping[str, object]) -> ObjectRef:
     return ObjectRef(kind.group, kind.kind, intern(namespace), name)
 
 
-def _managers(managed_fields: object) -> tuple[str | None, frozenset[str]]:
-    """Return our fingerprint, 16 hex digits or None when we own nothing, and who else used server-side apply.
+def _fingerprint(managed: Sequence[Entry]) -> str | None:
+    """Digest which fields we own, as 16 hex digits; None when we own none.
 
-    Of ``managedFields`` only the entries of our own applies count for it, and of those not the time, which moves with
-    every change.
+    Only the entries of our own applies count, and of those not the time, which moves with every change.
     """
-    if not isinstance(managed_fields, list):
-        return None, frozenset()
-    ours: list[object] = []
-    others: set[str] = set()
-    for entry in managed_fields:
-        # What controllers apply to a subresource such as status is theirs to own, and no claim on the object.
-        if not isinstance(entry, dict) or entry.get("operation") != "Apply" or entry.get("subresource"):
-            continue
-        manager = entry.get("manager")
-        if manager == names.FIELD_MANAGER:
-            ours.append([entry.get("apiVersion"), entry.get("fieldsV1")])
-        else:
-            others.add(str(manager))
+    ours = [[entry.get("apiVersion"), entry.get("fieldsV1")] for entry in managed if is_ours(entry)]
     if not ours:
-        return None, frozenset(others)
-    digest = blake2b(orjson.dumps(ours, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
-    return intern(digest), frozenset(others)
+        return None
+    return intern(blake2b(orjson.dumps(ours, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest())
+
+
+def _appliers(managed: Sequence[Entry]) -> frozenset[str]:
+    """Return who else has a source of truth for the object.
+
+    What controllers apply to a subresource such as status is theirs to own, and no claim on the object; what kubectl
+    applied becomes ours.
+    """
+    return frozenset(
+        str(entry.get("manager"))
+        for entry in managed
+        if entry.get("operation") == APPLY
+        and not entry.get("subresource")
+        and not is_ours(entry)
+        and not is_applied_by_kubectl(entry)
+    )
 
 
 def _mapping(value: object) -> Mapping[str, object]:
