@@ -60,6 +60,8 @@ def render(schemes: Sequence[str], remote: Remote | None = None) -> str:
     if remote is not None:
         if remote.ca_file is not None:
             lines += ["[http]", f"\tsslCAInfo = {_quoted(str(remote.ca_file))}"]
+        if remote.resolve:
+            lines += ["[http]", f"\tcurloptResolve = {_quoted(remote.resolve)}"]
         if remote.credential is not None:
             pair = f"{remote.credential.username}:{remote.credential.password}".encode()
             header = f"Authorization: Basic {base64.b64encode(pair).decode()}"

@@ -247,7 +247,7 @@ class Mirror:
             raise self._storage(error) from error
 
     async def _remote(self) -> Remote:
-        return await self._runner.threaded(partial(self._remotes.remote, self._project))
+        return await self._runner.asking(partial(self._remotes.resolved, self._project))
 
     async def _open(self) -> None:
         """Create the repository where there is none."""

@@ -8,11 +8,12 @@ credential.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from kas.git.addresses import ForbiddenAddressError, pin
 from kas.git.errors import GitError
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class GitSettings:
     """How kas reaches repositories. Durations in seconds, sizes in bytes.
 
     ``timeout`` bounds one git process; ``max_pack_bytes`` what one fetch may bring. ``http://`` needs ``allow_http``
-    and ``file://`` needs ``allow_file``; no other scheme but ``https://`` is spoken.
+    and ``file://`` needs ``allow_file``; no other scheme but ``https://`` is spoken. Names in ``allowed_hosts`` may
+    lead to any address (``addresses.py``).
     """
 
     url_template: str = "https://gitlab.example.com/{project}.git"
@@ -82,6 +84,7 @@ class GitSettings:
     allow_http: bool = False
     allow_file: bool = False
     max_pack_bytes: int = 2 * 1024**3
+    allowed_hosts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Raise ``ValueError``, saying what to write instead, where a URL cannot be used."""
@@ -132,11 +135,12 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """One repository, ready to be fetched from."""
+    """One repository, ready to be fetched from. ``resolve`` has its host's addresses, as curl writes them."""
 
     url: str
     credential: Credential | None
     ca_file: Path | None
+    resolve: str = ""
 
 
 class Remotes:
@@ -172,6 +176,17 @@ class Remotes:
             chosen = override.credential
         credential = None if chosen is None else _read(project, chosen)
         return Remote(url, credential, self._settings.ca_file)
+
+    def resolved(self, project: str) -> Remote:
+        """Return ``remote``, with the addresses of its host looked at. Blocks for DNS, so it belongs in a thread.
+
+        Raises ``GitError`` as ``remote`` does, and Refused for a host that leads to an address of no Git server.
+        """
+        remote = self.remote(project)
+        try:
+            return replace(remote, resolve=pin(remote.url, self._settings.allowed_hosts))
+        except ForbiddenAddressError as error:
+            raise GitError("Refused", f"{project}: {error}", retryable=True) from error
 
 
 def _read(project: str, settings: CredentialSettings) -> Credential:

@@ -96,6 +96,10 @@ class GitRunner:
         """Do short blocking work in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._local, work)
 
+    async def asking(self, work: Callable[[], T]) -> T:
+        """Do blocking work that waits for the network in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._network, work)
+
     async def close(self) -> None:
         """End everything. Nothing may be running any more."""
         for reader in self._readers.values():
