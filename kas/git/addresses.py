@@ -1,8 +1,8 @@
 """Which addresses a Git server may have: not this machine's own, nor those where clouds keep credentials.
 
-The host of a URL is the operator's, its addresses are whoever's who answers for that name: one that leads to loopback or
-to a metadata service would have kas ask, with its credential, something that nobody pointed it at. What was looked at is
-what git then connects to (``http.curloptResolve``), however the name is answered the next time.
+The host of a URL is the operator's, its addresses are whoever's who answers for that name: one that leads to loopback
+or to a metadata service would have kas ask, with its credential, something that nobody pointed it at. What was looked
+at is what git then connects to (``http.curloptResolve``), however the name is answered the next time.
 
 A host that is written as an address, or as ``localhost``, is what the operator means. Private networks are where
 GitLab often is. Behind a proxy the name is the proxy's business.
