@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from kas.git import disk
 from kas.git.errors import GitError
 from kas.git.explain import explain
+from kas.git.history import parse_commit
 from kas.git.reader import ReaderBrokenError
 from kas.git.refs import GitRef, RefKind, check_ref, is_commit_id, mirror_name, server_name
 from kas.git.remotes import GitSettings, Remote, Remotes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kas.desired.model import TreeEntry
+    from kas.git.history import CommitInfo
     from kas.git.process import Finished
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -36,6 +38,8 @@ _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-m
 _PACKS = 50
 # Repacking a large repository takes minutes, and nobody waits for it. Seconds.
 _MAINTENANCE_TIMEOUT = 1800.0
+HISTORY = 1000
+"""Commits of a ref that are looked through for one to go back to."""
 MARK_SECONDS = 3600.0
 """How exactly it is known when a mirror was last used; far below what anybody keeps unused ones for."""
 
@@ -98,6 +102,55 @@ class Mirror:
             if error.reason != "MirrorCorrupt":
                 raise
             return False
+
+    async def keep(self, commit: str) -> None:
+        """Make sure that the mirror holds ``commit`` and does not drop it, from the server only where it is not here.
+
+        Somebody may have taken it out of every branch since it was fetched.
+        """
+        ref = GitRef(RefKind.COMMIT, commit)
+        check_ref(self._project, ref)
+        if not await self.has(commit):
+            await self.fetch(ref)
+            return
+        async with self._lock:
+            name = mirror_name(self._remotes.url(self._project), ref)
+            await self._local(("update-ref", name, commit))
+            self._fetched[name] = commit
+
+    async def commits(self, ids: Sequence[str]) -> dict[str, CommitInfo]:
+        """Return what those of these commits say of themselves that the mirror holds."""
+        wanted = [commit for commit in dict.fromkeys(ids) if is_commit_id(commit)]
+        if not self._path.is_dir():
+            return {}
+        found = zip(wanted, await self._objects([f"{commit}^{{commit}}" for commit in wanted]), strict=True)
+        return {commit: parse_commit(answer[1]) for commit, answer in found if answer is not None}
+
+    async def leads_to(self, ref: GitRef, commit: str) -> bool:
+        """Tell whether ``commit`` is in the history of ``ref``, as far back as ``HISTORY`` commits.
+
+        The mirror has a ref's history since it first met it. What is before is fetched only here, where it is needed.
+        """
+        if not is_commit_id(commit):
+            return False
+        tip = await self.last(ref) or await self.fetch(ref)
+        if await self._is_ancestor(commit, tip):
+            return True
+        async with self._lock:
+            remote = await self._remote()
+            refspec = f"+{server_name(ref)}:{mirror_name(remote.url, ref)}"
+            finished = await self._run_network(remote, (*_FETCH, f"--depth={HISTORY}", "--", remote.url, refspec))
+            if finished.code != 0:
+                raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
+        return await self._is_ancestor(commit, tip)
+
+    async def _is_ancestor(self, commit: str, of: str) -> bool:
+        if not await self.has(commit):
+            return False
+        finished = await self._run_local(("merge-base", "--is-ancestor", commit, of))
+        if finished.code > 1:
+            raise explain(self._project, None, finished.code, finished.stderr, None)
+        return finished.code == 0
 
     async def tree(self, commit: str) -> tuple[TreeEntry, ...]:
         """Return all files, symlinks and submodules of ``commit``, in Git's order."""

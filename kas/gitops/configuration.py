@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentlink.v1 import agentlink_pb2 as wire
+from kas.gitops.holds import suspension_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from kas.desired.agent_config import AgentConfig, ManifestProjectConfig
+    from kas.store.records import HoldRecord
 
 _LOG_LEVELS = {
     "debug": wire.LOG_LEVEL_DEBUG,
@@ -45,21 +47,36 @@ _CONFIRMATION = {
 
 
 def configuration_message(
-    *, agent_id: int, agent_name: str, commit: str, config: AgentConfig, project_ids: Mapping[str, int]
+    *,
+    agent_id: int,
+    agent_name: str,
+    commit: str,
+    config: AgentConfig,
+    project_ids: Mapping[str, int],
+    holding: Collection[HoldRecord] = (),
 ) -> wire.KasMessage:
-    """Return what tells an agent its configuration. ``project_ids`` has every project of the configuration."""
+    """Return what tells an agent its configuration.
+
+    Args:
+        agent_id: the agent.
+        agent_name: its name.
+        commit: of the configuration.
+        config: what it says.
+        project_ids: has every project of it.
+        holding: what people ordered besides.
+    """
     return wire.KasMessage(
         configuration=wire.Configuration(
             agent_id=agent_id,
             agent_name=agent_name,
             commit=commit,
             log_level=_LOG_LEVELS[config.log_level],
-            projects=[_project(project_ids[project.project], project) for project in config.projects],
+            projects=[_project(project_ids[project.project], project, holding) for project in config.projects],
         )
     )
 
 
-def _project(project_id: int, config: ManifestProjectConfig) -> wire.ManifestProject:
+def _project(project_id: int, config: ManifestProjectConfig, holding: Collection[HoldRecord]) -> wire.ManifestProject:
     project = wire.ManifestProject(
         id=project_id,
         path=config.project,
@@ -78,7 +95,7 @@ def _project(project_id: int, config: ManifestProjectConfig) -> wire.ManifestPro
         ],
         force_conflicts=config.force_conflicts,
         recreate=config.recreate,
-        suspension=wire.Suspension() if config.suspend else None,
+        suspension=_suspension(project_id, config, holding),
         health=[
             wire.HealthRule(group=rule.group, kind=rule.kind, current=rule.current, failed=rule.failed)
             for rule in config.health
@@ -90,3 +107,18 @@ def _project(project_id: int, config: ManifestProjectConfig) -> wire.ManifestPro
     project.reconcile_timeout.FromMilliseconds(round(config.reconcile_timeout * 1000))
     project.prune_timeout.FromMilliseconds(round(config.prune_timeout * 1000))
     return project
+
+
+def _suspension(
+    project_id: int, config: ManifestProjectConfig, holding: Collection[HoldRecord]
+) -> wire.Suspension | None:
+    """Return what suspends a project: config.yaml before people, since only a commit ends that."""
+    if config.suspend:
+        return wire.Suspension()
+    hold = suspension_of(project_id, holding)
+    if hold is None:
+        return None
+    suspension = wire.Suspension(by=hold.by, reason=hold.reason)
+    if hold.until is not None:
+        suspension.until.FromDatetime(hold.until)
+    return suspension

@@ -26,12 +26,16 @@ _FIELD_OVERHEAD = 16
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One snapshot on its way to one agent. ``received_at`` is when kas learned of the revision."""
+    """One snapshot on its way to one agent. ``received_at`` is when kas learned of the revision.
+
+    With ``command_id`` it goes with that command, and is not to be synced; ``sync_id`` is empty then.
+    """
 
     project_id: int
     sync_id: str
     snapshot: Snapshot
     received_at: datetime
+    command_id: str = ""
 
 
 def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
@@ -48,12 +52,16 @@ def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
         removed_paths=list(held),
         total_files=len(new.files),
         total_objects=sum(len(file.objects) for file in new.files),
+        command_id=offer.command_id,
     )
     header.received_at.FromDatetime(offer.received_at)
+    project_id, command_id = offer.project_id, offer.command_id
     yield wire.KasMessage(snapshot_header=header)
     for files in _chunks(changed):
-        yield wire.KasMessage(snapshot_files=wire.SnapshotFiles(project_id=offer.project_id, files=files))
-    yield wire.KasMessage(snapshot_complete=wire.SnapshotComplete(project_id=offer.project_id, digest=new.digest))
+        part = wire.SnapshotFiles(project_id=project_id, files=files, command_id=command_id)
+        yield wire.KasMessage(snapshot_files=part)
+    complete = wire.SnapshotComplete(project_id=project_id, digest=new.digest, command_id=command_id)
+    yield wire.KasMessage(snapshot_complete=complete)
 
 
 def _chunks(files: list[ManifestFile]) -> Iterator[list[wire.ManifestFile]]:

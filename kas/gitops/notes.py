@@ -28,10 +28,10 @@ class Notes:
 
     def __init__(self, agent_id: int) -> None:
         self._agent_id = agent_id
-        self._waiting: deque[tuple[str, Callable[[], Awaitable[None]]]] = deque(maxlen=WAITING)
+        self._waiting: deque[tuple[str, Callable[[], Awaitable[object]]]] = deque(maxlen=WAITING)
         self._added = asyncio.Event()
 
-    def add(self, what: str, note: Callable[[], Awaitable[None]]) -> None:
+    def add(self, what: str, note: Callable[[], Awaitable[object]]) -> None:
         """Have ``note`` called soon, and again until the database took it; ``what`` names it in the log."""
         self._waiting.append((what, note))
         self._added.set()

@@ -1,21 +1,23 @@
 """What one agent is still to be sent, newest first come: the only buffer between Git and a slow agent.
 
 An agent that reads slowly holds up nobody: for each project only the newest offer waits, and projects take turns
-message by message, so that a huge one does not keep a small one waiting. Not thread-safe; lives on one event loop.
+message by message, so that a huge one does not keep a small one waiting. What people order has its turn like a project.
+Not thread-safe; lives on one event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from agentlink.v1 import agentlink_pb2 as wire
 from kas.gitops.delta import transfer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from agentlink.v1 import agentlink_pb2 as wire
     from kas.desired.model import Snapshot
     from kas.gitops.delta import Offer
 
@@ -28,7 +30,11 @@ class Outbox:
         self._configuration: wire.KasMessage | None = None
         self._waiting: dict[int, Offer] = {}
         self._active: dict[int, tuple[Offer, Iterator[wire.KasMessage]]] = {}
-        self._turns: deque[int] = deque()
+        # With the snapshot that goes with a command, None where none does.
+        self._ordered: dict[str, tuple[wire.Command, Offer | None]] = {}
+        self._ordering: dict[str, Iterator[wire.KasMessage]] = {}
+        # Project ids, and the ids of commands.
+        self._turns: deque[int | str] = deque()
         self._wake = asyncio.Event()
 
     def configure(self, message: wire.KasMessage) -> None:
@@ -44,6 +50,19 @@ class Outbox:
         if project_id not in self._turns:
             self._turns.append(project_id)
         self._wake.set()
+
+    def order(self, command: wire.Command, offer: Offer | None) -> None:
+        """Send a command, and the snapshot that goes with it, as a difference to what the agent holds by then."""
+        self._ordered[command.id] = (command, offer)
+        self._turns.appendleft(command.id)
+        self._wake.set()
+
+    def withdraw(self, command_id: str) -> None:
+        """Send no more of a command."""
+        self._ordered.pop(command_id, None)
+        self._ordering.pop(command_id, None)
+        if command_id in self._turns:
+            self._turns.remove(command_id)
 
     def forget(self, project_id: int) -> None:
         """Drop what waits for a project that left the configuration, and what the agent held of it."""
@@ -69,7 +88,25 @@ class Outbox:
             return message
         if not self._turns:
             return None
-        project_id = self._turns[0]
+        turn = self._turns[0]
+        return self._next_ordered(turn) if isinstance(turn, str) else self._next_offered(turn)
+
+    def _next_ordered(self, command_id: str) -> wire.KasMessage:
+        ordered = self._ordered.pop(command_id, None)
+        if ordered is not None:
+            command, offer = ordered
+            snapshot = iter(()) if offer is None else transfer(offer, self._held.get(offer.project_id))
+            self._ordering[command_id] = chain([wire.KasMessage(command=command)], snapshot)
+        message = next(self._ordering[command_id])
+        ends = "snapshot_complete" if ordered is None or ordered[1] is not None else "command"
+        if message.WhichOneof("message") == ends:
+            del self._ordering[command_id]
+            self._turns.popleft()
+        else:
+            self._turns.rotate(-1)
+        return message
+
+    def _next_offered(self, project_id: int) -> wire.KasMessage:
         offer = self._waiting.pop(project_id, None)
         if offer is not None:
             self._active[project_id] = (offer, transfer(offer, self._held.get(project_id)))

@@ -29,7 +29,7 @@ _STATES: Final = {
     wire.SYNC_STATE_SUPERSEDED: SyncState.SUPERSEDED,
 }
 
-_RESULTS: Final = {
+RESULTS: Final = {
     wire.RESULT_CREATED: "created",
     wire.RESULT_CONFIGURED: "configured",
     wire.RESULT_UNCHANGED: "unchanged",
@@ -96,7 +96,6 @@ def _sync(report: wire.SyncReport, at: datetime) -> SyncReported | None:
     state = _STATES.get(report.state)
     if state is None or not 0 < len(report.sync_id) <= _SYNC_ID:
         return None
-    counts = report.counts
     return SyncReported(
         sync_id=inert(report.sync_id, _SYNC_ID),
         project_id=report.project_id,
@@ -104,15 +103,7 @@ def _sync(report: wire.SyncReport, at: datetime) -> SyncReported | None:
         state=state,
         reason=inert(report.reason, WORD),
         message=inert(report.message, SENTENCE, lines=True),
-        counts=Counts(
-            total=min(counts.total, _MOST),
-            created=min(counts.created, _MOST),
-            configured=min(counts.configured, _MOST),
-            unchanged=min(counts.unchanged, _MOST),
-            pruned=min(counts.pruned, _MOST),
-            skipped=min(counts.skipped, _MOST),
-            failed=min(counts.failed, _MOST),
-        ),
+        counts=counts_of(report.counts),
         at=at,
     )
 
@@ -121,7 +112,7 @@ def _objects(agent_id: int, report: wire.OutcomesReport, at: datetime) -> list[O
     sync_id = inert(report.sync_id, _SYNC_ID)
     records = []
     for outcome in report.outcomes:
-        ref = _ref(outcome.object)
+        ref = ref_of(outcome.object)
         if ref is None:
             continue
         records.append(
@@ -129,7 +120,7 @@ def _objects(agent_id: int, report: wire.OutcomesReport, at: datetime) -> list[O
                 agent_id=agent_id,
                 project_id=report.project_id,
                 object=ref,
-                result=_RESULTS.get(outcome.result, ""),
+                result=RESULTS.get(outcome.result, ""),
                 health=_HEALTHS.get(outcome.health, "unknown"),
                 reason=inert(outcome.reason, WORD),
                 message=inert(outcome.message, SENTENCE, lines=True),
@@ -153,11 +144,24 @@ def _event(agent_id: int, report_id: str, report: wire.EventReport, at: datetime
         agent_id=agent_id,
         project_id=report.project_id or None,
         sync_id=inert(report.sync_id, _SYNC_ID),
-        object=_ref(report.object) if report.HasField("object") else None,
+        object=ref_of(report.object) if report.HasField("object") else None,
     )
 
 
-def _ref(ref: wire.ObjectRef) -> ObjectRef | None:
+def counts_of(counts: wire.SyncCounts) -> Counts:
+    """Return counts, each at most what every database takes."""
+    return Counts(
+        total=min(counts.total, _MOST),
+        created=min(counts.created, _MOST),
+        configured=min(counts.configured, _MOST),
+        unchanged=min(counts.unchanged, _MOST),
+        pruned=min(counts.pruned, _MOST),
+        skipped=min(counts.skipped, _MOST),
+        failed=min(counts.failed, _MOST),
+    )
+
+
+def ref_of(ref: wire.ObjectRef) -> ObjectRef | None:
     """Return the name; None where it is none. It is never cut: two objects must not become one."""
     parts = (ref.group, ref.kind, ref.namespace, ref.name)
     if not ref.kind or not ref.name or any(len(part) > NAME or not part.isprintable() for part in parts):

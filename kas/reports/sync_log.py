@@ -54,15 +54,26 @@ class SyncLog:
         self._clock = clock
 
     async def received(
-        self, identity: Identity, project: str, ref: str, commit: str, sync_id: str, *, objects: int = 0
+        self,
+        identity: Identity,
+        project: str,
+        ref: str,
+        commit: str,
+        sync_id: str,
+        *,
+        objects: int = 0,
+        pinned_by: str = "",
     ) -> None:
         """Note that a revision of a manifest project goes to the agent; ``objects`` is how many it has.
+
+        ``pinned_by`` is who chose it, empty where the ref did.
 
         Older ones that have not ended are superseded, and refusals of kas since the same revision are over.
         """
         project_id = await self._store.projects.id_of(project)
         ref = inert(ref, _REF)
-        event = self._event(identity, project_id, "Received", f"{project}: {ref} is at {commit}", sync_id=sync_id)
+        said = f"stays at {commit}, pinned by {pinned_by}" if pinned_by else f"{ref} is at {commit}"
+        event = self._event(identity, project_id, "Received", f"{project}: {said}", sync_id=sync_id)
         await self._noted(
             self._store.syncs.received(
                 identity.agent_id, project_id, sync_id=sync_id, ref=ref, commit=commit, total=objects, event=event

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from kas.rpc.auth import Refusal, TokenStore
-    from kas.rpc.service import Identifier, Publisher, ReportSink
+    from kas.rpc.service import Answers, Identifier, Publisher, ReportSink
     from kas.tls import TlsFiles
 
 STOP_SECONDS = 5.0
@@ -74,9 +74,11 @@ class AgentListener:
         sink: ReportSink,
         observer: ListenerObserver,
         identifier: Identifier | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._settings = settings
         self._identifier = identifier
+        self._answers = answers
         self.sessions = Sessions()
         self.websocket_port = 0
         self.grpc_port = 0
@@ -131,6 +133,7 @@ class AgentListener:
             observer=self._observer,
             tunnel_peer=tunnel.peer_of,
             identifier=self._identifier,
+            answers=self._answers,
         )
 
     def _log_addresses(self) -> None:

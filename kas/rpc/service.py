@@ -78,6 +78,21 @@ class Identifier(Protocol):
         """Return how the newest configuration stands; None where that is not known in time."""
 
 
+class AnswerRefusedError(Exception):
+    """A part of an answer is not wanted. ``too_much``: the whole answer is larger than anybody would read."""
+
+    def __init__(self, message: str, *, too_much: bool = False) -> None:
+        super().__init__(message)
+        self.too_much = too_much
+
+
+class Answers(Protocol):
+    """Who waits for what agents answer to commands; ``kas.gitops.commands.LocalCommands`` is one."""
+
+    async def answer(self, agent_id: int, answerer: str, request: wire.AnswerRequest) -> None:
+        """Take a part of an answer of an agent, or raise AnswerRefusedError. ``answerer`` tells its replicas apart."""
+
+
 class SessionObserver(Protocol):
     """Who is told of sessions, in order to record events. Must not block: hand over and return."""
 
@@ -109,6 +124,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         observer: SessionObserver,
         tunnel_peer: Callable[[str], str | None],
         identifier: Identifier | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._sessions = sessions
@@ -117,6 +133,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self._observer = observer
         self._tunnel_peer = tunnel_peer
         self._identifier = identifier
+        self._answers = answers
 
     # The generated base knows generators only; writing by the context is what lets a stream be interrupted while it
     # waits for its reader.
@@ -180,8 +197,16 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self, request: wire.AnswerRequest, context: AnswerContext
     ) -> wire.AnswerResponse:
         """Take a part of the answer to a command."""
-        await self._authenticate(context, self._peer(context.peer()))
-        await _abort(context, grpc.StatusCode.NOT_FOUND, f"nobody waits for the answer to command {request.command_id}")
+        identity = await self._authenticate(context, self._peer(context.peer()))
+        if self._answers is None:
+            await _abort(context, grpc.StatusCode.NOT_FOUND, "nobody waits for the answer to this command")
+        try:
+            # A replica answers over the connection that its stream has, which so tells it from the others.
+            await self._answers.answer(identity.agent_id, context.peer(), request)
+        except AnswerRefusedError as error:
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.too_much else grpc.StatusCode.NOT_FOUND
+            await _abort(context, code, str(error))
+        return wire.AnswerResponse()
 
     async def _store(self, identity: AgentIdentity, request: wire.ReportRequest) -> bool:
         try:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, case, or_, select
+from sqlalchemy import and_, case, delete, or_, select
 
 from agentlink.refs import ObjectRef
-from kas.store.database import insert
+from kas.store.database import insert, lock_agent
 from kas.store.records import ObjectRecord
 from kas.store.schema import objects
 from kas.store.times import from_micros, to_micros
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any
 
     from sqlalchemy import Row
@@ -51,6 +51,23 @@ class Objects:
         query = query.order_by(column.project_id, column.namespace, column.api_group, column.kind, column.name)
         async with self._database.read() as connection:
             return tuple(_object_of(row) for row in await connection.execute(query))
+
+    @whole
+    async def forget_waiting(
+        self, agent_id: int, project_id: int, *, reason: str, waiting: Collection[ObjectRef]
+    ) -> None:
+        """Forget objects on record as waiting for a ``reason``, except those that the agent says still do.
+
+        What is gone from a cluster by other hands is reported by nobody.
+        """
+        about = objects.c.agent_id == agent_id, objects.c.project_id == project_id, objects.c.reason == reason
+        key = (objects.c.api_group, objects.c.kind, objects.c.namespace, objects.c.name)
+        async with self._database.write(durable=False) as connection:
+            await lock_agent(connection, agent_id)
+            for row in (await connection.execute(select(*key).where(*about))).all():
+                if ObjectRef(*row) not in waiting:
+                    this = [column == value for column, value in zip(key, row, strict=True)]
+                    await connection.execute(delete(objects).where(*about, *this))
 
 
 async def write_objects(connection: AsyncConnection, records: Sequence[ObjectRecord]) -> None:

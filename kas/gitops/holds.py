@@ -1,0 +1,83 @@
+"""What agents are told of suspensions and pins, at once when somebody orders one and again when its time is over.
+
+Held in memory once known, so that a database that is away neither stops a stream nor lets a suspended project go on.
+The clock is kas' own; agents are told what holds, not what time it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from kas.store.patience import when_available
+from kas.store.records import HoldKind
+from kas.store.times import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable
+    from datetime import datetime
+
+    from kas.store.holds import Holds
+    from kas.store.records import HoldRecord
+
+_LONGEST_WAIT: Final = timedelta(seconds=30)
+"""How long the clock is trusted not to have been put forward."""
+
+
+class HoldBoard:
+    """The holds in force of every agent that was asked for.
+
+    Args:
+        holds: the store's.
+        clock: the time, aware and in UTC.
+    """
+
+    def __init__(self, holds: Holds, clock: Callable[[], datetime] = utc_now) -> None:
+        self._holds = holds
+        self._clock = clock
+        self._known: dict[int, tuple[HoldRecord, ...]] = {}
+        self._changed: dict[int, asyncio.Event] = {}
+
+    async def refresh(self, agent_id: int) -> None:
+        """Read anew what holds for an agent, and tell its streams; call it after the store was changed."""
+        self._known[agent_id] = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
+        event = self._changed.pop(agent_id, None)
+        if event is not None:
+            event.set()
+
+    async def follow(self, agent_id: int) -> AsyncGenerator[tuple[HoldRecord, ...], None]:
+        """Yield what holds for an agent now, and again after every change, for ever."""
+        if agent_id not in self._known:
+            await self.refresh(agent_id)
+        told: tuple[HoldRecord, ...] | None = None
+        while True:
+            changed = self._changed.setdefault(agent_id, asyncio.Event())
+            now = self._clock()
+            holding = tuple(hold for hold in self._known[agent_id] if hold.in_force(now))
+            if holding != told:
+                told = holding
+                yield holding
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._wait(holding, now)):
+                    await changed.wait()
+
+    @staticmethod
+    def _wait(holding: Iterable[HoldRecord], now: datetime) -> float | None:
+        ends = [hold.until - now for hold in holding if hold.until is not None]
+        return min([*ends, _LONGEST_WAIT]).total_seconds() if ends else None
+
+
+def suspension_of(project_id: int, holding: Iterable[HoldRecord]) -> HoldRecord | None:
+    """Return the suspension that a project is under, its own or that of the whole agent: the one that lasts longest."""
+    found = [hold for hold in holding if hold.kind is HoldKind.SUSPENSION and hold.project_id in {None, project_id}]
+    return max(found, key=lambda hold: (hold.until is None, hold.until or hold.at), default=None)
+
+
+def pin_of(project_id: int, holding: Iterable[HoldRecord]) -> HoldRecord | None:
+    """Return the pin that a project is under."""
+    found = [hold for hold in holding if hold.kind is HoldKind.PIN and hold.project_id == project_id]
+    return found[-1] if found else None

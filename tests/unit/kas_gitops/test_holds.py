@@ -1,0 +1,65 @@
+"""What holds for an agent, told at once and again when its time is over."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from kas.gitops.holds import HoldBoard, pin_of, suspension_of
+from kas.store.records import HoldKind, HoldRecord
+
+AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+FOREVER = HoldRecord(1, 5, 7, HoldKind.SUSPENSION, "alice", "", AT)
+AN_HOUR = replace(FOREVER, id=2, project_id=None, until=AT + timedelta(hours=1))
+PIN = HoldRecord(3, 5, 7, HoldKind.PIN, "alice", "", AT, commit="a" * 40)
+
+
+class Stored:
+    """The store's side: what is in force, whatever the time."""
+
+    def __init__(self, *holds: HoldRecord) -> None:
+        self.holds = holds
+        self.asked = 0
+
+    async def in_force(self, agent_id: int) -> tuple[HoldRecord, ...]:
+        self.asked += 1
+        return tuple(hold for hold in self.holds if hold.agent_id == agent_id)
+
+
+def test_of_two_suspensions_the_one_that_lasts_longer_counts() -> None:
+    assert suspension_of(7, [AN_HOUR, FOREVER]) == FOREVER
+    assert suspension_of(8, [AN_HOUR, FOREVER]) == AN_HOUR
+    longer = replace(AN_HOUR, project_id=7, until=AT + timedelta(hours=2))
+    assert suspension_of(7, [longer, AN_HOUR]) == longer
+    assert suspension_of(7, [PIN]) is None
+
+
+def test_a_pin_is_of_one_project() -> None:
+    assert pin_of(7, [FOREVER, PIN]) == PIN
+    assert pin_of(8, [FOREVER, PIN]) is None
+
+
+async def test_every_change_is_told_once_and_a_second_stream_asks_no_database() -> None:
+    stored = Stored(FOREVER)
+    board = HoldBoard(stored, clock=lambda: AT)  # type: ignore[arg-type]  # all it asks for
+    async with aclosing(board.follow(5)) as first, aclosing(board.follow(5)) as second:
+        assert await anext(first) == (FOREVER,)
+        assert await anext(second) == (FOREVER,)
+        assert stored.asked == 1
+        stored.holds = (FOREVER, PIN)
+        await board.refresh(5)
+        assert await anext(first) == (FOREVER, PIN)
+        assert await anext(second) == (FOREVER, PIN)
+        stored.holds = ()
+        await board.refresh(5)
+        assert await anext(first) == ()
+
+
+async def test_a_suspension_whose_time_is_over_is_told_without_anybody_doing_anything() -> None:
+    soon = replace(AN_HOUR, until=datetime.now(UTC) + timedelta(milliseconds=50))
+    board = HoldBoard(Stored(soon, PIN))  # type: ignore[arg-type]  # as above
+    async with aclosing(board.follow(5)) as following:
+        assert await anext(following) == (soon, PIN)
+        assert await anext(following) == (PIN,)
+        assert datetime.now(UTC) >= (soon.until or AT)
