@@ -32,10 +32,11 @@ class Following:
         self._task = task
 
     def stop(self) -> None:
-        """End the watch."""
+        """End the watch; who waits for its first list is told to ask for another."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
+            self._news.set()
 
     @property
     def ended(self) -> bool:
@@ -58,13 +59,16 @@ class Following:
         """Tell whether a list was complete once."""
         return self._synced
 
-    async def synced(self) -> None:
-        """Wait for the first list.
+    async def synced(self) -> bool:
+        """Wait for the first list. False: the watch was ended before that, to be started anew.
 
         Raises:
             KubeError: The server refused it or could not be asked.
         """
         while not self._synced:
+            if self.ended:
+                return False
             await self._news.wait()
             if self._error is not None:
                 raise self._error
+        return True

@@ -51,16 +51,17 @@ class HealthWatch:
         settings = self._sync.settings
         if settings.dry_run is not DryRun.NONE or result.blocked is not None:
             return
-        self._summary.expect(one.ref for one in self._sync.desired.values() if needs_status(one.kind))
-        self.pass_on(self._sync.desired)
+        desired, rules = self._sync.desired, settings.health_rules
+        self._summary.expect(one.ref for one in desired.values() if needs_status(one.kind, rules))
+        self.pass_on(desired)
         self._deadline = time.monotonic() + settings.reconcile_timeout if settings.reconcile_timeout else 0.0
 
     def pass_on(self, refs: Iterable[ObjectRef]) -> None:
         """Take in how objects fare, and report what is news."""
-        news = []
+        news, rules = [], self._sync.settings.health_rules
         for ref in refs:
             one = self._sync.desired.get(ref)
-            if one is None or not needs_status(one.kind):
+            if one is None or not needs_status(one.kind, rules):
                 continue
             health = self._observer.health(ref)
             if self._summary.update(ref, health) and health is not None:

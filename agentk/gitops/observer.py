@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from agentk.apply.names import AGENT_LABEL
 from agentk.gitops.following import Following
-from agentk.health.rules import Health, assess, needs_status
+from agentk.health.expressions.evaluator import Evaluator
+from agentk.health.judge import Judge
 from agentk.kube.errors import KubeError
 from agentk.kube.objects import Objects
 from agentk.kube.retry import RetryPolicy
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping, Sequence
 
-    from agentk.apply.model import Kind, Live
+    from agentk.apply.model import HealthRule, Kind, Live
     from agentk.apply.rules.forbidden import Place
+    from agentk.health.model import Health
     from agentk.kube.client import KubeClient
     from agentlink.refs import ObjectRef
 
@@ -70,6 +72,8 @@ class Observer:
         self._unwatched: dict[tuple[str, str], str] = {}
         self._lost_since: float | None = None
         self._answers = 0
+        self._judge = Judge(Evaluator(), self._judged)
+        self._judging: asyncio.Task[None] | None = None
 
     @property
     def live(self) -> Mapping[ObjectRef, Live]:
@@ -95,6 +99,19 @@ class Observer:
     def unregister(self, inventory_id: str) -> None:
         """Stop telling; the watches go on for the other projects."""
         self._sinks.pop(inventory_id, None)
+        self._judge.judge_by(inventory_id, ())
+
+    def judge_by(self, inventory_id: str, rules: tuple[HealthRule, ...]) -> None:
+        """Judge the inventory's objects by these rules; ``ensure`` then looks anew at the kinds that this concerns."""
+        changed = self._judge.judge_by(inventory_id, rules)
+        if rules and self._judging is None:
+            self._judging = self._tasks.create_task(self._judge.run(), name="judge")
+        for (group, kind, _), following in self._followed.items():
+            if (group, kind) in changed:
+                following.stop()
+        for ref in [ref for ref in self._health if (ref.group, ref.kind) in changed]:
+            if (live := self._live.get(ref)) is None or live.owner == inventory_id:
+                del self._health[ref]
 
     async def ensure(self, wanted: Mapping[Kind, frozenset[str]]) -> dict[Place, str]:
         """Watch these kinds; return when each has been listed once, so that ``live`` is complete for them.
@@ -137,7 +154,8 @@ class Observer:
         followed = [self._following(kind, namespace) for kind, namespace in places]
         for place, following in zip(places, followed, strict=True):
             try:
-                await following.synced()
+                while not await following.synced():
+                    following = self._following(*place)  # noqa: PLW2901 - the one that took its place
             except KubeError as error:
                 if error.status != _FORBIDDEN:
                     raise
@@ -176,9 +194,11 @@ class Observer:
         """End every watch."""
         for followed in self._followed.values():
             followed.stop()
+        if self._judging is not None:
+            self._judging.cancel()
 
     async def _follow(self, kind: Kind, namespace: str, followed: Following) -> None:
-        full = needs_status(kind)
+        full = self._judge.needs_status(kind)
         watch = Watch(
             self._kube,
             kind,
@@ -273,10 +293,18 @@ class Observer:
         self._lost_since = None
         self._live[live.ref] = live
         if event.raw is not None:
-            self._health[live.ref] = assess(event.raw)
+            if (health := self._judge.assess(live, event.raw)) is not None:
+                self._health[live.ref] = health
         elif before is not None and before.resource_version == live.resource_version:
             return
         self._tell(live.ref, live.owner, before.owner if before else None)
+
+    def _judged(self, live: Live, health: Health) -> None:
+        """Take a verdict that took time, unless the object has moved on."""
+        now = self._live.get(live.ref)
+        if now is not None and (now.uid, now.resource_version) == (live.uid, live.resource_version):
+            self._health[live.ref] = health
+            self._tell(live.ref, live.owner)
 
     def _gone(self, ref: ObjectRef) -> None:
         before = self._live.pop(ref, None)

@@ -78,5 +78,6 @@ class Progress:
     def _status(self, outcome: Outcome) -> ObjectStatus:
         """Add the health, where an object is well as soon as it exists."""
         desired = self._sync.desired.get(outcome.ref)
-        at_once = outcome.result in _SETTLED and desired is not None and not needs_status(desired.kind)
+        rules = self._sync.settings.health_rules
+        at_once = outcome.result in _SETTLED and desired is not None and not needs_status(desired.kind, rules)
         return status_of(outcome, wire.HEALTH_CURRENT if at_once else wire.HEALTH_UNSPECIFIED)

@@ -10,8 +10,6 @@ import asyncio
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +17,7 @@ import orjson
 
 import agentk
 from agentk.health.expressions.pipe import CPU_SECONDS, LENGTH
+from agentk.health.rules.custom import Answer, Evaluated
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -31,27 +30,6 @@ DYING_SECONDS: Final = 5.0
 """How long a process may take to end whose pipe is closed, or that does not answer."""
 
 _ROOT: Final = str(Path(agentk.__file__).parents[1])
-
-
-class Answer(StrEnum):
-    """What became of evaluating one expression for one object."""
-
-    TRUE = "true"
-    FALSE = "false"
-    MISSING = "missing"
-    """The object has no field that the expression reads."""
-    FAILED = "failed"
-    """It cannot be evaluated for this object."""
-    INVALID = "invalid"
-    """It is no expression, or evaluating it was stopped and is not tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """An answer, and why; ``why`` may hold values of the object."""
-
-    answer: Answer
-    why: str = ""
 
 
 class Evaluator:

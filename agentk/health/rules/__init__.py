@@ -1,7 +1,7 @@
 """How well one object is, after kstatus (kubernetes-sigs/cli-utils). Pure: the object goes in, its health comes out.
 
 A kind with a rule of its own has it in the module of its group; everything else is judged by what controllers agree
-on. Who watches the objects is ``agentk.health``'s tracker.
+on; a project's own rules (``custom.py``) go before both. Who has objects judged is ``agentk.health.judge``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from agentk.health.model import Health, Status
 from agentk.health.rules import others, pods, workloads
+from agentk.health.rules.custom import rule_for
 from agentk.health.rules.fields import text
 from agentk.health.rules.generic import before_kind, by_conditions
 from agentlink.refs import group_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from agentk.apply.model import Kind
+    from agentk.apply.model import HealthRule, Kind
 
 __all__ = ["Health", "Status", "assess", "needs_status"]
 
@@ -77,7 +78,14 @@ def assess(obj: Mapping[str, object]) -> Health:
     return rule(obj)
 
 
-def needs_status(kind: Kind) -> bool:
-    """Tell whether an object's ``status`` decides its health; if not, it is current as soon as it exists."""
+def needs_status(kind: Kind, rules: Iterable[HealthRule] = ()) -> bool:
+    """Tell whether more than an object's metadata decides its health; if not, it is current as soon as it exists.
+
+    Args:
+        kind: The object's.
+        rules: Those of the project's own.
+    """
     key = (kind.group, kind.kind)
+    if rule_for(*key, rules) is not None:
+        return True
     return key not in _BY_EXISTENCE and (key in _RULES or kind.group not in _BUILT_IN)

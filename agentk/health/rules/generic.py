@@ -13,13 +13,9 @@ if TYPE_CHECKING:
 
 def before_kind(obj: Mapping[str, object]) -> Health | None:
     """Return the health of an object whose metadata or standard conditions decide it, whatever its kind."""
-    metadata = section(obj, "metadata")
-    if metadata.get("deletionTimestamp"):
-        return Health(Status.TERMINATING, _why_terminating(metadata))
-    generation = metadata.get("generation")
-    observed = section(obj, "status").get("observedGeneration")
-    if isinstance(generation, int) and isinstance(observed, int) and observed != generation:
-        return in_progress(f"generation {generation} is not observed yet, the latest is {observed}")
+    decided = before_rules(obj)
+    if decided is not None:
+        return decided
     known = conditions(obj)
     if (reconciling := known.get("Reconciling")) and reconciling.holds:
         return in_progress(str(reconciling))
@@ -28,15 +24,32 @@ def before_kind(obj: Mapping[str, object]) -> Health | None:
     return None
 
 
+def before_rules(obj: Mapping[str, object]) -> Health | None:
+    """Return the health of an object that is being deleted, or whose status speaks of an older generation."""
+    metadata = section(obj, "metadata")
+    if metadata.get("deletionTimestamp"):
+        return Health(Status.TERMINATING, _why_terminating(metadata))
+    generation = metadata.get("generation")
+    observed = section(obj, "status").get("observedGeneration")
+    if isinstance(generation, int) and isinstance(observed, int) and observed != generation:
+        return in_progress(f"generation {generation} is not observed yet, the latest is {observed}")
+    return None
+
+
 def by_conditions(obj: Mapping[str, object]) -> Health:
-    """Judge a kind without a rule of its own by its ``Ready`` condition; one without that is current when it exists."""
-    ready = conditions(obj).get("Ready")
-    if ready is None:
+    """Judge a kind without a rule of its own by its condition ``Ready``, or ``Available`` where there is no ``Ready``.
+
+    One with neither is current when it exists. kstatus does not know ``Available``, by which many operators say it.
+    """
+    known = conditions(obj)
+    decisive = known.get("Ready") or known.get("Available")
+    if decisive is None:
         return current("exists")
+    name = decisive.type
     generation = section(obj, "metadata").get("generation")
-    if ready.observed is not None and isinstance(generation, int) and ready.observed < generation:
-        return in_progress(f"Ready is known for generation {ready.observed} only, not yet for {generation}")
-    return current("is ready") if ready.holds else in_progress(str(ready))
+    if decisive.observed is not None and isinstance(generation, int) and decisive.observed < generation:
+        return in_progress(f"{name} is known for generation {decisive.observed} only, not yet for {generation}")
+    return current(f"is {name.lower()}") if decisive.holds else in_progress(str(decisive))
 
 
 def _why_terminating(metadata: Mapping[str, object]) -> str:
