@@ -151,7 +151,7 @@ async def _start_http(
         sessions=listener.sessions,
         feed=feed,
         poke=watcher.poke,
-        webhook_secret_file=settings.webhooks.gitlab.secret_token_file,
+        webhook_secret_files=settings.webhooks.secret_files,
         token_revoked=listener.token_revoked,
         metrics=metrics,
         doubt_about=doubt,

@@ -66,10 +66,9 @@ def _secret_files(settings: Settings) -> Iterator[Finding]:
     for path, project in settings.git.projects.items():
         if project.credential is not None:
             yield check_secret_file(f"credential of {path}", project.credential.token_file)
-    webhook = settings.webhooks.gitlab.secret_token_file
-    if webhook is not None:
-        yield check_secret_file("webhook secret", webhook)
-    else:
+    for sender, secret_file in settings.webhooks.secret_files.items():
+        yield check_secret_file(f"webhook secret of {sender}", secret_file)
+    if not settings.webhooks.secret_files:
         remedy = "set webhooks.gitlab.secret_token_file, and the same secret at GitLab"
         message = f"webhooks are refused; a push is seen within {settings.git.poll_interval:g} s"
         yield warning("files", "webhook secret", message, remedy)

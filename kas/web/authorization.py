@@ -19,7 +19,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     """Everything, everywhere; never bound to a project."""
     MAINTAINER = "maintainer"
-    """Registers and removes the agents of one project or group, and their tokens."""
+    """Registers, operates and removes the agents of one project or group, and their tokens."""
     READ = "read"
     """Sees what runs, everywhere or in one project or group."""
 
@@ -30,6 +30,8 @@ class Action(StrEnum):
     READ = "read"
     REGISTER = "register"
     """Create and remove agents, create and revoke their tokens."""
+    OPERATE = "operate"
+    """Suspend, resume, pin, reconcile, confirm prunes, and ask agents what a revision would change."""
     AUDIT = "audit"
     """Read the audit log."""
     ADMINISTER = "administer"
@@ -38,7 +40,7 @@ class Action(StrEnum):
 
 _MAY: Final = {
     Role.ADMIN: frozenset(Action),
-    Role.MAINTAINER: frozenset({Action.READ, Action.REGISTER, Action.AUDIT}),
+    Role.MAINTAINER: frozenset({Action.READ, Action.REGISTER, Action.OPERATE, Action.AUDIT}),
     Role.READ: frozenset({Action.READ}),
 }
 

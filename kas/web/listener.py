@@ -17,10 +17,10 @@ from kas.web.middleware import authenticated, bearer_of, counting, limited, peer
 from kas.web.reader import Reader
 from kas.web.registration import Registration
 from kas.web.watch import Watching
-from kas.web.webhooks import GITLAB_WEBHOOK, GitLabWebhook
+from kas.web.webhooks import WEBHOOKS, Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
     from ssl import SSLContext
 
@@ -46,7 +46,7 @@ def api_app(
     sessions: Sessions,
     feed: Feed,
     poke: Poke,
-    webhook_secret_file: Path | None,
+    webhook_secret_files: Mapping[str, Path],
     token_revoked: Callable[[int], None],
     metrics: Metrics,
     install: InstallDefaults | None = None,
@@ -59,7 +59,7 @@ def api_app(
         sessions: who is connected.
         feed: tells watches when something that is stored has changed.
         poke: looks at a project's refs at once (``kas.git.watcher.RefWatcher.poke``).
-        webhook_secret_file: holds what GitLab sends in ``X-Gitlab-Token``; None refuses every webhook.
+        webhook_secret_files: by who sends webhooks, such as ``gitlab``, the file with the secret; others are refused.
         token_revoked: told the id of each agent token that was revoked (``kas.rpc.auth.Authenticator.revoke``).
         metrics: counts.
         doubt_about: tells why a project cannot be reached, empty where it can (``kas.git.reach.doubt_about``).
@@ -75,19 +75,19 @@ def api_app(
 
     watching = Watching(feed=feed, glance=reader.connections, still_allowed=still_allowed, metrics=metrics)
     api = Api(reader=reader, watching=watching, registration=registration)
-    webhook = GitLabWebhook(secret_file=webhook_secret_file, poke=poke, metrics=metrics)
+    webhooks = Webhooks(secret_files=webhook_secret_files, poke=poke, metrics=metrics)
     app = web.Application(
         middlewares=[
             counting(metrics, "api"),
             refusing(),
             limited(),
-            authenticated(authentication, open_routes={GITLAB_WEBHOOK, *OPEN_ROUTES}),
+            authenticated(authentication, open_routes={*WEBHOOKS, *OPEN_ROUTES}),
         ],
         client_max_size=MAX_BODY,
     )
     graphql = GraphQLEndpoint(store=store, sessions=sessions, registration=registration)
     access = AccessApi(store=store, registration=registration, watching=watching)
-    app.add_routes([*api.routes(), *access.routes(), *graphql.routes(), *Explorer().routes(), *webhook.routes()])
+    app.add_routes([*api.routes(), *access.routes(), *graphql.routes(), *Explorer().routes(), *webhooks.routes()])
 
     app.add_routes(Install(registration=registration, defaults=install or InstallDefaults()).routes())
 

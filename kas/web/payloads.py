@@ -7,13 +7,12 @@ strings in UTC with milliseconds; names are as in ``kas.store.records``. Nothing
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Literal, TypedDict
+
+from kas.web.times import optional_time, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
-
     from agentlink.refs import ObjectRef
     from kas.store.records import (
         AgentRecord,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         SyncRecord,
         TokenRecord,
     )
+    from kas.web.operation_payloads import Hold, Holding
 
 AgentStatus = Literal["connected", "disconnected", "never connected", "token revoked"]
 
@@ -62,9 +62,13 @@ class AgentRef(TypedDict):
 
 
 class Agent(AgentRef):
-    """A registered agent; ``connections`` is empty while it is not connected."""
+    """A registered agent; ``connections`` is empty while it is not connected.
+
+    ``suspension`` is one of the whole agent.
+    """
 
     created_at: str
+    suspension: Hold | None
     connections: list[Connection]
     syncs: SyncTotals
 
@@ -107,7 +111,10 @@ class Counts(TypedDict):
 
 
 class Sync(TypedDict):
-    """One revision of one project on one agent; ``kind`` and ``state`` as in ``kas.store.records``."""
+    """One revision of one project on one agent; ``kind`` and ``state`` as in ``kas.store.records``.
+
+    ``suspension`` and ``pin`` are what holds for the project now, in the lines of its revisions.
+    """
 
     id: str
     kind: str
@@ -124,6 +131,8 @@ class Sync(TypedDict):
     applied_at: str | None
     finished_at: str | None
     updated_at: str
+    suspension: Hold | None
+    pin: Hold | None
 
 
 class Ref(TypedDict):
@@ -181,16 +190,6 @@ class Event(TypedDict):
     object: Ref | None
 
 
-def time_of(at: datetime) -> str:
-    """Write a time as RFC 3339 in UTC with milliseconds."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def optional_time(at: datetime | None) -> str | None:
-    """Write a time that may be missing."""
-    return None if at is None else time_of(at)
-
-
 def agent_status(
     tokens: Sequence[TokenRecord], events: Sequence[EventRecord], *, connected: bool
 ) -> tuple[AgentStatus, str | None]:
@@ -218,9 +217,13 @@ def agent_ref(
 
 
 def agent(
-    record: AgentRecord, named: AgentRef, connections: Sequence[Connection], syncs: Sequence[SyncRecord]
+    record: AgentRecord,
+    named: AgentRef,
+    connections: Sequence[Connection],
+    syncs: Sequence[SyncRecord],
+    suspension: Hold | None = None,
 ) -> Agent:
-    """Describe an agent; ``syncs`` are the newest of each of its projects."""
+    """Describe an agent; ``syncs`` are the newest of each of its projects, ``suspension`` is one of all of it."""
     return Agent(
         id=named["id"],
         name=named["name"],
@@ -228,6 +231,7 @@ def agent(
         status=named["status"],
         last_seen_at=named["last_seen_at"],
         created_at=time_of(record.created_at),
+        suspension=suspension,
         connections=list(connections),
         syncs=SyncTotals(total=len(syncs), healthy=sum(sync.state == "healthy" for sync in syncs)),
     )
@@ -273,8 +277,8 @@ def created_token(value: Token, secret: str) -> CreatedToken:
     )
 
 
-def sync(record: SyncRecord, owner: AgentRef) -> Sync:
-    """Describe a sync."""
+def sync(record: SyncRecord, owner: AgentRef, holding: Holding | None = None) -> Sync:
+    """Describe a sync; ``holding`` is what holds for its project now."""
     counts = record.counts
     return Sync(
         id=record.id,
@@ -300,6 +304,8 @@ def sync(record: SyncRecord, owner: AgentRef) -> Sync:
         applied_at=optional_time(record.applied_at),
         finished_at=optional_time(record.finished_at),
         updated_at=time_of(record.updated_at),
+        suspension=holding["suspension"] if holding else None,
+        pin=holding["pin"] if holding else None,
     )
 
 

@@ -6,18 +6,15 @@ once. What a caller may not see does not exist for them; what they may see and n
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentlink.logs import get_logger
 from kas.rpc.auth import new_agent_token
-from kas.rpc.refusals import Refusals
 from kas.store.errors import NotFound
 from kas.web.authentication import new_api_token
 from kas.web.authorization import EVERYWHERE, Action
-from kas.web.errors import ApiError
+from kas.web.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -74,7 +71,7 @@ class Registration:
         self._sessions = sessions
         self._token_revoked = token_revoked
         self._doubt_about = doubt_about
-        self._refusals = Refusals(time.monotonic)
+        self._guard = Guard(store)
 
     async def create_agent(self, caller: Caller, new: NewAgent) -> AgentRecord:
         """Register an agent.
@@ -83,7 +80,7 @@ class Registration:
             AgentExists: the project has one of that name, or the id is taken.
         """
         what = f"agent {new.project}:{new.name}"
-        await self._authorize(caller, Action.REGISTER, new.project, "agent.create", what)
+        await self._guard.authorize(caller, Action.REGISTER, new.project, "agent.create", what)
         record = await self._store.agents.create(new.project, new.name, agent_id=new.agent_id, by=caller.actor)
         log.info("Agent registered", agent_id=record.id, agent=record.name, project=record.project)
         return record
@@ -100,7 +97,7 @@ class Registration:
         """Revoke an agent's tokens, end its connections, forget it; return what it was."""
         record = await self.agent(caller, agent_id)
         what = f"agent {record.project}:{record.name} (id {record.id})"
-        await self._authorize(caller, Action.REGISTER, record.project, "agent.delete", what)
+        await self._guard.authorize(caller, Action.REGISTER, record.project, "agent.delete", what)
         tokens = await self._store.tokens.list(record.id)
         await self._store.agents.delete(record.id, by=caller.actor)
         for token in tokens:
@@ -113,7 +110,7 @@ class Registration:
         """Make a token of an agent."""
         agent = await self.agent(caller, agent_id)
         what = f"a token of agent {agent.project}:{agent.name} (id {agent.id})"
-        await self._authorize(caller, Action.REGISTER, agent.project, "token.create", what)
+        await self._guard.authorize(caller, Action.REGISTER, agent.project, "token.create", what)
         secret, token_hash = new_agent_token()
         record = await self._store.tokens.create(agent.id, new.name, new.description, token_hash, by=caller.actor)
         log.info("Agent token created", agent_id=agent.id, token_id=record.id)
@@ -125,7 +122,7 @@ class Registration:
         if not caller.sees(agent.project):
             raise NotFound("token", token_id)
         what = f"token {token.id} of agent {agent.project}:{agent.name} (id {agent.id})"
-        await self._authorize(caller, Action.REGISTER, agent.project, "token.revoke", what)
+        await self._guard.authorize(caller, Action.REGISTER, agent.project, "token.revoke", what)
         record = await self._store.tokens.revoke(token.id, by=caller.actor)
         self._token_revoked(record.id)
         closed = self._sessions.close_token(record.id)
@@ -135,7 +132,7 @@ class Registration:
     async def create_api_token(self, caller: Caller, new: NewApiToken) -> CreatedApiToken:
         """Make a token for people."""
         grant = new.grant
-        await self._authorize(
+        await self._guard.authorize(
             caller, Action.ADMINISTER, EVERYWHERE, "api-token.create", f"a token of role {grant.role}"
         )
         secret, token_hash = new_api_token()
@@ -147,38 +144,22 @@ class Registration:
 
     async def api_tokens(self, caller: Caller) -> tuple[ApiTokenRecord, ...]:
         """Return every token for people, oldest first."""
-        await self._authorize(caller, Action.ADMINISTER, EVERYWHERE, "api-token.list", "the API tokens")
+        await self._guard.authorize(caller, Action.ADMINISTER, EVERYWHERE, "api-token.list", "the API tokens")
         return await self._store.api_tokens.list()
 
     async def revoke_api_token(self, caller: Caller, token_id: int) -> ApiTokenRecord:
         """Revoke a token for people; watches that use it end within a few seconds."""
-        await self._authorize(caller, Action.ADMINISTER, EVERYWHERE, "api-token.revoke", f"API token {token_id}")
+        await self._guard.authorize(caller, Action.ADMINISTER, EVERYWHERE, "api-token.revoke", f"API token {token_id}")
         record = await self._store.api_tokens.revoke(token_id, by=caller.actor)
         log.info("API token revoked", token_id=record.id)
         return record
 
     async def agent(self, caller: Caller, agent_id: int) -> AgentRecord:
         """Return an agent that the caller may see."""
-        record = await self._store.agents.get(agent_id)
-        if not caller.sees(record.project):
-            raise NotFound("agent", agent_id)
-        return record
+        return await self._guard.agent(caller, agent_id)
 
     async def agent_named(self, caller: Caller, project: str, name: str) -> AgentRecord:
         """Return an agent that the caller may see, by its configuration project and name."""
         if not caller.sees(project):
             raise NotFound("agent", f"{project}:{name}")
         return await self._store.agents.find(project, name)
-
-    async def _authorize(self, caller: Caller, action: Action, project: str, attempt: str, what: str) -> None:
-        if caller.may(action, project):
-            return
-        grant = caller.grant
-        bound = f" of {grant.project}" if grant.project else ""
-        reason = f"role {grant.role}{bound} does not allow it"
-        if self._refusals.take(str(caller.actor.token_id)):
-            log.warning("Refused", attempt=attempt, token_id=caller.actor.token_id, peer=caller.actor.peer)
-            await self._store.audit.refused(caller.actor, attempt, project=project, subject=what, reason=reason)
-        message = f"your API token does not allow this: {attempt.replace('.', ' ')}"
-        hint = f"its role is {grant.role}{bound}; ask an administrator for a token that may (kas api-token create)"
-        raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", message, hint)

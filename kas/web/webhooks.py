@@ -1,41 +1,44 @@
-"""Webhooks: GitLab says that something was pushed, kas looks at once instead of at the next poll.
+"""Webhooks: a Git server says that something was pushed, kas looks at once instead of at the next poll.
 
 The payload only says where to look: its commit and ref are not believed, Git is asked. So a replayed or invented
 webhook costs one look at a repository and can change nothing. What it must not do is tell anything to those who do not
-know the secret: they get one answer, before their body is read, whether or not a secret or a project exists.
+know the secret: they get one answer, whether or not a secret or a project exists. How senders differ is in
+``webhook_senders``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
+import functools
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-import orjson
 from aiohttp import web
 
 from agentlink.logs import get_logger
 from kas.web.errors import ApiError, bad_request
-from kas.web.queries import is_project_path
+from kas.web.webhook_senders import SENDERS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kas.web.metrics import Metrics
+    from kas.web.webhook_senders import Sender
 
-GITLAB_WEBHOOK = "/webhooks/gitlab"
+WEBHOOKS = frozenset(sender.path for sender in SENDERS)
+"""The routes, which are open to callers without an API token."""
 
 MAX_BODY = 25 * 1024 * 1024
-"""Bytes of a payload: GitLab's own limit for webhooks. A smaller one would refuse real pushes of very many files, and
-GitLab switches off a webhook that fails a few times. Only those who know the secret get as far as sending it."""
+"""Bytes of a payload: GitLab's and GitHub's own limit for webhooks. A smaller one would refuse real pushes of very many
+files, and GitLab switches off a webhook that fails a few times."""
 
 _SMALL_BODY = 1024 * 1024
 _LARGE_AT_ONCE = 2
 """Larger bodies than that are read and parsed this many at a time, so that memory stays bounded."""
 
-_PUSHES = frozenset({"push", "tag_push", "repository_update"})
+_BODY_SECONDS = 30.0
+"""How long a body may take to arrive: whoever sends slowly must not keep the others waiting."""
 
 log = get_logger("webhook")
 
@@ -47,72 +50,90 @@ class Poke(Protocol):
         """Ask for a look at the project with this path."""
 
 
-class GitLabWebhook:
-    """Answers ``POST /webhooks/gitlab``.
+class Webhooks:
+    """Answers ``POST /webhooks/<sender>``.
 
     Args:
-        secret_file: holds the secret that GitLab sends in ``X-Gitlab-Token``; read at each request, so that replacing
-            it needs no restart. None: every request is refused.
-        poke: told each project that was pushed to.
-        metrics: counts requests.
+        secret_files: For each sender, by its name, the file with the secret; read at each request, so that replacing it
+            needs no restart. A sender that is not in it is refused.
+        poke: Told each project that was pushed to.
+        metrics: Counts requests.
     """
 
-    def __init__(self, *, secret_file: Path | None, poke: Poke, metrics: Metrics) -> None:
-        self._secret_file = secret_file
+    def __init__(self, *, secret_files: Mapping[str, Path], poke: Poke, metrics: Metrics) -> None:
+        self._secret_files = secret_files
         self._poke = poke
         self._metrics = metrics
-        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+        # Apart from each other: a signed body is read before anything is known of who sends it.
+        self._large = {signed: asyncio.Semaphore(_LARGE_AT_ONCE) for signed in (False, True)}
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to add; they are open to callers without an API token."""
-        return [web.post(GITLAB_WEBHOOK, self.handle)]
+        return [web.post(sender.path, functools.partial(self.handle, sender)) for sender in SENDERS]
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Check the secret, then the body, then poke."""
-        if not await self._trusted(request.headers.get("X-Gitlab-Token", "")):
-            self._metrics.webhook("forbidden")
-            log.warning("A webhook was refused: wrong X-Gitlab-Token, or none configured", remote=request.remote)
-            raise ApiError(
-                HTTPStatus.FORBIDDEN,
-                "Forbidden",
-                "the webhook is not accepted",
-                "the secret token in GitLab must be that of the file which webhooks.gitlab.secret_token_file names",
-            )
+    async def handle(self, sender: Sender, request: web.Request) -> web.Response:
+        """Check the proof and the body, in the order that the sender's proof allows, then poke."""
+        proof = request.headers.get(sender.proof_header, "")
+        secret = await asyncio.to_thread(self._secret, sender)
+        if not proof or not secret or (not sender.signed and not sender.is_genuine(secret, proof, b"")):
+            raise self._refusal(sender, request)
         if (request.content_length or MAX_BODY) <= _SMALL_BODY:
-            project = await self._pushed_project(request)
+            project = await self._pushed_project(sender, request, secret, proof)
         else:
-            async with self._large:
-                project = await self._pushed_project(request)
+            async with self._large[sender.signed]:
+                project = await self._pushed_project(sender, request, secret, proof)
         if project is None:
             self._metrics.webhook("ignored")
             return web.json_response({"accepted": False}, status=HTTPStatus.ACCEPTED)
         self._poke(project)
         self._metrics.webhook("accepted")
-        log.debug("A webhook asks for a look", project=project)
+        log.debug("A webhook asks for a look", project=project, sender=sender.name)
         # The same for a project that nothing uses: GitLab sends system hooks for all it has.
         return web.json_response({"accepted": True}, status=HTTPStatus.ACCEPTED)
 
-    async def _trusted(self, given: str) -> bool:
-        expected = await asyncio.to_thread(self._secret)
-        # Compared as digests: of equal length, so that time tells nothing about the secret's either.
-        digests = (hashlib.sha256(value).digest() for value in (expected, given.encode("utf-8", "surrogateescape")))
-        return hmac.compare_digest(*digests) and expected != b""
+    def _refusal(self, sender: Sender, request: web.Request) -> ApiError:
+        self._metrics.webhook("forbidden")
+        log.warning(
+            "A webhook was refused: its secret is wrong, or none is configured",
+            sender=sender.name,
+            header=sender.proof_header,
+            remote=request.remote,
+        )
+        return ApiError(
+            HTTPStatus.FORBIDDEN,
+            "Forbidden",
+            "the webhook is not accepted",
+            f"the secret where the webhook is set up must be that of the file which the webhooks.{sender.name} "
+            "section of kas.yaml names",
+        )
 
-    def _secret(self) -> bytes:
-        if self._secret_file is None:
+    def _secret(self, sender: Sender) -> bytes:
+        path = self._secret_files.get(sender.name)
+        if path is None:
             return b""
         try:
-            return self._secret_file.read_bytes().strip()
+            return path.read_bytes().strip()
         except OSError as error:
-            log.warning("The webhook secret cannot be read", file=str(self._secret_file), error=error.strerror)
+            log.warning("The webhook secret cannot be read", file=str(path), error=error.strerror)
             return b""
 
-    async def _pushed_project(self, request: web.Request) -> str | None:
+    async def _pushed_project(self, sender: Sender, request: web.Request, secret: bytes, proof: str) -> str | None:
         try:
-            return pushed_project(await read_capped(request, MAX_BODY))
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await read_capped(request, MAX_BODY)
+        except TimeoutError as error:
+            self._metrics.webhook("malformed")
+            raise ApiError(HTTPStatus.REQUEST_TIMEOUT, "Timeout", "the body took too long to arrive") from error
         except ApiError as error:
             too_large = error.status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             self._metrics.webhook("too_large" if too_large else "malformed")
+            raise
+        if sender.signed and not sender.is_genuine(secret, proof, body):
+            raise self._refusal(sender, request)
+        try:
+            return sender.pushed_project(request.headers.get(sender.event_header, ""), body)
+        except ApiError:
+            self._metrics.webhook("malformed")
             raise
 
 
@@ -131,32 +152,6 @@ async def read_capped(request: web.Request, limit: int) -> bytes:
             body += chunk
             if len(body) > limit:
                 raise too_large
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:
         raise bad_request("the body cannot be read") from error
     return bytes(body)
-
-
-def pushed_project(body: bytes) -> str | None:
-    """Return the project that a payload says was pushed to, None for an event about something else.
-
-    Takes project hooks (``object_kind``) and system hooks (``event_name``): push, tag push, repository update.
-
-    Raises:
-        ApiError: the body is not a GitLab payload.
-    """
-    try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request("the body is not JSON") from error
-    if not isinstance(payload, dict):
-        raise bad_request("the body is not a GitLab payload: expected a JSON object")
-    event = payload.get("object_kind") or payload.get("event_name")
-    if not isinstance(event, str):
-        raise bad_request("the body is not a GitLab payload: neither object_kind nor event_name is a string")
-    if event not in _PUSHES:
-        return None
-    project = payload.get("project")
-    path = project.get("path_with_namespace") if isinstance(project, dict) else None
-    if not isinstance(path, str) or not is_project_path(path):
-        raise bad_request("the payload names no project: project.path_with_namespace must be a path such as group/name")
-    return path

@@ -118,9 +118,9 @@ def test_secrets_that_others_can_read_or_that_are_not_there_fail(kas: Kas, check
     code, found = check()
 
     assert code == 1
-    assert levels(found, "FAILED") == ["files/git.credential", "files/webhook secret"]
+    assert levels(found, "FAILED") == ["files/git.credential", "files/webhook secret of gitlab"]
     assert "files/data_dir" in levels(found, "WARNING")
-    assert "chmod 0600" in found["files/webhook secret"]["remedy"]
+    assert "chmod 0600" in found["files/webhook secret of gitlab"]["remedy"]
     assert "chmod 0700" in found["files/data_dir"]["remedy"]
 
 

@@ -18,6 +18,7 @@ from kas.store.store import Store
 from kas.web.authentication import ADMIN_ROLE, new_api_token
 from kas.web.listener import api_app, listening
 from kas.web.metrics import Metrics
+from kas.web.webhook_senders import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,10 +86,11 @@ class Kas:
 async def running_kas(
     folder: Path, *, webhook_secret: str | None = WEBHOOK_SECRET, doubt_about: DoubtAbout | None = None
 ) -> AsyncIterator[Kas]:
-    secret_file = None
+    secret_files = {}
     if webhook_secret is not None:
         secret_file = folder / "webhook-secret"
         secret_file.write_text(f"{webhook_secret}\n", encoding="utf-8")
+        secret_files = {sender.name: secret_file for sender in SENDERS}
     store = await Store.open(f"sqlite:///{folder / 'kas.db'}")
     try:
         secret, token_hash = new_api_token()
@@ -101,7 +103,7 @@ async def running_kas(
             sessions=sessions,
             feed=feed,
             poke=poked.append,
-            webhook_secret_file=secret_file,
+            webhook_secret_files=secret_files,
             token_revoked=forgotten.append,
             metrics=metrics,
             doubt_about=doubt_about,
