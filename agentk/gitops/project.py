@@ -19,6 +19,7 @@ from agentk.gitops.retry import RetryClock
 from agentk.gitops.standing import Standing
 from agentk.gitops.sync import ProjectSync, SyncResult
 from agentk.kube.errors import KubeError
+from agentk.kube.events import EventRecorder
 from agentk.kube.inventory_store import InventoryStore
 from agentk.kube.objects import Objects
 from agentk.reports.convert import count
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentk.apply.model import ProjectSettings, Snapshot
+    from agentk.gitops.announcing import Announcement
     from agentk.gitops.sync import Cluster
     from agentk.kube.client import KubeClient
     from agentk.reports.queue import ReportQueue
@@ -39,15 +41,16 @@ class ProjectLoop:
 
     def __init__(self, kube: KubeClient, cluster: Cluster, settings: ProjectSettings, reports: ReportQueue) -> None:
         kube = kube.in_lane(settings.inventory_id)
+        self._events = EventRecorder(kube)
         if settings.impersonate_user:
             kube = kube.impersonating(settings.impersonate_user)
         objects = Objects(kube)
         cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
-        store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
+        store = self._store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
         self._observer = cluster.observer
         self._settings = settings
         self._sync = ProjectSync(cluster, settings, store)
-        self._standing = Standing(reports, settings)
+        self._standing = Standing(reports, settings, self._announce)
         self._health = HealthWatch(cluster.observer, self._sync, self._standing)
         self._drifting = Drifting(cluster.observer, self._sync, self._standing)
         self._retry = RetryClock()
@@ -92,10 +95,14 @@ class ProjectLoop:
         """Work, for ever."""
         self._observer.register(self.settings.inventory_id, self)
         try:
-            while True:
-                await self._turn()
+            async with self._events.running():
+                while True:
+                    await self._turn()
         finally:
             self._observer.unregister(self.settings.inventory_id)
+
+    def _announce(self, one: Announcement) -> None:
+        self._events.note(one.reason, one.message, self._store.head, warning=one.warning)
 
     async def _turn(self) -> None:
         """Do the one thing that comes next; sleep when there is none."""
@@ -169,6 +176,7 @@ class ProjectLoop:
         self._unsettled = progress.finish()
         standing.counts = count(result.outcomes)
         await standing.log_outcomes(result.outcomes)
+        standing.tell_pruning(result)
         note = None
         if result.failed:
             self._retry.later()

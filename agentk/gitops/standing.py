@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import Result
+from agentk.gitops.announcing import Announcement, of_outcomes, of_state
 from agentk.gitops.computing import unhurried
 from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agentk.apply.model import Outcome, ProjectSettings, Snapshot
     from agentk.gitops.sync import SyncResult
@@ -29,10 +30,13 @@ _TROUBLE = frozenset({wire.SYNC_STATE_FAILED, wire.SYNC_STATE_STALLED})
 
 
 class Standing:
-    """Tells kas, and the log, what becomes of one project's revisions; repeats nothing."""
+    """Tells kas, the log, and by ``announce`` the cluster, what becomes of one project's revisions; repeats nothing."""
 
-    def __init__(self, reports: ReportQueue, settings: ProjectSettings) -> None:
+    def __init__(
+        self, reports: ReportQueue, settings: ProjectSettings, announce: Callable[[Announcement], None]
+    ) -> None:
         self.reports = reports
+        self._announce = announce
         self.log = log.bind(project_id=settings.path)
         self.counts = wire.SyncCounts()
         self._project_id = settings.project_id
@@ -40,6 +44,7 @@ class Standing:
         self._snapshot: Snapshot | None = None
         self._state = wire.SYNC_STATE_UNSPECIFIED
         self._told: tuple[wire.SyncState, str, str] | None = None
+        self._announced: Announcement | None = None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -75,7 +80,12 @@ class Standing:
         self._told = told
         self.reports.sync(self._snapshot, state, reason=reason, message=message, counts=self.counts)
         if state in _TROUBLE:
-            self.event(reason, message, warning=True)
+            self._report_event(reason, message, warning=True)
+        announcement = of_state(state, reason, message, self._snapshot.commit, self.counts)
+        # Objects may get unhealthy and healthy again all day long; that is not another sync.
+        if announcement is not None and announcement != self._announced:
+            self._announced = announcement
+            self._announce(announcement)
 
     def tell_again(self) -> None:
         """Report the state of the current revision anew: kas may have lost it."""
@@ -95,8 +105,17 @@ class Standing:
         if statuses and self._snapshot is not None:
             self.reports.outcomes(self._snapshot, statuses)
 
+    def tell_pruning(self, result: SyncResult) -> None:
+        """Announce what became of objects that left Git."""
+        for announcement in of_outcomes(result.outcomes):
+            self._announce(announcement)
+
     def event(self, reason: str, message: str, *, warning: bool = False, ref: ObjectRef | None = None) -> None:
         """Report something about the project, or one of its objects, that is worth telling a person."""
+        self._report_event(reason, message, warning=warning, ref=ref)
+        self._announce(Announcement(reason, message, warning))
+
+    def _report_event(self, reason: str, message: str, *, warning: bool, ref: ObjectRef | None = None) -> None:
         sync_id = self._snapshot.sync_id if self._snapshot else ""
         self.reports.event(self._project_id, sync_id=sync_id, reason=reason, message=message, warning=warning, ref=ref)
 

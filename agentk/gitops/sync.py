@@ -170,8 +170,7 @@ class ProjectSync:
         """Count a damaged inventory as an object that cannot be applied: the others are, and nothing is pruned."""
         if self._damage is None:
             return resolved
-        ref, _ = self._store.head
-        damaged = Outcome(ref, Result.FAILED, reason="InventoryDamaged", message=str(self._damage))
+        damaged = Outcome(self._store.head.ref, Result.FAILED, reason="InventoryDamaged", message=str(self._damage))
         return replace(resolved, refused=(damaged, *resolved.refused))
 
     def _places(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Kind, frozenset[str]]:

@@ -57,8 +57,8 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    """One ConfigMap as it was last seen."""
+class StoredMap:
+    """One ConfigMap as it was last seen; ``uid`` and ``version`` are empty until it was."""
 
     ref: ObjectRef
     uid: str
@@ -72,7 +72,7 @@ class _Stored:
 class _Document:
     """One ConfigMap as it was answered."""
 
-    stored: _Stored
+    stored: StoredMap
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     data: Mapping[str, str]
@@ -96,13 +96,12 @@ class InventoryStore:
         self._id = inventory_id
         self._namespace = namespace
         self._layout: Layout | None = None
-        self._stored: dict[int, _Stored] = {}
+        self._stored: dict[int, StoredMap] = {}
 
     @property
-    def head(self) -> tuple[ObjectRef, str]:
-        """Return the ConfigMap that people look at, which may not be there yet, and its UID, empty until it is seen."""
-        found = self._stored.get(HEAD)
-        return (found.ref, found.uid) if found else (self._ref(HEAD), "")
+    def head(self) -> StoredMap:
+        """Return the ConfigMap that people look at, which may not be there yet."""
+        return self._stored.get(HEAD) or StoredMap(self._ref(HEAD), "", "")
 
     async def read(self) -> Inventory | None:
         """Find and read the inventory; None when there is none yet.
@@ -266,7 +265,7 @@ class InventoryStore:
             return
         self._stored[patch.number] = _stored_of(orjson.loads(response.body))
 
-    async def _delete(self, shard: _Stored) -> None:
+    async def _delete(self, shard: StoredMap) -> None:
         preconditions = {"uid": shard.uid, "resourceVersion": shard.version}
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
         try:
@@ -325,7 +324,7 @@ class InventoryStore:
             f" pruned until its label {INVENTORY_LABEL} is removed",
         )
 
-    def _changed(self, before: _Stored, error: KubeError) -> InventoryConflictError:
+    def _changed(self, before: StoredMap, error: KubeError) -> InventoryConflictError:
         message = (
             f"inventory {self._id}: {before} was changed or deleted by another since it was read; read it again"
             f" ({error.message})"
@@ -364,10 +363,10 @@ def _document(item: Mapping[str, Mapping[str, object]]) -> _Document:
     )
 
 
-def _stored_of(item: Mapping[str, Mapping[str, object]]) -> _Stored:
+def _stored_of(item: Mapping[str, Mapping[str, object]]) -> StoredMap:
     metadata = item["metadata"]
     ref = ObjectRef("", "ConfigMap", str(metadata["namespace"]), str(metadata["name"]))
-    return _Stored(ref, str(metadata["uid"]), str(metadata["resourceVersion"]))
+    return StoredMap(ref, str(metadata["uid"]), str(metadata["resourceVersion"]))
 
 
 def _mapping(found: object) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from agentk.apply.model import Recorded
 from agentk.kube.client import KubeClient
 from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
-from agentk.kube.inventory_store import InventoryStore
+from agentk.kube.inventory_store import InventoryStore, StoredMap
 from agentlink.refs import ObjectRef
 from tests.support.waiting import eventually
 
@@ -70,12 +70,12 @@ async def test_what_is_written_is_read_by_the_next_process(
 ) -> None:
     store = InventoryStore(client, inventory_id, namespace=namespace)
     assert await store.read() is None
-    assert store.head == (ObjectRef("", "ConfigMap", namespace, f"inventory-{inventory_id}"), "")
+    assert store.head == StoredMap(ObjectRef("", "ConfigMap", namespace, f"inventory-{inventory_id}"), "", "")
     await store.write([record(1), record(2)])
     assert await records_of(client, inventory_id) == {record(n).ref: record(n) for n in (1, 2)}
     live = kube.get(f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}")
     assert live["metadata"]["labels"] == {LABEL: inventory_id}
-    assert store.head[1] == live["metadata"]["uid"]
+    assert (store.head.uid, store.head.version) == (live["metadata"]["uid"], live["metadata"]["resourceVersion"])
 
 
 async def test_only_what_changed_is_sent(recording: Recording, kube: Kube, namespace: str, inventory_id: str) -> None:
@@ -118,7 +118,7 @@ async def test_an_inventory_of_gitlab_s_agent_is_taken_over_where_it_is(
     assert found.records == {ref: Recorded(ref) for ref in refs}
     await store.write([record(1)])
     assert (await records_of(client, inventory_id)).keys() == {*refs, record(1).ref}
-    assert store.head[0] == ObjectRef("", "ConfigMap", namespace, "inventory-old-name")
+    assert store.head.ref == ObjectRef("", "ConfigMap", namespace, "inventory-old-name")
 
 
 async def test_of_two_inventories_none_is_chosen(
