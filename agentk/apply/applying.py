@@ -1,24 +1,48 @@
-"""How one object is applied: by force or not, and what the server's answer says about it.
+"""How one object is applied: whose fields are taken or left, and what the server's answer says about it.
 
-When it is its turn is ``execute``'s; whom it may be taken from is decided by ``rules.conflict``.
+When it is its turn is ``execute``'s; what may be taken from whom is decided by the rules: ``migrate``, ``ignore``,
+``conflict``, ``recreate``. Nearly every object is one request; the others here are for what few objects need.
 """
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from agentk.apply.model import Outcome, Result
+from agentk.apply.model import Outcome, Propagation, Result
+from agentk.apply.pointers import PointerError
+from agentk.apply.rules import migrate
+from agentk.apply.rules.autoscale import autoscaled
+from agentk.apply.rules.blame import changes
 from agentk.apply.rules.conflict import refuse_to_force
-from agentk.kube.errors import KubeError
+from agentk.apply.rules.drift import CORRECTED, DRIFTED, describe
+from agentk.apply.rules.ignore import hand_over
+from agentk.apply.rules.recreate import refuse_change
+from agentk.apply.rules.refused import reason_of
+from agentk.kube.errors import KubeError, UidConflictError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentk.apply.managers import Entry
     from agentk.apply.model import Apply
     from agentk.kube.objects import Applied, Objects
     from agentlink.refs import ObjectRef
 
 _CONFLICT: Final = 409
-_CLUSTER_LOST: Final = frozenset({"Unreachable", "Untrusted", "NoCredentials", "Unauthorized"})
+_INVALID: Final = 422
+_CLUSTER_LOST: Final = frozenset({"Unreachable", "Untrusted", "NoCredentials", "Unauthorized", "NotLeader"})
 """Failures that are not about the object: every other one would fail the same way, each after all its retries."""
+
+_ATTEMPTS: Final = 5
+"""How often it is decided anew whose fields are whose, when controllers keep changing the object meanwhile."""
+
+_GONE_SECONDS: Final = 60.0
+"""How long an object may take to go before it is created again; then the sync fails for now, and looks again."""
+
+_FIRST_POLL_SECONDS: Final = 0.05
+_LONGEST_POLL_SECONDS: Final = 1.0
 
 
 async def apply_one(objects: Objects, action: Apply, *, dry_run: bool) -> Outcome:
@@ -27,49 +51,187 @@ async def apply_one(objects: Objects, action: Apply, *, dry_run: bool) -> Outcom
     Raises:
         KubeError: The cluster is lost, which is nothing about this object.
     """
-    desired = action.desired
     try:
-        applied = await _apply_or_force(objects, action, dry_run=dry_run)
+        return await _Applying(objects, action, dry_run=dry_run).run()
     except KubeError as error:
-        return failed(error, desired.ref, desired.path)
-    live = applied.live
-    if applied.created:
-        result = Result.CREATED
-    elif live.resource_version == action.live_version and not dry_run:
-        result = Result.UNCHANGED
-    else:
-        result = Result.CONFIGURED
-    if dry_run:
-        # Nothing is stored, so the version never moves; what was planned is the best that is known.
-        return Outcome(desired.ref, result, desired.path, "DryRun")
-    return Outcome(
-        desired.ref,
-        result,
-        desired.path,
-        digest=desired.digest,
-        fingerprint=live.fingerprint or "",
-        uid=live.uid,
-        resource_version=live.resource_version,
-        live=live,
-    )
+        return failed(error, action.desired.ref, action.desired.path)
 
 
 def failed(error: KubeError, ref: ObjectRef, path: str) -> Outcome:
     """Say that a request about an object failed, unless the cluster itself is lost: that is raised again."""
     if error.reason in _CLUSTER_LOST:
         raise error
-    return Outcome(ref, Result.FAILED, path, error.reason, error.message)
+    return Outcome(ref, Result.FAILED, path, reason_of(error.reason, error.message), error.message)
 
 
-async def _apply_or_force(objects: Objects, action: Apply, *, dry_run: bool) -> Applied:
-    desired = action.desired
-    try:
-        return await objects.apply(desired.kind, desired.ref, desired.body, force=action.force, dry_run=dry_run)
-    except KubeError as error:
-        conflicts = [(one.message, one.field) for one in error.causes if one.reason == "FieldManagerConflict"]
-        if error.status != _CONFLICT or not conflicts:
-            raise
-        refusal = refuse_to_force(conflicts, error.message)
-        if refusal is not None:
+class _Applying:
+    """One object on its way."""
+
+    def __init__(self, objects: Objects, action: Apply, *, dry_run: bool) -> None:
+        self._objects = objects
+        self._action = action
+        self._desired = action.desired
+        self._ref, self._kind = action.desired.ref, action.desired.kind
+        self._rehearsal = dry_run
+        self._writes = not dry_run and not action.rehearse
+        traits = action.desired.traits
+        self._left = traits.left if traits is not None else ()
+        self._full = traits.full if traits is not None else None
+        self._said = ("", "")
+
+    async def run(self) -> Outcome:
+        action = self._action
+        found = await self._objects.look(self._kind, self._ref) if action.explain and action.live_version else None
+        if self._writes and action.live_version and (action.migrate or self._left):
+            await self._arrange(found)
+        try:
+            applied = await self._apply()
+        except KubeError as error:
+            if not error.immutable:
+                raise
+            if not self._writes and (action.recreate or action.rehearse):
+                return self._would_be_recreated()
+            applied = await self._recreate(error)
+            self._said = "Recreated", f"was deleted and created again: {'; '.join(error.immutable)}"
+        if self._writes:
+            applied = await self._settle(applied)
+        return self._outcome(applied, found)
+
+    async def _apply(self) -> Applied:
+        """Apply it: whole where it does not exist, otherwise without what is left to others."""
+        if self._full is not None and self._action.live_version is None:
+            return await self._send_or_force(self._full)
+        applied = await self._send_or_force(self._desired.body)
+        if applied.created and self._full is not None and self._writes:
+            # It was deleted in this moment. What is left to others must be there from the beginning.
+            return await self._send_or_force(self._full)
+        return applied
+
+    async def _send_or_force(self, body: bytes) -> Applied:
+        try:
+            return await self._send(body, force=self._action.force)
+        except KubeError as error:
+            conflicts = [(one.message, one.field) for one in error.causes if one.reason == "FieldManagerConflict"]
+            if error.status != _CONFLICT or not conflicts:
+                raise
+            refusal = None if self._action.force_conflicts else refuse_to_force(conflicts, error.message)
+            if refusal is not None:
+                raise KubeError(error.status, refusal.reason, refusal.message) from error
+        return await self._send(body, force=True)
+
+    async def _send(self, body: bytes, *, force: bool) -> Applied:
+        return await self._objects.apply(self._kind, self._ref, body, force=force, dry_run=not self._writes)
+
+    async def _arrange(self, found: Applied | None) -> None:
+        """Before an object that exists is applied: make ours what kubectl applied, hand over what is left to others."""
+        await self._rewrite(found)
+
+    def _arranged(self, managed: Sequence[Entry]) -> list[Entry]:
+        if migrate.is_due(managed):
+            managed = migrate.take_over(managed, self._kind.api_version)
+        try:
+            return hand_over(managed, self._left)
+        except PointerError as error:
+            raise KubeError(_INVALID, "InvalidIgnoreRule", str(error)) from error
+
+    async def _settle(self, applied: Applied) -> Applied:
+        """After the apply: hand over what was set only for the beginning, and end others' share in what is ours now."""
+        if not applied.live.migrate and (self._full is None or not self._left):
+            return applied
+        try:
+            settled = await self._rewrite(applied)
+        except KubeError as error:
+            if error.status != _CONFLICT:
+                raise
+            # Controllers keep changing it. The object is as it should be, and its next apply asks again.
+            return applied
+        return applied if settled is None else replace(settled, created=applied.created)
+
+    async def _rewrite(self, known: Applied | None) -> Applied | None:
+        """Write anew whose fields are whose, if that changes anything; return the object as it then is.
+
+        ``known`` is the object as it was seen last, None to look. None is returned when there is no object.
+        """
+        for attempt in range(_ATTEMPTS):
+            if known is None:
+                known = await self._objects.look(self._kind, self._ref)
+                if known is None:
+                    return None
+            wanted = self._arranged(known.managed)
+            if wanted == known.managed:
+                return known
+            try:
+                return await self._objects.own(self._kind, self._ref, wanted, known.live.resource_version)
+            except KubeError as error:
+                if error.status != _CONFLICT or attempt == _ATTEMPTS - 1:
+                    raise
+                known = None
+        return known
+
+    async def _recreate(self, error: KubeError) -> Applied:
+        """Delete what cannot be changed, wait until it is gone, and create it, where that is allowed."""
+        uid = self._action.recreate
+        if not uid:
+            refusal = refuse_change(self._ref, error.immutable)
             raise KubeError(error.status, refusal.reason, refusal.message) from error
-    return await objects.apply(desired.kind, desired.ref, desired.body, force=True, dry_run=dry_run)
+        try:
+            await self._objects.delete(self._kind, self._ref, uid=uid, propagation=Propagation.FOREGROUND)
+        except UidConflictError as conflict:
+            message = f"was not recreated: somebody else just did; {conflict.message}"
+            raise KubeError(conflict.status, "Recreated", message) from conflict
+        await self._gone(uid)
+        return await self._send_or_force(self._full or self._desired.body)
+
+    async def _gone(self, uid: str) -> None:
+        pause = _FIRST_POLL_SECONDS
+        try:
+            async with asyncio.timeout(_GONE_SECONDS):
+                while (live := await self._objects.get(self._kind, self._ref)) is not None and live.uid == uid:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_POLL_SECONDS)
+        except TimeoutError:
+            message = f"was deleted to be created again, and is not gone after {_GONE_SECONDS:g} s; see its finalizers"
+            raise KubeError(_CONFLICT, "RecreateWaits", message) from None
+
+    def _would_be_recreated(self) -> Outcome:
+        action = self._action
+        if action.rehearse and action.drift is not None:
+            return Outcome(self._ref, Result.SKIPPED, self._desired.path, DRIFTED, describe(action.drift))
+        message = "cannot be changed in place, and would be deleted and created again"
+        return Outcome(self._ref, Result.CONFIGURED, self._desired.path, "DryRun", message)
+
+    def _outcome(self, applied: Applied, found: Applied | None) -> Outcome:
+        action, desired, live = self._action, self._desired, applied.live
+        if action.drift is None:
+            told = ""
+        else:
+            told = describe(action.drift, changes(found.managed, applied.managed) if found is not None else ())
+        if action.rehearse:
+            return Outcome(self._ref, Result.SKIPPED, desired.path, DRIFTED, told)
+        if applied.created:
+            result = Result.CREATED
+        elif live.resource_version == action.live_version and not self._rehearsal:
+            result = Result.UNCHANGED
+        else:
+            result = Result.CONFIGURED
+        if self._rehearsal:
+            # Nothing is stored, so the version never moves; what was planned is the best that is known.
+            return Outcome(self._ref, result, desired.path, "DryRun")
+        if self._said[0]:
+            reason, message = self._said
+        elif told and result is not Result.UNCHANGED:
+            reason, message = CORRECTED, told
+        else:
+            reason, message = autoscaled(desired)
+        return Outcome(
+            self._ref,
+            result,
+            desired.path,
+            reason,
+            message,
+            digest=desired.digest,
+            fingerprint=live.fingerprint or "",
+            uid=live.uid,
+            resource_version=live.resource_version,
+            live=live,
+        )

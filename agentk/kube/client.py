@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 """Metadata of one object. An aggregated server that cannot do it sends the whole object, which reads the same."""

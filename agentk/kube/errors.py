@@ -12,6 +12,7 @@ from typing import Final
 
 import orjson
 
+from agentk.kube.immutable import immutable_fields
 from agentk.kube.masking import mask
 
 _MAX_MESSAGE: Final = 8192
@@ -58,6 +59,8 @@ class KubeError(Exception):
         message: A sentence for people, free of Secret values.
         causes: Details, for a conflict one for each field and manager.
         retry_after: Seconds that the server asks to wait, if it does.
+        immutable: The fields that may not be changed, as ``spec.selector: field is immutable``, where that is all that
+            is wrong with an object.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class KubeError(Exception):
         *,
         causes: tuple[Cause, ...] = (),
         retry_after: float | None = None,
+        immutable: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -75,6 +79,7 @@ class KubeError(Exception):
         self.message = message
         self.causes = causes
         self.retry_after = retry_after
+        self.immutable = immutable
 
     def __str__(self) -> str:
         where = f"{self.status} {self.reason}" if self.status else self.reason
@@ -175,6 +180,7 @@ def error_from_status(
         for c in (listed[:_MAX_CAUSES] if isinstance(listed, list) else ())
         if isinstance(c, dict)
     )
+    immutable = immutable_fields((cause.field, cause.message) for cause in causes)
     if secret or str(details.get("kind", "")).lower() in {"secret", "secrets"}:
         message = mask(reason, message, tuple(c.field for c in causes if c.field))
         causes = tuple(
@@ -187,6 +193,7 @@ def error_from_status(
         _bounded(message) or reason,
         causes=tuple(Cause(c.reason, _bounded(c.message), c.field) for c in causes),
         retry_after=float(wait) if isinstance(wait, int) and wait > 0 else _seconds(retry_after),
+        immutable=immutable,
     )
 
 

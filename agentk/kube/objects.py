@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from agentk.apply.managers import entries
 from agentk.apply.names import FIELD_MANAGER
-from agentk.kube.client import APPLY_PATCH, METADATA, METADATA_LIST
+from agentk.kube.client import APPLY_PATCH, JSON_PATCH, METADATA, METADATA_LIST
 from agentk.kube.errors import KubeError, UidConflictError, first_of
 from agentk.kube.live import live_of
 from agentk.kube.paths import collection_path, object_path
@@ -22,10 +23,11 @@ from agentk.kube.retry import RetryPolicy
 from agentk.kube.sending import PAGE, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
+    from agentk.apply.managers import Entry
     from agentk.apply.model import Kind, Live, Propagation
-    from agentk.kube.client import KubeClient
+    from agentk.kube.client import KubeClient, Response
     from agentlink.refs import ObjectRef
 
 _FEW: Final = 8
@@ -45,10 +47,16 @@ _CONFLICT: Final = 409
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a server-side apply left: the object's metadata, and whether it was not there before."""
+    """What a request left of an object: its metadata, whose fields are whose, and whether it was not there before."""
 
     live: Live
     created: bool
+    managed: list[Entry] = field(default_factory=list, repr=False)
+
+
+def _applied(kind: Kind, ref: ObjectRef, response: Response) -> Applied:
+    metadata = orjson.loads(response.body)["metadata"]
+    return Applied(live_of(kind, metadata, ref), response.status == _CREATED, entries(metadata.get("managedFields")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,37 @@ class Objects:
             f"&force={'true' if force else 'false'}{'&dryRun=All' if dry_run else ''}"
         )
         response = await self._sender.send("PATCH", path, body, content_type=APPLY_PATCH, accept=METADATA)
-        return Applied(live_of(kind, orjson.loads(response.body)["metadata"], ref), response.status == _CREATED)
+        return _applied(kind, ref, response)
+
+    async def look(self, kind: Kind, ref: ObjectRef) -> Applied | None:
+        """Return what ``apply`` would return if it changed nothing; None when the object does not exist."""
+        try:
+            response = await self._sender.send("GET", object_path(kind, ref), accept=METADATA)
+        except KubeError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return _applied(kind, ref, response)
+
+    async def own(self, kind: Kind, ref: ObjectRef, managed: Sequence[Entry], resource_version: str) -> Applied:
+        """Write anew whose fields are whose, and change nothing else.
+
+        Args:
+            kind: How the object is served.
+            ref: Its name.
+            managed: What is to stand in ``metadata.managedFields``.
+            resource_version: Of the object that this was decided upon.
+
+        Raises:
+            KubeError: 409 ``Conflict`` when the object has been changed since.
+        """
+        patch = [
+            {"op": "replace", "path": "/metadata/managedFields", "value": managed},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
+        ]
+        path = f"{object_path(kind, ref)}?fieldManager={FIELD_MANAGER}"
+        response = await self._sender.send("PATCH", path, orjson.dumps(patch), content_type=JSON_PATCH, accept=METADATA)
+        return _applied(kind, ref, response)
 
     async def delete(
         self, kind: Kind, ref: ObjectRef, *, uid: str, propagation: Propagation, dry_run: bool = False

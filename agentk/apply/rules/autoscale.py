@@ -9,6 +9,8 @@ from agentlink.refs import ObjectRef, group_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentk.apply.model import Desired
+
 GROUP: Final = "autoscaling"
 KIND: Final = "HorizontalPodAutoscaler"
 REPLICAS: Final = "/spec/replicas"
@@ -39,3 +41,10 @@ def may_be_scaled(ref: ObjectRef) -> bool:
     if ref.group in _BUILT_IN:
         return ref.kind in _SCALABLE
     return "." in ref.group and not ref.group.endswith(".k8s.io")
+
+
+def autoscaled(desired: Desired) -> tuple[str, str]:
+    """Return the reason and message of an object whose replicas are left to an autoscaler, both empty for others."""
+    if desired.traits is None or not desired.traits.scaler:
+        return "", ""
+    return "Autoscaled", f"its replicas are left to {desired.traits.scaler}, which scales it"

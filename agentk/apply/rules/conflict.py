@@ -1,8 +1,8 @@
 """Who wins when others hold fields that Git sets.
 
-Git wins over those who set fields by updating: kubectl (client-side apply too), Helm, controllers. Another *applier*
-(Flux, Argo CD, a person's ``kubectl apply --server-side``) has a source of truth of its own, and taking its fields
-would start a fight: that is an error.
+Git wins over those who set fields by updating: Helm, controllers, people. Another *applier* (Flux, Argo CD) has a
+source of truth of its own, and taking its fields would start a fight: that is an error, unless somebody wants it.
+kubectl is neither: what it applied, on either side, becomes ours (``migrate``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import Refusal
+from agentk.apply.names import FORCE_CONFLICTS
+from agentk.apply.rules.migrate import FORMER_APPLIERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +29,13 @@ _SHOWN: Final = 10
 """Fields that a message names; a conflict may have hundreds."""
 
 
-def force_at_once(live: Live | None) -> bool:
+def force_at_once(live: Live | None, *, force_conflicts: bool = False) -> bool:
     """Tell whether a drifted object is put back by force without asking first.
 
-    With no other applier on it, whoever took our fields took them by updating, and the answer to asking is known.
+    With no other applier on it, whoever took our fields took them by updating, and the answer to asking is known; with
+    ``force_conflicts`` it does not matter.
     """
-    return live is not None and not live.appliers
+    return live is not None and (force_conflicts or not live.appliers)
 
 
 def refuse_to_force(conflicts: Sequence[tuple[str, str]], summary: str) -> Refusal | None:
@@ -47,12 +50,14 @@ def refuse_to_force(conflicts: Sequence[tuple[str, str]], summary: str) -> Refus
         match = _CONFLICT.fullmatch(message)
         if match is None:
             appliers.setdefault(message, []).append(field)
-        elif match["updates"] is None:
+        elif match["updates"] is None and match["manager"] not in FORMER_APPLIERS:
             appliers.setdefault(match["manager"], []).append(field)
     if appliers:
         whom = "; ".join(f"{_listed(fields)} by {manager!r}" for manager, fields in sorted(appliers.items()))
         return Refusal(
-            "FieldConflict", f"fields are applied by another manager: {whom}; remove them from one of the two"
+            "FieldConflict",
+            f"fields are applied by another manager: {whom}; remove them from one of the two, or take them with "
+            f'force_conflicts: true or the annotation {FORCE_CONFLICTS}: "true"',
         )
     stated = _STATED.match(summary)
     if not conflicts or (stated is not None and int(stated[1]) > len(conflicts)):

@@ -1,13 +1,25 @@
-"""Whether a live object still is what was applied last."""
+"""Whether a live object still is what was applied last, and what is said and done about it if not."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from agentk.apply.model import Drift
+from agentk.apply.model import Drift, DriftPolicy
+from agentk.apply.rules.blame import told
 
 if TYPE_CHECKING:
-    from agentk.apply.model import Live, ProjectSettings, Recorded
+    from collections.abc import Sequence
+
+    from agentk.apply.model import Desired, Live, ProjectSettings, Recorded
+    from agentk.apply.rules.blame import Change
+
+DRIFTED: Final = "Drifted"
+"""The reason of an object that is left as others changed it."""
+
+CORRECTED: Final = "DriftCorrected"
+"""The reason of an object that was put back."""
+
+_WHAT: Final = {Drift.MISSING: "was deleted outside Git", Drift.RECREATED: "was deleted and created anew outside Git"}
 
 
 def drift_of(live: Live | None, recorded: Recorded, settings: ProjectSettings) -> Drift | None:
@@ -25,3 +37,14 @@ def drift_of(live: Live | None, recorded: Recorded, settings: ProjectSettings) -
     if not live.labelled:
         return Drift.LABEL_LOST
     return None if live.owner == settings.inventory_id else Drift.OWNER_CHANGED
+
+
+def policy_for(desired: Desired, settings: ProjectSettings) -> DriftPolicy:
+    """Return what is done about drift of an object: what its own annotation says, otherwise what the project's does."""
+    return (desired.traits.drift if desired.traits is not None else None) or settings.drift
+
+
+def describe(drift: Drift, changes: Sequence[Change] = ()) -> str:
+    """Say what somebody did to an object, and who it was, as far as that is known."""
+    details = told(changes)
+    return _WHAT.get(drift, "was changed outside Git") + (f": {details}" if details else "")
