@@ -130,7 +130,12 @@ class _Resolver:
         self, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None, own: OwnObjects
     ) -> None:
         self._basis = Basis(
-            str(agent_id), settings.inventory_id, settings.default_namespace, settings.ignore, settings.allowed_namespaces, own
+            str(agent_id),
+            settings.inventory_id,
+            settings.default_namespace,
+            settings.ignore,
+            settings.allowed_namespaces,
+            own,
         )
         self._kinds: Kinds = kinds
         self._asked: dict[tuple[str, str], Kind | None] = {}
