@@ -10,18 +10,33 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench import drift, first_sync, noop, push_to_live
+from bench import drift, fairness, first_sync, growth, kubectl, many_projects, noop, push_to_live
 from bench.results import Result, show, write
 from bench.stage import FULL_SPEED, open_stage
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+
+    from bench.stage import Stage
 
 ROUNDS = 5
-AT_FULL_SPEED = ("first_sync_2000", "rss_kas", "rss_agentk", "push_to_live", "drift")
-AUDITED = ("noop_writes", "noop_requests")
-NAMES = (*AT_FULL_SPEED, *AUDITED)
+
+QUICK = ("first_sync_2000", "kubectl", "rss_kas", "rss_agentk", "push_to_live", "drift")
+"""On one control plane, one after the other."""
+
+LARGE: dict[str, Callable[[Stage], list[Result]]] = {
+    "many_projects": many_projects.measure,
+    "first_sync_20000": first_sync.measure_many,
+    "fairness": fairness.measure,
+    "growth": growth.measure,
+}
+"""Each on a control plane of its own: what one leaves in it would slow the next. A minute or two each."""
+
+AUDITED: dict[str, Callable[[], list[Result]]] = {"noop": noop.measure, "restart": noop.measure_restart}
+"""On control planes that keep an audit log."""
+
+NAMES = (*QUICK, *LARGE, *AUDITED)
 
 
 def main() -> None:
@@ -34,17 +49,23 @@ def main() -> None:
     if unknown := wanted.difference(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     results: list[Result] = []
-    if wanted.intersection(AT_FULL_SPEED):
-        results += _at_full_speed(wanted, options.rounds)
-    if wanted.intersection(AUDITED):
-        _say("noop: a control plane that audits")
-        results += noop.measure()
+    if wanted.intersection(QUICK):
+        results += _quick(wanted, options.rounds)
+    for name, measure_large in LARGE.items():
+        if name in wanted:
+            _say(name)
+            with open_stage(*FULL_SPEED) as stage:
+                results += measure_large(stage)
+    for name, measure_audited in AUDITED.items():
+        if name in wanted:
+            _say(f"{name}: a control plane that audits")
+            results += measure_audited()
     chosen = [result for result in results if any(result.name.startswith(name) for name in wanted)]
     show(chosen)
     write(chosen, ROOT / "build" / "bench.json")
 
 
-def _at_full_speed(wanted: Collection[str], count: int) -> list[Result]:
+def _quick(wanted: Collection[str], count: int) -> list[Result]:
     """Measure what one control plane serves; the last round's agent goes on to what follows."""
     results: list[Result] = []
     compare = "first_sync_2000" in wanted
@@ -73,6 +94,9 @@ def _at_full_speed(wanted: Collection[str], count: int) -> list[Result]:
         if "drift" in wanted:
             _say("drift")
             results += drift.measure(stage, projects[-1])
+        if "kubectl" in wanted:
+            _say("kubectl")
+            results += kubectl.measure(stage, rounds[-1].whole)
     return results
 
 

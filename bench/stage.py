@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from tests.support.manifests import config_files
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.controlplane.server import ControlPlane
     from tests.support.git_repository import GitRepository
@@ -31,6 +32,9 @@ FULL_SPEED = (
 """Without the API server's own fairness, so that what is measured is not its queueing."""
 
 CONFIGURATION = "bench/config"
+
+SETTINGS = "limits: {files: 100000}\n"
+"""Of kas, which otherwise refuses more than 10,000 files of one project."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,42 @@ class Stage:
             wait_until(lambda: self.kube.find(own), what=f"{name} is ready")
         return name
 
-    def projects(self, count: int) -> list[Project]:
-        """Create empty manifest projects, each for an agent of its own, and one configuration project for all."""
-        names = [f"round-{number}" for number in range(count)]
-        configuration = self.git.create(CONFIGURATION)
-        files: dict[str, str] = {}
+    def projects(self, count: int, stem: str = "round") -> list[Project]:
+        """Create empty manifest projects, each for an agent of its own."""
+        names = [f"{stem}-{number}" for number in range(count)]
         for name in names:
-            files.update(config_files(name, name, f"bench/{name}"))
-        configuration.push_files(files)
+            self.configuration.write(config_files(name, name, f"bench/{name}"))
+        self.configure()
         return [
             Project(f"bench/{name}", name, self.namespace(name), self.git.create(f"bench/{name}")) for name in names
         ]
+
+    def shared_agent(self, agent: str, names: Sequence[str], namespace: str = "") -> list[Project]:
+        """Create empty manifest projects for one agent, each with a namespace of its own unless one is given.
+
+        ``configure`` makes them known.
+        """
+        entries = "".join(
+            f"  - id: bench/{name}\n    default_namespace: {namespace or name}\n"
+            "    paths: [{glob: '/manifests/**/*.yaml'}]\n"
+            for name in names
+        )
+        self.configuration.write({f".gitlab/agents/{agent}/config.yaml": f"gitops:\n  manifest_projects:\n{entries}"})
+        return [
+            Project(f"bench/{name}", agent, namespace or self.namespace(name), self.git.create(f"bench/{name}"))
+            for name in names
+        ]
+
+    @cached_property
+    def configuration(self) -> GitRepository:
+        """The configuration project of all agents."""
+        return self.git.create(CONFIGURATION)
+
+    def configure(self) -> None:
+        """Push the configuration as it has been written, and tell kas."""
+        self.configuration.commit()
+        self.configuration.push()
+        self.installation.kas.webhook(CONFIGURATION)
 
     def agent(self, project: Project) -> Agent:
         """Start the agent of a project; return when it knows its configuration."""
@@ -96,7 +125,9 @@ def open_stage(*flags: str) -> Iterator[Stage]:
         stack.callback(kube.close)
         git = stack.enter_context(GitServer(directory / "git"))
         # As many seconds between polls as a user has: the webhook is what tells kas.
-        installation = stack.enter_context(Installation(directory, git, control_plane.kubeconfig, poll_interval="20s"))
+        installation = stack.enter_context(
+            Installation(directory, git, control_plane.kubeconfig, poll_interval="20s", settings=SETTINGS)
+        )
         yield Stage(directory, control_plane, kube, git, installation)
 
 
