@@ -24,6 +24,9 @@ _API = "rbac.authorization.k8s.io"
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "update", "patch", "delete")
 
+_EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
+"""To tell of a project on its inventory (``agentk/kube/events.py``); without it everything works but that."""
+
 _INVENTORIES = "configmaps"
 """Where agentk remembers what it applied: needed whatever the kinds are."""
 
@@ -31,6 +34,8 @@ _INVENTORIES = "configmaps"
 def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
     """Yield roles and bindings for the account in ``namespace``: of the cluster, or of each chosen namespace."""
     read, write = _rules(values, _READ), _rules(values, _WRITE)
+    if values.scope.kinds:
+        write.append(dict(_EVENTS))
     accounts = _accounts(values)
     places = _places(values)
     for where in places:
@@ -38,8 +43,8 @@ def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
         yield from _role(values, WRITE_ROLE, write, namespace, where)
     for where, names in accounts.items():
         if where not in places and None not in places:
-            # Who it acts as writes; to see drift and health it watches as itself, once for all projects.
-            yield from _role(values, READ_ROLE, read, namespace, where)
+            # Who it acts as writes; to see drift and health it watches as itself, for all projects, and tells of it.
+            yield from _role(values, READ_ROLE, [*read, dict(_EVENTS)], namespace, where)
         yield from _role(values, IMPERSONATE_ROLE, [_act_as(names)], namespace, where)
 
 

@@ -58,12 +58,20 @@ class Scoped:
         self.objects = documents(generate(self.kas, AGENT, self.home, "--name-prefix", f"{self.home}-", *options))
         apply(kube, self.objects)
 
-    def take_away(self, verb: str) -> None:
-        """Remove a verb from the roles."""
+    def take_away(self, verb: str, *, of: str = "*") -> None:
+        """Remove a verb on these resources from the roles."""
         for one in self.objects:
             if one["kind"] in {"Role", "ClusterRole"}:
-                rules = [{**rule, "verbs": [v for v in rule["verbs"] if v != verb]} for rule in one["rules"]]
+                rules = [
+                    {**rule, "verbs": [v for v in rule["verbs"] if v != verb or of not in rule["resources"]]}
+                    for rule in one["rules"]
+                ]
                 self.kube.patch(path_of(one), {"rules": [rule for rule in rules if rule["verbs"]]})
+
+    def lease_name(self) -> str:
+        """Return the name of the agent's lease."""
+        (agent,) = (agent for agent in self.kas.get("agents") if agent["name"] == AGENT)
+        return f"agentk-{agent['id']}"
 
     @contextmanager
     def running(self) -> Iterator[Agent]:
@@ -73,7 +81,15 @@ class Scoped:
         directory = self._directory / "agent"
         directory.mkdir()
         (directory / f"token-{AGENT}").write_bytes(token_file(self.kas, AGENT).read_bytes())
-        agent = Agent(self.kas, AGENT, project="group/config", kubeconfig=config, directory=directory, register=False)
+        agent = Agent(
+            self.kas,
+            AGENT,
+            project="group/config",
+            kubeconfig=config,
+            directory=directory,
+            environment={"POD_NAMESPACE": self.home},
+            register=False,
+        )
         try:
             yield agent.start()
         finally:
@@ -83,6 +99,11 @@ class Scoped:
         """Push manifests by their names; ``more`` is added to the project's configuration."""
         named = {f"manifests/{name}": text for name, text in files.items()}
         return self.repository.push_files({**config_files(AGENT, self.inside, more=more), **named})
+
+    def announced(self) -> set[str]:
+        """Return the reasons of the events on inventories in the namespace."""
+        events = self.kube.get(f"/api/v1/namespaces/{self.inside}/events")["items"]
+        return {one["reason"] for one in events if one["involvedObject"]["name"].startswith("inventory-")}
 
     def remove(self) -> None:
         """Take everything out of the cluster, without waiting for the namespaces' ends."""
@@ -155,6 +176,39 @@ def test_without_the_right_to_watch_the_log_says_what_goes_unseen(
             wait_until(lambda: 'cannot watch resource \\"configmaps\\"' in process.log.read_text(), what="it is said")
 
 
+@pytest.mark.parametrize("verb", ["get", "create", "patch"])
+def test_without_any_one_right_on_leases_nothing_is_written_and_it_is_said_whom_to_grant_what(
+    verb: str, installation: Installation, cluster: ControlPlane, kube: Kube, tmp_path: Path
+) -> None:
+    with scoped(installation, cluster, kube, tmp_path, "namespace=INSIDE") as agent:
+        agent.take_away(verb, of="leases")
+        if verb == "patch":
+            lease = {"metadata": {"name": agent.lease_name()}, "spec": {}}
+            kube.create(f"/apis/coordination.k8s.io/v1/namespaces/{agent.home}/leases", lease)
+        commit = agent.push({"a.yaml": config_map("a")})
+        with agent.running() as process:
+            sync = agent.kas.wait_sync(AGENT, state="failed", commit=commit, reason="LeaseForbidden")
+            log = process.log.read_text()
+
+        assert kube.find(f"/api/v1/namespaces/{agent.inside}/configmaps/a") is None
+        assert f"cannot {verb} resource" in sync["message"]
+        assert f"in namespace {agent.home}" in sync["message"]
+        assert "gitlab-agent-leader-election" in sync["message"]
+        assert "LeaseForbidden" in log
+        assert "LeaseForbidden" in {event["reason"] for event in agent.kas.get("events", agent=AGENT)}
+
+
+def test_without_the_right_to_watch_leases_the_log_says_that_taking_over_is_late(
+    installation: Installation, cluster: ControlPlane, kube: Kube, tmp_path: Path
+) -> None:
+    with scoped(installation, cluster, kube, tmp_path, "namespace=INSIDE") as agent:
+        agent.take_away("watch", of="leases")
+        commit = agent.push({"a.yaml": config_map("a")})
+        with agent.running() as process:
+            agent.kas.wait_sync(AGENT, state="healthy", commit=commit)
+            wait_until(lambda: 'cannot watch resource \\"leases\\"' in process.log.read_text(), what="it is said")
+
+
 def test_confined_to_namespaces_the_agent_is_refused_outside_and_says_so(
     installation: Installation, cluster: ControlPlane, kube: Kube, namespace: str, tmp_path: Path
 ) -> None:
@@ -174,6 +228,7 @@ def test_confined_to_kinds_the_agent_applies_those_and_is_refused_others(
     with scoped(installation, cluster, kube, tmp_path, "kinds=deployments.apps", *where) as agent, agent.running():
         commit = agent.push({"web.yaml": deployment("web", 0)})
         agent.kas.wait_sync(AGENT, state="healthy", commit=commit)
+        wait_until(lambda: "Synced" in agent.announced(), what="an event says so")
 
         commit = agent.push({"role.yaml": ROLE})
         sync = agent.kas.wait_sync(AGENT, state="failed", commit=commit, reason="Forbidden")
@@ -199,6 +254,7 @@ def test_an_agent_that_may_only_act_as_a_service_account_works_with_that_account
 
         commit = agent.push({"a.yaml": config_map("a")}, more=impersonate)
         agent.kas.wait_sync(AGENT, state="healthy", commit=commit)
+        wait_until(lambda: "Synced" in agent.announced(), what="an event says so")
         commit = agent.push({"web.yaml": deployment("web", 0)}, more=impersonate)
         sync = agent.kas.wait_sync(AGENT, state="failed", commit=commit, reason="Forbidden")
 

@@ -127,13 +127,18 @@ def test_confined_to_kinds_the_rules_name_them_and_the_inventories_config_maps()
         (["apps"], ["deployments"]),
         (["example.com"], ["widgets"]),
     ]
+    write = next(candidate for candidate in made if candidate["metadata"]["name"].endswith("write-all"))
+    assert write["rules"][-1] == {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
 
 
 def test_an_agent_that_acts_as_accounts_looks_as_itself_and_writes_as_them() -> None:
     made = installed(scope={"impersonate": ["a/two", "b/one", "a/one"]})
 
     roles = [candidate for candidate in made if candidate["kind"].endswith("Role")]
-    look = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
+    look = [
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+    ]
     assert [(role["metadata"]["namespace"], role["rules"]) for role in roles] == [
         ("a", look),
         ("a", [{**ACCOUNTS, "resourceNames": ["one", "two"], "verbs": ["impersonate"]}]),
