@@ -46,6 +46,9 @@ NEW_TOKEN_SECONDS = 1.0
 
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
+_UNWANTED = {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT}
+"""Nobody waits for the answer any more, or it is larger than anybody would read."""
+
 _HOPELESS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED}
 
 log = logs.get_logger("link")
@@ -149,6 +152,27 @@ class Link:
             # The same code says that a message is too large, and that too many tokens were refused: not for ever.
             too_large = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and request.ByteSize() > limits.MESSAGE_BYTES
             raise (ReportRejected if too_large or error.code() in _HOPELESS else LinkError)(text) from error
+
+    async def answer(self, request: wire.AnswerRequest, *, within: float) -> bool:
+        """Deliver a part of the answer to a command; kas may take its time while nobody reads the parts before.
+
+        Returns:
+            Whether somebody waits for it.
+
+        Raises:
+            LinkError: It was not delivered within these seconds, or nobody knows whether it was.
+        """
+        channel = self._channel
+        if channel is None:
+            raise NotConnected(f"not connected to kas: {self._state.last_error}")
+        stub = agentlink_pb2_grpc.AgentLinkStub(channel.connection)
+        try:
+            await stub.Answer(request, metadata=channel.metadata, timeout=within)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _UNWANTED:
+                return False
+            raise LinkError(f"kas did not take the answer: {channel.explain(error)}") from error
+        return True
 
     def _usable_token(self) -> str | None:
         """Return the token, None where there is none to connect with."""

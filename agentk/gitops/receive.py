@@ -50,6 +50,25 @@ class Received:
     sent: tuple[str, ...] = field(default=(), compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Somebody wants something of this agent now."""
+
+    command: wire.Command
+
+
+@dataclass(frozen=True, slots=True)
+class Accompanied:
+    """The snapshot that goes with a command has arrived whole; it is not to be synced."""
+
+    command_id: str
+    snapshot: Snapshot
+
+
+_COMMANDS_AT_ONCE = 8
+"""Transfers for commands that may be arriving; kas gives no more, and one it gave up is never completed."""
+
+
 class _Transfer:
     """A snapshot that is arriving."""
 
@@ -79,8 +98,13 @@ class Receiver:
 
     def __init__(self) -> None:
         self._held: dict[int, Snapshot] = {}
-        self._arriving: dict[int, _Transfer] = {}
+        self._arriving: dict[int | str, _Transfer] = {}
         self._wanted: frozenset[int] = frozenset()
+
+    @property
+    def held(self) -> Mapping[int, Snapshot]:
+        """Return the newest whole snapshot of each project, by its id."""
+        return self._held
 
     def connected(self) -> list[wire.Holding]:
         """Forget half-arrived transfers and return what to tell kas that this agent holds."""
@@ -95,7 +119,7 @@ class Receiver:
         self._held.clear()
         self._arriving.clear()
 
-    def feed(self, message: wire.KasMessage) -> Configured | Received | None:
+    def feed(self, message: wire.KasMessage) -> Configured | Received | Ordered | Accompanied | None:
         """Take one message; return what it completes. Unknown messages, of a newer kas, are ignored.
 
         Raises:
@@ -107,11 +131,13 @@ class Receiver:
             case "snapshot_header":
                 self._begin(message.snapshot_header)
             case "snapshot_files":
-                if transfer := self._arriving.get(message.snapshot_files.project_id):
+                if transfer := self._arriving.get(_key(message.snapshot_files)):
                     for file in message.snapshot_files.files:
                         transfer.add(file)
             case "snapshot_complete":
                 return self._complete(message.snapshot_complete)
+            case "command":
+                return Ordered(message.command)
             case _:
                 pass
         return None
@@ -132,15 +158,26 @@ class Receiver:
             files = dict(held.files)
             for path in header.removed_paths:
                 files.pop(path, None)
-        self._arriving[header.project_id] = _Transfer(header, files)
+        if header.command_id:
+            given_up = [key for key in self._arriving if isinstance(key, str)][: 1 - _COMMANDS_AT_ONCE]
+            for key in given_up:
+                del self._arriving[key]
+        self._arriving[_key(header)] = _Transfer(header, files)
 
-    def _complete(self, complete: wire.SnapshotComplete) -> Received | None:
-        transfer = self._arriving.pop(complete.project_id, None)
+    def _complete(self, complete: wire.SnapshotComplete) -> Received | Accompanied | None:
+        transfer = self._arriving.pop(_key(complete), None)
         if transfer is None:
             return None
         snapshot = transfer.finish(complete.digest)
+        if complete.command_id:
+            return Accompanied(complete.command_id, snapshot)
         self._held[complete.project_id] = snapshot
         return Received(snapshot, tuple(transfer.sent))
+
+
+def _key(message: wire.SnapshotHeader | wire.SnapshotFiles | wire.SnapshotComplete) -> int | str:
+    """Return what tells transfers apart: the project, whose newest alone counts, or the command it goes with."""
+    return message.command_id or message.project_id
 
 
 _LOG_LEVELS: Mapping[int, str] = {

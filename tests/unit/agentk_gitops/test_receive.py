@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentk.apply.model import DryRun, InventoryPolicy, Propagation
-from agentk.gitops.receive import Configured, Received, Receiver, TransferError
+from agentk.gitops.receive import Accompanied, Configured, Ordered, Received, Receiver, TransferError
 from agentlink.logs import LEVELS
 from agentlink.v1 import agentlink_pb2 as wire
 
@@ -139,3 +139,48 @@ def test_every_level_is_one_that_logging_knows() -> None:
     events = [Receiver().feed(message) for message in messages]
 
     assert [event.log_level for event in events if isinstance(event, Configured)] == list(LEVELS)
+
+
+def for_command(command_id: str, content: bytes, **fields: object) -> list[wire.KasMessage]:
+    messages = [header(command_id=command_id, **fields), files(content), complete()]
+    messages[1].snapshot_files.command_id = command_id
+    messages[2].snapshot_complete.command_id = command_id
+    return messages
+
+
+def test_a_command_is_handed_on() -> None:
+    message = wire.KasMessage(command=wire.Command(id="x", project_id=1, reconcile=wire.Reconcile()))
+    assert Receiver().feed(message) == Ordered(message.command)
+
+
+def test_the_snapshot_of_a_command_builds_on_what_is_held_and_leaves_it_as_it_is() -> None:
+    receiver = Receiver()
+    received(receiver)
+    messages = for_command("x", b"2", base_digest=b"d", removed_paths=["a.yaml"])
+
+    assert [receiver.feed(message) for message in messages[:2]] == [None, None]
+    event = receiver.feed(messages[2])
+
+    assert isinstance(event, Accompanied)
+    assert (event.command_id, event.snapshot.files) == ("x", {"a.yaml": (b"2",)})
+    assert receiver.connected() == [wire.Holding(project_id=1, commit="c", digest=b"d")]
+    assert receiver._held[1].files == {"a.yaml": (b"{}",)}
+
+
+def test_a_transfer_for_a_command_may_be_interleaved_with_that_of_a_revision() -> None:
+    receiver = Receiver()
+    ours, other = [header(), files(b"1"), complete()], for_command("x", b"2")
+    events = [receiver.feed(message) for pair in zip(ours, other, strict=True) for message in pair]
+    assert isinstance(events[4], Received)
+    assert events[4].snapshot.files == {"a.yaml": (b"1",)}
+    assert isinstance(events[5], Accompanied)
+    assert events[5].snapshot.files == {"a.yaml": (b"2",)}
+
+
+def test_transfers_that_kas_gave_up_do_not_pile_up() -> None:
+    receiver = Receiver()
+    for number in range(100):
+        receiver.feed(for_command(str(number), b"1")[0])
+    assert len(receiver._arriving) <= 8
+    newest = [receiver.feed(message) for message in for_command("99", b"1")]
+    assert isinstance(newest[2], Accompanied)
