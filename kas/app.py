@@ -18,7 +18,10 @@ from kas.git import remotes
 from kas.git.mirror import Mirrors
 from kas.git.reach import doubt_about
 from kas.git.watcher import RefWatcher
+from kas.gitops.commands import LocalCommands
+from kas.gitops.holds import HoldBoard
 from kas.gitops.identify import Identifier
+from kas.gitops.operating import Operator
 from kas.gitops.publisher import Publisher
 from kas.reports.feed import Feed
 from kas.reports.session_events import SessionEvents
@@ -95,7 +98,16 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     await life.start("mirrors", _closing(mirrors))
     watcher = RefWatcher(mirrors, poll_interval=git.poll_interval)
     limits = _limits(settings)
-    publisher = Publisher(watcher=watcher, mirrors=mirrors, store=store, sync_log=SyncLog(store, feed), limits=limits)
+    commands, holds = LocalCommands(), HoldBoard(store.holds)
+    publisher = Publisher(
+        watcher=watcher,
+        mirrors=mirrors,
+        store=store,
+        sync_log=SyncLog(store, feed),
+        limits=limits,
+        commands=commands,
+        holds=holds,
+    )
     events = SessionEvents(store, feed)
     metrics = Metrics(CollectorRegistry())
     listener = AgentListener(
@@ -105,16 +117,27 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         sink=ReportSink(store, feed, count=metrics.report_batch),
         observer=events,
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits),
+        answers=commands,
     )
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store, mirrors))
     if store.shared:
         following = follow_revocations(store.tokens, listener.sessions, listener.token_revoked)
         await life.background("revocations", following)
+        await life.background("holds", holds.follow_others())
     await life.background("watcher", watcher.run())
     doubt = partial(doubt_about, mirrors)
+    operator = Operator(publisher, commands)
     await _start_http(
-        settings, life, store=store, feed=feed, watcher=watcher, listener=listener, metrics=metrics, doubt=doubt
+        settings,
+        life,
+        store=store,
+        feed=feed,
+        watcher=watcher,
+        listener=listener,
+        metrics=metrics,
+        doubt=doubt,
+        operator=operator,
     )
     try:
         await life.start("agent-listener", listener.listening())
@@ -135,6 +158,7 @@ async def _start_http(
     listener: AgentListener,
     metrics: Metrics,
     doubt: DoubtAbout,
+    operator: Operator,
 ) -> None:
     """Start the API and observability listeners."""
     metrics.count_agents_by(lambda: len({session.identity.agent_id for session in listener.sessions.list()}))
@@ -155,6 +179,7 @@ async def _start_http(
         token_revoked=listener.token_revoked,
         metrics=metrics,
         doubt_about=doubt,
+        operator=operator,
         install=InstallDefaults(
             kas_address=settings.install.kas_address or "",
             image=settings.install.image,

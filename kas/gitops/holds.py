@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _LONGEST_WAIT: Final = timedelta(seconds=30)
 """How long the clock is trusted not to have been put forward."""
 
+OTHERS_SECONDS: Final = 5.0
+"""How often what other replicas were told is looked for, where there may be any."""
+
 
 class HoldBoard:
     """The holds in force of every agent that was asked for.
@@ -43,7 +46,23 @@ class HoldBoard:
 
     async def refresh(self, agent_id: int) -> None:
         """Read anew what holds for an agent, and tell its streams; call it after the store was changed."""
-        self._known[agent_id] = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
+        found = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
+        self._learn(agent_id, found)
+
+    async def follow_others(self) -> None:
+        """Learn what other replicas of kas were told, for ever."""
+        while True:
+            await asyncio.sleep(OTHERS_SECONDS)
+            holding: dict[int, list[HoldRecord]] = {}
+            for hold in await when_available(self._holds.in_force, what="what holds"):
+                holding.setdefault(hold.agent_id, []).append(hold)
+            for agent_id, known in list(self._known.items()):
+                found = tuple(holding.get(agent_id, ()))
+                if found != known:
+                    self._learn(agent_id, found)
+
+    def _learn(self, agent_id: int, found: tuple[HoldRecord, ...]) -> None:
+        self._known[agent_id] = found
         event = self._changed.pop(agent_id, None)
         if event is not None:
             event.set()

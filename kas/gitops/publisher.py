@@ -26,10 +26,9 @@ from kas.desired.agent_config import ConfigError
 from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.git.watcher import RefState
-from kas.gitops.commands import LocalCommands
 from kas.gitops.configuration import configuration_message
 from kas.gitops.delta import Offer
-from kas.gitops.holds import HoldBoard, pin_of
+from kas.gitops.holds import pin_of
 from kas.gitops.identify import config_path, read_configuration
 from kas.gitops.notes import Notes
 from kas.gitops.outbox import Outbox
@@ -47,7 +46,8 @@ if TYPE_CHECKING:
     from kas.desired.model import Snapshot
     from kas.git.mirror import Mirrors
     from kas.git.watcher import RefWatcher
-    from kas.gitops.commands import Delivery, Revision
+    from kas.gitops.commands import Delivery, LocalCommands, Revision
+    from kas.gitops.holds import HoldBoard
     from kas.reports.sync_log import SyncLog
     from kas.rpc.sessions import AgentIdentity
     from kas.store.records import HoldRecord
@@ -80,16 +80,16 @@ class Publisher:
         store: Store,
         sync_log: SyncLog,
         limits: Limits,
-        commands: LocalCommands | None = None,
-        holds: HoldBoard | None = None,
+        commands: LocalCommands,
+        holds: HoldBoard,
     ) -> None:
         self.watcher = watcher
         self.mirrors = mirrors
         self.store = store
         self.sync_log = sync_log
         self.limits = limits
-        self.commands = LocalCommands() if commands is None else commands
-        self.holds = HoldBoard(store.holds) if holds is None else holds
+        self.commands = commands
+        self.holds = holds
         self.snapshots = Snapshots(mirrors, limits)
 
     @asynccontextmanager

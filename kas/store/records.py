@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -224,7 +224,8 @@ class HoldRecord:
     ``project_id`` is None for all projects of the agent. ``by`` is the name of the API token that ordered it,
     ``reason`` what was said about it. ``until`` is when a suspension ends by itself, None for never. Of a pin,
     ``commit`` is what was chosen and ``available`` the newest commit at the project's ref, empty while it is not known.
-    ``ended_at`` and ``ended_by`` are set when somebody ended it before its time.
+    ``ended_at`` and ``ended_by`` are set when somebody ended it before its time. Two that differ in what is available
+    are the same order.
     """
 
     id: int
@@ -236,7 +237,7 @@ class HoldRecord:
     at: datetime
     until: datetime | None = None
     commit: str = ""
-    available: str = ""
+    available: str = field(default="", compare=False)
     ended_at: datetime | None = None
     ended_by: str = ""
 

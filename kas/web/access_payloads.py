@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from kas.web.payloads import optional_time, time_of
+from kas.web.times import optional_time, time_of
 
 if TYPE_CHECKING:
     from kas.store.records import ApiTokenRecord, AuditRecord

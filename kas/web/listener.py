@@ -9,11 +9,14 @@ from aiohttp import web
 
 from kas.web.api import Api
 from kas.web.api_access import AccessApi
+from kas.web.api_operations import OperationsApi
 from kas.web.authentication import ApiAuthentication
 from kas.web.graphql.endpoint import GraphQLEndpoint
 from kas.web.graphql.explorer import OPEN_ROUTES, Explorer
+from kas.web.guard import Guard
 from kas.web.install import Install, InstallDefaults
 from kas.web.middleware import authenticated, bearer_of, counting, limited, peer_of, refusing
+from kas.web.operations import Operations
 from kas.web.reader import Reader
 from kas.web.registration import Registration
 from kas.web.watch import Watching
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from ssl import SSLContext
 
+    from kas.gitops.operating import Operator
     from kas.reports.feed import Feed
     from kas.rpc.sessions import Sessions
     from kas.store.store import Store
@@ -51,6 +55,7 @@ def api_app(
     metrics: Metrics,
     install: InstallDefaults | None = None,
     doubt_about: DoubtAbout | None = None,
+    operator: Operator | None = None,
 ) -> web.Application:
     """Make the application of the API listener.
 
@@ -63,6 +68,7 @@ def api_app(
         token_revoked: told the id of each agent token that was revoked (``kas.rpc.auth.Authenticator.revoke``).
         metrics: counts.
         doubt_about: tells why a project cannot be reached, empty where it can (``kas.git.reach.doubt_about``).
+        operator: carries out what people order of agents; None takes no orders.
         install: what the manifests that install agentk begin with; nothing is set otherwise.
     """
     authentication = ApiAuthentication(store)
@@ -90,6 +96,11 @@ def api_app(
     app.add_routes([*api.routes(), *access.routes(), *graphql.routes(), *Explorer().routes(), *webhooks.routes()])
 
     app.add_routes(Install(registration=registration, defaults=install or InstallDefaults()).routes())
+
+    if operator is not None:
+        operations = Operations(store=store, guard=Guard(store), operator=operator, reader=reader, feed=feed)
+        orders = OperationsApi(operations=operations, reader=reader, operator=operator, still_allowed=still_allowed)
+        app.add_routes(orders.routes())
 
     async def end_watches(_: web.Application) -> None:
         watching.stopping.set()

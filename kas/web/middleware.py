@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kas.web.metrics import Metrics
 
 HANDLING_TIMEOUT = 30.0
-"""Seconds for a whole request, its body included; watches are exempt."""
+"""Seconds for a whole request, its body included; watches and diffs are exempt."""
 
 _HEADERS = {
     # Only the scheme, as RFC 6750 asks for it.
@@ -39,6 +39,9 @@ log = get_logger("web")
 
 
 GRAPHQL = "/api/graphql"
+
+DIFF = "/api/v1/agents/{id}/diff"
+"""The route that takes as long as its caller allows an agent."""
 
 CALLER = web.RequestKey("caller", Caller)
 """Who asks; set for every route that is not open."""
@@ -70,9 +73,9 @@ def route_of(request: web.Request) -> str:
     return "unknown" if resource is None else resource.canonical
 
 
-def is_watch(request: web.Request) -> bool:
-    """Tell whether a request may go on for ever; its body is not read then."""
-    return request.method == "GET" and "watch" in request.query
+def is_open_ended(request: web.Request) -> bool:
+    """Tell whether a request may take longer than others: a watch, for ever, or a diff, which limits itself."""
+    return (request.method == "GET" and "watch" in request.query) or route_of(request) == DIFF
 
 
 def is_graphql(request: web.Request) -> bool:
@@ -87,8 +90,8 @@ def counting(metrics: Metrics, listener: str) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         response = await handler(request)
-        # A watch is open for as long as its reader likes, which says nothing about kas.
-        seconds = None if is_watch(request) else time.monotonic() - started
+        # How long its reader likes, or an agent takes, says nothing about kas.
+        seconds = None if is_open_ended(request) else time.monotonic() - started
         metrics.http_request(listener, request.method, route_of(request), response.status, seconds)
         return response
 
@@ -128,7 +131,7 @@ def limited(seconds: float = HANDLING_TIMEOUT) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if is_watch(request):
+        if is_open_ended(request):
             return await handler(request)
         try:
             async with asyncio.timeout(seconds):

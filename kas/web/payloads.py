@@ -13,6 +13,7 @@ from kas.web.times import optional_time, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from agentlink.refs import ObjectRef
     from kas.store.records import (
         AgentRecord,

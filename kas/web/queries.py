@@ -126,7 +126,12 @@ def read_id(text: str) -> int:
     return int(text)
 
 
-def _object(body: bytes, keys: frozenset[str]) -> dict[str, object]:
+def read_object(body: bytes, keys: frozenset[str]) -> dict[str, object]:
+    """Read a body that is a JSON object with no other keys.
+
+    Raises:
+        ApiError: it is not such a body.
+    """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -139,7 +144,12 @@ def _object(body: bytes, keys: frozenset[str]) -> dict[str, object]:
     return value
 
 
-def _text(value: object, key: str, length: int) -> str:
+def read_text(value: object, key: str, length: int) -> str:
+    """Check a text of a body.
+
+    Raises:
+        ApiError: it is none, too long, or holds what does not print.
+    """
     if not isinstance(value, str) or len(value) > length or not value.isprintable():
         raise bad_request(f"{key} in the body must be text of at most {length} printable characters")
     return value
@@ -160,7 +170,7 @@ def read_new_agent(body: bytes) -> NewAgent:
     Raises:
         ApiError: it is not such a body.
     """
-    value = _object(body, frozenset({"project", "name", "id"}))
+    value = read_object(body, frozenset({"project", "name", "id"}))
     new = new_agent(value.get("project"), value.get("name"))
     return NewAgent(new.project, new.name, _agent_id(value.get("id")))
 
@@ -171,8 +181,8 @@ def new_agent(project: object, name: object) -> NewAgent:
     Raises:
         ApiError: it cannot be called so.
     """
-    project = _text(project, "project", _PATH_LENGTH)
-    name = _text(name, "name", _TEXT_LENGTH)
+    project = read_text(project, "project", _PATH_LENGTH)
+    name = read_text(name, "name", _TEXT_LENGTH)
     if not is_project_path(project):
         raise bad_request(f"{project!r} is not a project's path", "a path is such as group/config")
     if not is_agent_name(name):
@@ -204,7 +214,7 @@ def read_new_token(body: bytes) -> NewToken:
     Raises:
         ApiError: it is not such a body.
     """
-    value = _object(body, frozenset({"name", "description"}))
+    value = read_object(body, frozenset({"name", "description"}))
     return new_token(value.get("name", ""), value.get("description", ""))
 
 
@@ -214,7 +224,7 @@ def new_token(name: object, description: object) -> NewToken:
     Raises:
         ApiError: it cannot be called so.
     """
-    return NewToken(_text(name, "name", _TEXT_LENGTH), _text(description, "description", _DESCRIPTION_LENGTH))
+    return NewToken(read_text(name, "name", _TEXT_LENGTH), read_text(description, "description", _DESCRIPTION_LENGTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +244,12 @@ def read_new_api_token(body: bytes, now: datetime) -> NewApiToken:
     Raises:
         ApiError: it is not such a body.
     """
-    value = _object(body, frozenset({"name", "role", "project", "expires_at"}))
-    name = _text(value.get("name"), "name", _TEXT_LENGTH)
+    value = read_object(body, frozenset({"name", "role", "project", "expires_at"}))
+    name = read_text(value.get("name"), "name", _TEXT_LENGTH)
     if not name.strip():
         raise bad_request("name in the body must not be empty", "it stands in the audit log for who has the token")
     role = _one_of("role", str(value.get("role")), tuple(Role))
-    project = _text(value.get("project", EVERYWHERE), "project", _PATH_LENGTH)
+    project = read_text(value.get("project", EVERYWHERE), "project", _PATH_LENGTH)
     if project and not is_project_path(project):
         raise bad_request(f"{project!r} is not the path of a project or group", "a path is such as group/config")
     grant = Grant(Role(role), project)

@@ -6,17 +6,19 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from kas.store.errors import NotFound
+from kas.store.holds import HoldScope
 from kas.store.records import SyncKind
-from kas.web import payloads
+from kas.web import operation_payloads, payloads
 from kas.web.authorization import EVERYWHERE
 from kas.web.errors import ApiError, not_found
 from kas.web.queries import MAX_LIMIT, AgentSpec, Query
+from kas.web.times import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from kas.rpc.sessions import Session, Sessions
-    from kas.store.records import AgentRecord, SyncRecord
+    from kas.store.records import AgentRecord, HoldRecord, SyncRecord
     from kas.store.store import Store
     from kas.web.authorization import Caller
 
@@ -25,6 +27,7 @@ _NEWEST_LIMIT: Final = 100_000
 
 _HISTORY_LIMIT: Final = 500
 _EVENTS_LIMIT: Final = 200
+_LINES_LIMIT: Final = 20
 _LAST_SEEN_EVENTS: Final = 20
 _NAMED_CANDIDATES: Final = 5
 
@@ -85,8 +88,15 @@ class Reader:
         for sync in await self._store.syncs.list(only, limit=_NEWEST_LIMIT):
             syncs.setdefault(sync.agent_id, []).append(sync)
         named = await self._named(records)
+        holds = await self._holds(only)
         return [
-            payloads.agent(record, named[record.id], self._connections_of(record.id), syncs.get(record.id, ()))
+            payloads.agent(
+                record,
+                named[record.id],
+                self._connections_of(record.id),
+                syncs.get(record.id, ()),
+                operation_payloads.suspended(holds.get(record.id, ())),
+            )
             for record in records
         ]
 
@@ -106,7 +116,12 @@ class Reader:
         owners = {record.id: record for record in ([agent] if agent else await self._agents())}
         chosen = [sync for sync in found if query.state in {None, sync.state} and sync.agent_id in owners][:limit]
         named = await self._named([owners[agent_id] for agent_id in {sync.agent_id for sync in chosen}])
-        return {_key(sync, everything=query.everything): payloads.sync(sync, named[sync.agent_id]) for sync in chosen}
+        # What holds now is nothing that was so of earlier revisions.
+        holds = {} if query.everything else await self._holds(None if agent is None else agent.id)
+        return {
+            _key(sync, everything=query.everything): payloads.sync(sync, named[sync.agent_id], _holding(sync, holds))
+            for sync in chosen
+        }
 
     async def tree(self, query: Query) -> payloads.Tree:
         """Return an agent with its projects and their objects; ``query.project`` leaves the others out."""
@@ -119,11 +134,12 @@ class Reader:
             objects.setdefault(item.project_id, []).append(payloads.object_of(item))
         owner = payloads.owner(described)
         syncs = await self._store.syncs.list(agent.id, project_id, limit=_NEWEST_LIMIT)
+        holds = await self._holds(agent.id)
         trees = [
             payloads.ProjectTree(
                 project_id=sync.project_id,
                 project=sync.project,
-                sync=payloads.sync(sync, owner),
+                sync=payloads.sync(sync, owner, _holding(sync, holds)),
                 objects=objects.pop(sync.project_id, []) if sync.kind is not SyncKind.CONFIGURATION else [],
             )
             for sync in sorted(syncs, key=lambda sync: (sync.kind is not SyncKind.CONFIGURATION, sync.project))
@@ -166,6 +182,19 @@ class Reader:
         ]
         return items, max((event.seq for event in found), default=after or 0)
 
+    async def history(self, query: Query) -> tuple[list[payloads.Sync], list[HoldRecord]]:
+        """Return the newest revisions that a project had on an agent, and what was ordered about it; newest first."""
+        assert query.agent is not None  # noqa: S101 -- as above
+        assert query.project is not None  # noqa: S101 -- as above
+        agent = await self.agent(query.agent)
+        project_id = await self._project_id(query.project)
+        limit = query.limit or _LINES_LIMIT
+        found = await self._store.syncs.list(agent.id, project_id, newest_only=False, limit=limit)
+        named = (await self._named([agent]))[agent.id]
+        holds = await self._store.holds.history(HoldScope(agent.id, project_id), limit=limit)
+        syncs = [payloads.sync(sync, named) for sync in found if sync.kind is not SyncKind.CONFIGURATION]
+        return syncs, list(holds)
+
     async def tokens(self, agent_id: int) -> list[payloads.Token]:
         """Return an agent's tokens, oldest first."""
         agent = await self._store.agents.get(agent_id)
@@ -189,6 +218,13 @@ class Reader:
     def _connections_of(self, agent_id: int) -> list[payloads.Connection]:
         return [_connection(session) for session in self._sessions.of_agent(agent_id)]
 
+    async def _holds(self, agent_id: int | None) -> dict[int, list[HoldRecord]]:
+        """Return what holds now, by agent."""
+        found: dict[int, list[HoldRecord]] = {}
+        for hold in await self._store.holds.in_force(agent_id):
+            found.setdefault(hold.agent_id, []).append(hold)
+        return found
+
     async def _paths(self) -> dict[int, str]:
         return {project.id: project.path for project in await self._store.projects.list()}
 
@@ -211,6 +247,12 @@ class Reader:
         return any(sync.agent_id in seen for sync in syncs)
 
 
+def _holding(sync: SyncRecord, holds: Mapping[int, Sequence[HoldRecord]]) -> operation_payloads.Holding | None:
+    if sync.kind is SyncKind.CONFIGURATION or sync.agent_id not in holds:
+        return None
+    return operation_payloads.holding(sync.project_id, holds[sync.agent_id])
+
+
 def _key(sync: SyncRecord, *, everything: bool) -> object:
     if everything:
         return sync.agent_id, sync.id
@@ -222,7 +264,7 @@ def _connection(session: Session) -> payloads.Connection:
     return payloads.Connection(
         id=session.connection_id,
         token_id=session.identity.token_id,
-        connected_at=payloads.time_of(session.connected_at),
+        connected_at=time_of(session.connected_at),
         transport=session.transport,
         version=meta.version,
         commit=meta.commit,

@@ -21,8 +21,8 @@ from kas.store.errors import NotFound, StoreError
 from kas.web.errors import ApiError, of_store
 from kas.web.graphql import ids
 from kas.web.graphql.types import ClusterAgent, ClusterAgentToken, Info, Project, find_project
-from kas.web.payloads import time_of
 from kas.web.queries import new_agent, new_token
+from kas.web.times import time_of
 
 NOT_YOURS = (
     "The resource that you are attempting to access does not exist or you don't have permission to perform this action"

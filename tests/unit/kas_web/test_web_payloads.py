@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from kas.store.records import EventRecord, TokenRecord
-from kas.web.payloads import agent_status, time_of
+from kas.web.payloads import agent_status
+from kas.web.times import time_of
 from kas.web.watch import Change, Snapshots
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
