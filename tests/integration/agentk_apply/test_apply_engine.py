@@ -4,122 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
 import pytest
 
 from agentk.apply.execute import Executor
-from agentk.apply.model import (
-    DryRun,
-    InventoryPolicy,
-    Kind,
-    Live,
-    Outcome,
-    Plan,
-    ProjectSettings,
-    Propagation,
-    Recorded,
-    Result,
-    Snapshot,
-)
-from agentk.apply.plan import plan
-from agentk.apply.resolve import Resolved, resolve
+from agentk.apply.model import DryRun, InventoryPolicy, Outcome, Recorded, Result
 from agentk.kube.client import KubeClient
-from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
 from agentk.kube.objects import Objects
-from agentk.kube.retry import RetryPolicy
+from tests.support.engine import Manifest, Project, config_map, path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from agentlink.refs import ObjectRef
-    from tests.controlplane.cluster import Cluster
     from tests.controlplane.server import ControlPlane
     from tests.support.kube import Kube
 
 pytestmark = pytest.mark.cluster
-
-Manifest = dict[str, object]
-
-
-class Project:
-    """One project's syncs: what the agent's loop does around the engine, without a ConfigMap for the inventory."""
-
-    def __init__(self, client: KubeClient, namespace: str) -> None:
-        self.objects = Objects(client, retries=RetryPolicy(attempts=2))
-        self.discovery = Discovery(client)
-        self.executor = Executor(self.objects, self.discovery)
-        self.settings = ProjectSettings(
-            1, "group/project", f"7-{secrets.token_hex(3)}", namespace, propagation=Propagation.BACKGROUND
-        )
-        self.recorded: dict[ObjectRef, Recorded] = {}
-        self.outcomes: list[Outcome] = []
-
-    async def decide(self, *manifests: Manifest) -> Plan:
-        await self.discovery.refresh()
-        files = {f"{i}.yaml": (orjson.dumps(one),) for i, one in enumerate(manifests)}
-        resolved = resolve(Snapshot(1, "c0ffee", "sync", b"", files), self.settings, self.discovery, 7)
-        live = await self.look(resolved)
-        return plan(resolved, self.recorded, live, self.settings, kinds=self.discovery)
-
-    async def look(self, resolved: Resolved) -> dict[ObjectRef, Live]:
-        names: defaultdict[Kind, set[ObjectRef]] = defaultdict(set)
-        for ref in {one.ref for one in resolved.desired} | set(self.recorded):
-            kind = self.discovery.find(ref.group, ref.kind, "")
-            if kind is not None:
-                names[kind].add(ref)
-        return {
-            ref: live for kind, refs in names.items() for ref, live in (await self.objects.lookup(kind, refs)).items()
-        }
-
-    async def carry_out(self, todo: Plan) -> bool:
-        self.outcomes = []
-        self.recorded |= {ref: Recorded(ref) for ref in todo.record or () if ref not in self.recorded}
-        complete = await self.executor.run(todo, self.note)
-        for ref in todo.forget:
-            self.recorded.pop(ref)
-        assert len(self.outcomes) == todo.total == len({one.ref for one in self.outcomes})
-        return complete
-
-    async def sync(self, *manifests: Manifest) -> bool:
-        return await self.carry_out(await self.decide(*manifests))
-
-    def note(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-        if outcome.result is Result.PRUNED:
-            self.recorded.pop(outcome.ref)
-        elif outcome.digest:
-            self.recorded[outcome.ref] = Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid)
-
-    @property
-    def results(self) -> dict[str, str]:
-        return {one.ref.name: one.result.value for one in self.outcomes}
-
-    def outcome(self, name: str) -> Outcome:
-        return next(one for one in self.outcomes if one.ref.name == name)
-
-
-@pytest.fixture
-async def client(control_plane: Cluster) -> AsyncIterator[KubeClient]:
-    async with await KubeClient.connect(kubeconfig=str(control_plane.kubeconfig)) as connected:
-        yield connected
-
-
-@pytest.fixture
-def project(client: KubeClient, namespace: str) -> Project:
-    return Project(client, namespace)
-
-
-def config_map(name: str, **data: str) -> Manifest:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data or {"a": "1"}}
-
-
-def path(namespace: str, name: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
 
 
 async def test_two_hundred_objects_are_created_once_and_then_left_alone(
@@ -205,7 +107,7 @@ async def test_a_crd_its_resource_and_their_namespace_arrive_in_one_plan(project
         kube.delete(f"/api/v1/namespaces/{space}")
 
 
-async def test_resources_of_a_crd_that_is_refused_say_at_once_that_their_kind_is_not_served(
+async def test_resources_of_a_crd_that_is_refused_are_skipped_at_once_and_name_it(
     project: Project, client: KubeClient
 ) -> None:
     crd: Manifest = {
@@ -222,9 +124,10 @@ async def test_resources_of_a_crd_that_is_refused_say_at_once_that_their_kind_is
     broken: Manifest = {"apiVersion": "broken.example.com/v1", "kind": "Broken", "metadata": {"name": "b"}}
     project.executor = Executor(Objects(client), project.discovery, establish_seconds=3600)
     assert not await project.sync(crd, broken, config_map("beside"))
-    assert project.results == {"wrong-name": "failed", "b": "failed", "beside": "created"}
+    assert project.results == {"wrong-name": "failed", "b": "skipped", "beside": "created"}
     assert project.outcome("wrong-name").reason == "Invalid"
-    assert project.outcome("b").reason == "KindNotServed"
+    assert project.outcome("b").reason == "DependencyFailed"
+    assert "customresourcedefinition.apiextensions.k8s.io/wrong-name" in project.outcome("b").message
 
 
 async def test_git_wins_over_a_change_by_hand(project: Project, kube: Kube, namespace: str) -> None:
