@@ -49,6 +49,12 @@ class Cause:
     field: str = ""
 
 
+_GRANTING = "attempting to grant RBAC permissions not currently held"
+_GRANTING_REMEDY = (
+    "an agent may grant no more than it has itself: give it these rights, or `escalate` and `bind`, see docs/install.md"
+)
+
+
 class KubeError(Exception):
     """The Kubernetes API refused or could not be reached.
 
@@ -190,11 +196,17 @@ def error_from_status(
     return KubeError(
         status,
         reason,
-        _bounded(message) or reason,
+        _bounded(_with_remedy(message)) or reason,
         causes=tuple(Cause(c.reason, _bounded(c.message), c.field) for c in causes),
         retry_after=float(wait) if isinstance(wait, int) and wait > 0 else _seconds(retry_after),
         immutable=immutable,
     )
+
+
+def _with_remedy(message: str) -> str:
+    """Say what to do where Kubernetes stops a Role or binding by its check against privilege escalation."""
+    before, found, after = message.partition(_GRANTING)
+    return f"{before}{found} ({_GRANTING_REMEDY}){after}" if found else message
 
 
 def _reason_for(status: int) -> str:

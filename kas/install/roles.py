@@ -4,8 +4,10 @@ Each verb is there for a reason: ``get``, ``list`` and ``watch`` to compare and 
 ``patch`` to apply server-side and to keep inventories; ``delete`` to prune. ``update`` is never sent: Kubernetes lets
 nobody grant what they do not have, so applying a manifest with a Role that allows ``update`` takes it.
 
-Not there: ``escalate`` and ``bind``, with which agentk could grant what it has not; docs/install.md says when and how
-to add them. ``impersonate`` is for the service accounts that are named, and no others.
+``escalate`` and ``bind``, to grant what agentk has not itself, come with the whole cluster alone: operators and
+monitoring stacks bring such roles, GitLab's agent could apply them, and who may write every object in every namespace
+is the cluster's administrator without them. A narrowed agent must not widen itself. ``impersonate`` is for the service
+accounts that are named, and no others.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ _WRITE = ("create", "update", "patch", "delete")
 _EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
 """To tell of a project on its inventory (``agentk/kube/events.py``); without it everything works but that."""
 
+_GRANT = {"apiGroups": [_API], "resources": ["clusterroles", "roles"], "verbs": ["bind", "escalate"]}
+
 _INVENTORIES = "configmaps"
 """Where agentk remembers what it applied: needed whatever the kinds are."""
 
@@ -38,6 +42,8 @@ def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
         write.append(dict(_EVENTS))
     accounts = _accounts(values)
     places = _places(values)
+    if places == (None,) and not values.scope.kinds:
+        write.append(dict(_GRANT))
     for where in places:
         yield from _role(values, READ_ROLE, read, namespace, where)
         yield from _role(values, WRITE_ROLE, write, namespace, where)

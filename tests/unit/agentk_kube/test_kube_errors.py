@@ -58,6 +58,18 @@ def test_an_object_that_does_not_fit_its_schema_is_final_although_the_server_say
     assert error.message == message
 
 
+def test_a_refused_grant_says_what_to_do() -> None:
+    said = (
+        'roles.rbac.authorization.k8s.io "x" is forbidden: user "system:serviceaccount:a:b" (groups=["c"]) is '
+        "attempting to grant RBAC permissions not currently held:\n"
+        '{APIGroups:[""], Resources:["pods"], Verbs:["deletecollection"]}'
+    )
+    error = error_from_response(403, status(403, said, reason="Forbidden"))
+    assert error.reason == "Forbidden"
+    assert "may grant no more than it has itself" in error.message.splitlines()[0]
+    assert error.message.endswith('Verbs:["deletecollection"]}')
+
+
 def test_the_wait_that_the_server_asks_for_is_read_from_either_place() -> None:
     assert error_from_response(429, b"slow down", retry_after="7").retry_after == 7.0
     asked = status(429, "slow down", reason="TooManyRequests", details={"retryAfterSeconds": 3})

@@ -12,6 +12,11 @@ from tests.support.certificate import CERTIFICATE
 
 TOKEN = "glagent-0123456789"
 ACCOUNTS: dict[str, list[str]] = {"apiGroups": [""], "resources": ["serviceaccounts"]}
+GRANT: dict[str, list[str]] = {
+    "apiGroups": ["rbac.authorization.k8s.io"],
+    "resources": ["clusterroles", "roles"],
+    "verbs": ["bind", "escalate"],
+}
 NEEDED = {"kasAddress": "wss://kas.example.com", "token": TOKEN}
 
 
@@ -106,7 +111,7 @@ def test_the_roles_are_gitlabs() -> None:
     everything: dict[str, list[str]] = {"apiGroups": ["*"], "resources": ["*"]}
     assert rules == {
         "gitlab-agent-gitops-read-all": [{**everything, "verbs": ["get", "list", "watch"]}],
-        "gitlab-agent-gitops-write-all": [{**everything, "verbs": ["create", "update", "patch", "delete"]}],
+        "gitlab-agent-gitops-write-all": [{**everything, "verbs": ["create", "update", "patch", "delete"]}, GRANT],
     }
 
 
@@ -147,9 +152,17 @@ def test_an_agent_that_acts_as_accounts_looks_as_itself_and_writes_as_them() -> 
     ]
 
 
-def test_no_rule_lets_the_agent_grant_what_it_has_not_or_act_as_others() -> None:
-    verbs = {verb for candidate in installed() for rule in candidate.get("rules", []) for verb in rule["verbs"]}
-    assert not verbs & {"*", "escalate", "bind", "impersonate"}
+@pytest.mark.parametrize("scope", [{"namespaces": ["a"]}, {"kinds": ["roles.rbac.authorization.k8s.io"]}])
+def test_no_rule_lets_a_narrowed_agent_grant_what_it_has_not(scope: dict[str, list[str]]) -> None:
+    assert not verbs_of(installed(scope=scope)) & {"*", "escalate", "bind", "impersonate"}
+
+
+def test_no_rule_lets_an_agent_act_as_others_unless_they_are_named() -> None:
+    assert not verbs_of(installed()) & {"*", "impersonate"}
+
+
+def verbs_of(objects: list[dict[str, Any]]) -> set[str]:
+    return {verb for candidate in objects for rule in candidate.get("rules", []) for verb in rule["verbs"]}
 
 
 def test_one_pod_ends_before_the_next_starts() -> None:
