@@ -381,7 +381,6 @@ class Stage:
     """
 
     applies: tuple[Apply, ...]
-    establishes: tuple[Kind, ...] = ()
     late: tuple[Apply, ...] = ()
     gate: tuple[ObjectRef, ...] = ()
 

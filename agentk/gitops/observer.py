@@ -6,9 +6,10 @@ for kinds whose health is told by their status. Of each object only ``Live`` and
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from agentk.apply.names import AGENT_LABEL
@@ -22,8 +23,7 @@ from agentk.kube.watch import Gone, Interrupted, Synced, Unserved, Upsert, Watch
 from agentlink import logs
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agentk.apply.model import HealthRule, Kind, Live
     from agentk.apply.rules.forbidden import Place
@@ -72,6 +72,7 @@ class Observer:
         self._unwatched: dict[tuple[str, str], str] = {}
         self._lost_since: float | None = None
         self._answers = 0
+        self._awaited: dict[ObjectRef, list[asyncio.Event]] = {}
         self._judge = Judge(Evaluator(), self._judged)
         self._judging: asyncio.Task[None] | None = None
 
@@ -83,6 +84,27 @@ class Observer:
     def health(self, ref: ObjectRef) -> Health | None:
         """Return how an object fares; None when it was not seen or its kind needs no watching."""
         return self._health.get(ref)
+
+    @contextmanager
+    def changes(self, ref: ObjectRef) -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever something about an object was seen."""
+        event = asyncio.Event()
+        self._awaited.setdefault(ref, []).append(event)
+        try:
+            yield event
+        finally:
+            self._awaited[ref].remove(event)
+            if not self._awaited[ref]:
+                del self._awaited[ref]
+
+    def watches(self, ref: ObjectRef) -> bool:
+        """Tell whether changes of an object would be seen, if it carries this agent's label."""
+        places = ((ref.group, ref.kind, ""), (ref.group, ref.kind, ref.namespace))
+        return any((found := self._followed.get(place)) is not None and not found.ended for place in places)
+
+    def judges(self, kind: Kind) -> bool:
+        """Tell whether objects of a kind are healthy by more than being there."""
+        return self._judge.needs_status(kind)
 
     @property
     def unwatched(self) -> Mapping[tuple[str, str], str]:
@@ -313,6 +335,8 @@ class Observer:
             self._tell(ref, before.owner)
 
     def _tell(self, ref: ObjectRef, *owners: str | None) -> None:
+        for event in self._awaited.get(ref, ()):
+            event.set()
         for owner in dict.fromkeys(owners):
             if owner is not None and (sink := self._sinks.get(owner)):
                 sink.observed(ref)

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING
 
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Outcome, Plan, Recorded, Result, Stage
+from agentk.apply.needs import home_of
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
 from agentk.apply.rules.forbidden import Place, leave_out, place_of
+from agentk.apply.waiting import Patience
 from agentk.gitops.computing import computed
+from agentk.gitops.readiness import Readiness
 from agentk.kube.errors import KubeError
-from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agentk.apply.execute import Executor
     from agentk.apply.model import Desired, Kind, Live, ProjectSettings, Snapshot
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
     from agentk.kube.discovery import Discovery
     from agentk.kube.inventory_store import InventoryStore
     from agentk.kube.objects import Objects
+    from agentlink.refs import ObjectRef
 
 _FORBIDDEN = 403
+
+_STOPPED = frozenset({"DependencyFailed", "DependencyTimeout"})
+"""Reasons of objects that were skipped because of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,14 @@ class SyncResult:
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """Return the outcomes that are failures."""
-        return tuple(outcome for outcome in self.outcomes if outcome.result is Result.FAILED)
+        """Return the outcomes that are failures, and after them the objects that wait for one that is not healthy."""
+        failed = tuple(outcome for outcome in self.outcomes if outcome.result is Result.FAILED)
+        return failed + tuple(outcome for outcome in self.outcomes if outcome.reason in _STOPPED)
+
+    @property
+    def superseded(self) -> bool:
+        """Whether objects were left waiting because ``ProjectSync.interrupt`` was called."""
+        return any(outcome.reason == "Superseded" for outcome in self.outcomes)
 
 
 class ProjectSync:
@@ -67,10 +79,13 @@ class ProjectSync:
     def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore) -> None:
         self._cluster = cluster
         self._store = store
+        self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery)
         self.settings = settings
         self._resolved: Resolved | None = None
         self._desired: dict[ObjectRef, Desired] = {}
         self._recorded: dict[ObjectRef, Recorded] | None = None
+        self._patience = Patience()
+        self._patient_with: tuple[str, ProjectSettings] | None = None
         self._unwritten: dict[ObjectRef, Recorded | None] = {}
         self._damage: InventoryError | None = None
 
@@ -83,6 +98,15 @@ class ProjectSync:
         """Return what was recorded of an object when it was last applied."""
         return self._recorded.get(ref) if self._recorded else None
 
+    @property
+    def waiting(self) -> bool:
+        """Tell whether a run waits for other objects' health, or for the end of objects."""
+        return self._patience.waiting
+
+    def interrupt(self) -> None:
+        """End the waits of a run that is under way, and so the run; running again goes on where it was."""
+        self._patience.give_up()
+
     async def run(self, snapshot: Snapshot, report: Callable[[Outcome], None]) -> SyncResult:
         """Make the cluster what the snapshot says.
 
@@ -94,6 +118,9 @@ class ProjectSync:
             KubeError: The cluster could not be asked or the inventory not be written. What was done is remembered.
             InventoryError: The inventory cannot be understood.
         """
+        if self._patient_with != (snapshot.sync_id, self.settings):
+            self._patience, self._patient_with = Patience(), (snapshot.sync_id, self.settings)
+        self._patience.renew()
         try:
             return await self._run(snapshot, report)
         finally:
@@ -105,7 +132,8 @@ class ProjectSync:
         observer = self._cluster.observer
         forbidden = await observer.ensure(self._places(resolved, recorded))
         visible = leave_out(resolved, (), forbidden).desired
-        live, unseen = await self._look_at(visible, (ref for ref in recorded if place_of(ref) not in forbidden))
+        named = (ref for ref in (*recorded, *_dependencies(visible)) if place_of(ref) not in forbidden)
+        live, unseen = await self._look_at(visible, named)
         resolved = leave_out(resolved, recorded, forbidden | unseen)
         todo = await computed(
             len(resolved.desired) + len(recorded),
@@ -116,6 +144,7 @@ class ProjectSync:
             self.settings,
             kinds=self._cluster.discovery,
             own_namespace=self._cluster.own_namespace,
+            others=self._others(recorded),
         )
         result = await self._carry_out(todo, recorded, report)
         # Kinds that this very sync has made served.
@@ -176,7 +205,7 @@ class ProjectSync:
     def _places(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Kind, frozenset[str]]:
         """Return the kinds to watch and their namespaces; kinds of CRDs that are yet to be applied are left out."""
         namespaces: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        for ref in (*(one.ref for one in resolved.desired), *recorded):
+        for ref in (*(one.ref for one in resolved.desired), *recorded, *_dependencies(resolved.desired)):
             namespaces[ref.group, ref.kind].add(ref.namespace)
         find = self._cluster.discovery.find
         return {
@@ -184,6 +213,13 @@ class ProjectSync:
             for (group, name), found in sorted(namespaces.items())
             if (kind := find(group, name, ""))
         }
+
+    def _others(self, recorded: Mapping[ObjectRef, Recorded]) -> tuple[Live, ...]:
+        """Return other projects' objects, if there is anything of ours to prune, which they may need."""
+        if recorded.keys() <= self._desired.keys():
+            return ()
+        ours = self.settings.inventory_id
+        return tuple(live for live in self._cluster.observer.live.values() if live.owner != ours)
 
     async def _look_at(
         self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]
@@ -239,7 +275,7 @@ class ProjectSync:
                     self._record(Recorded(ref), recorded)
             await self._write_inventory()
         try:
-            await self._cluster.executor.run(todo, note)
+            await self._cluster.executor.run(todo, note, readiness=self._readiness, patience=self._patience)
         finally:
             if todo.dry_run is DryRun.NONE and todo.blocked is None:
                 for ref in todo.forget:
@@ -254,19 +290,31 @@ class ProjectSync:
 
         Dying right after it forgets nothing: the namespace carries our annotation, and is ours when we come back.
         """
-        home = ObjectRef("", "Namespace", "", self.settings.default_namespace)
-        first = todo.stages[0] if todo.stages else Stage(())
-        opening = tuple(action for action in first.applies if action.desired.ref == home and not action.live_version)
+        home = home_of(self.settings.default_namespace)
+        opening = tuple(
+            action
+            for stage in todo.stages
+            for action in stage.actions
+            if action.desired.ref == home and not action.live_version
+        )
         if not opening:
             return todo
         await self._cluster.executor.run(Plan(stages=(Stage(opening),), total=1), note)
-        rest = tuple(action for action in first.applies if action not in opening)
-        return replace(todo, stages=(Stage(rest, first.establishes), *todo.stages[1:]), total=todo.total - 1)
+        stages = tuple(
+            replace(
+                stage,
+                applies=tuple(action for action in stage.applies if action not in opening),
+                late=tuple(action for action in stage.late if action not in opening),
+            )
+            for stage in todo.stages
+        )
+        return replace(todo, stages=stages, total=todo.total - 1)
 
     def _remember(self, outcome: Outcome, recorded: dict[ObjectRef, Recorded]) -> None:
         """Take over what an action did to the object, ahead of the watches."""
         observer = self._cluster.observer
-        if outcome.result is Result.PRUNED and outcome.uid and not outcome.reason:
+        pruned = outcome.result is Result.PRUNED and outcome.uid and not outcome.reason
+        if pruned or (outcome.result is Result.SKIPPED and outcome.reason == "Released"):
             self._forget(outcome.ref, recorded)
         elif outcome.digest:
             self._record(Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid), recorded)
@@ -296,3 +344,10 @@ class ProjectSync:
         except BaseException:
             self._recorded = None
             raise
+
+
+def _dependencies(desired: Iterable[Desired]) -> Iterator[ObjectRef]:
+    """Yield what annotations name, which need not be objects of the project."""
+    for one in desired:
+        if one.ordering is not None:
+            yield from one.ordering.depends_on

@@ -16,6 +16,7 @@ import orjson
 from agentk.apply import names
 from agentk.apply.managers import APPLY, Entry, entries, is_ours
 from agentk.apply.model import Live
+from agentk.apply.rules.annotated import ordering_of_live
 from agentk.apply.rules.migrate import is_applied_by_kubectl, is_due
 from agentlink.refs import ObjectRef
 
@@ -34,8 +35,9 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
     annotations = _mapping(metadata.get("annotations"))
     managed = entries(metadata.get("managedFields"))
     owner = annotations.get(names.OWNING_INVENTORY)
+    ref = ref or ref_of(kind, metadata)
     return Live(
-        ref=ref or ref_of(kind, metadata),
+        ref=ref,
         uid=str(metadata.get("uid", "")),
         resource_version=str(metadata.get("resourceVersion", "")),
         fingerprint=_fingerprint(managed),
@@ -47,6 +49,7 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
         deleting=metadata.get("deletionTimestamp") is not None,
         appliers=_appliers(managed),
         migrate=is_due(managed),
+        ordering=ordering_of_live(annotations, ref),
     )
 
 

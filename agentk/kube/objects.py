@@ -15,10 +15,11 @@ import orjson
 
 from agentk.apply.managers import entries
 from agentk.apply.names import FIELD_MANAGER
-from agentk.kube.client import APPLY_PATCH, JSON_PATCH, METADATA, METADATA_LIST
+from agentk.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, METADATA, METADATA_LIST
 from agentk.kube.errors import KubeError, UidConflictError, first_of
 from agentk.kube.live import live_of
 from agentk.kube.paths import collection_path, object_path
+from agentk.kube.releasing import released
 from agentk.kube.retry import RetryPolicy
 from agentk.kube.sending import PAGE, Sender
 
@@ -144,7 +145,7 @@ class Objects:
         """Ask for the deletion of one object, if it still is the one with this UID.
 
         Returns:
-            True when the deletion is under way or done (finalizers may take their time), False when there was nothing.
+            Whether the object is gone now; if not, its deletion is under way, and finalizers may take their time.
 
         Raises:
             UidConflictError: The name now belongs to another object; nothing was deleted.
@@ -159,25 +160,46 @@ class Objects:
         if dry_run:
             options["dryRun"] = ["All"]
         try:
-            await self._sender.send("DELETE", object_path(kind, ref), orjson.dumps(options), accept=METADATA)
+            answer = await self._sender.send("DELETE", object_path(kind, ref), orjson.dumps(options), accept=METADATA)
         except KubeError as error:
             if error.status == _NOT_FOUND:
-                return False
+                return True
             if error.status != _CONFLICT:
                 raise
             # A namespace on its way out answers a second delete with the same status as a wrong UID.
             live = await self.get(kind, ref)
             if live is None:
-                return False
+                return True
             if live.uid != uid:
-                raise UidConflictError(
-                    error.status,
-                    "UidConflict",
-                    f"{ref} was not deleted: it was recreated by somebody (UID {live.uid}, expected {uid})",
-                ) from error
+                raise _recreated(ref, live.uid, uid) from error
             if not live.deleting:
                 raise
-        return True
+            return False
+        # What is gone is answered with a Status; what takes its time, or has finalizers, with the object.
+        return bool(orjson.loads(answer.body).get("kind") == "Status")
+
+    async def release(self, kind: Kind, ref: ObjectRef, *, uid: str, dry_run: bool = False) -> None:
+        """Take our label, our annotation and our field ownership off an object, which is not ours from then on.
+
+        One that is gone is released too.
+
+        Raises:
+            UidConflictError: The name now belongs to another object; nothing was changed.
+            KubeError: Any other refusal; 409 when somebody changed the object meanwhile.
+        """
+        metadata = await self._metadata(kind, ref)
+        if metadata is None:
+            return
+        if metadata.get("uid") != uid:
+            raise _recreated(ref, str(metadata.get("uid")), uid)
+        path = f"{object_path(kind, ref)}?fieldManager={FIELD_MANAGER}{'&dryRun=All' if dry_run else ''}"
+        body = orjson.dumps({"metadata": released(metadata)})
+        await self._sender.send("PATCH", path, body, content_type=MERGE_PATCH, accept=METADATA)
+
+    async def finalizers(self, kind: Kind, ref: ObjectRef) -> tuple[str, ...]:
+        """Return what keeps an object from being deleted; nothing of one that does not exist."""
+        found = (await self._metadata(kind, ref) or {}).get("finalizers")
+        return tuple(str(one) for one in found) if isinstance(found, list) else ()
 
     async def get(self, kind: Kind, ref: ObjectRef) -> Live | None:
         """Return what is known of one object, None when it does not exist.
@@ -185,13 +207,18 @@ class Objects:
         Raises:
             KubeError: For anything but a clear yes or no.
         """
+        metadata = await self._metadata(kind, ref)
+        return None if metadata is None else live_of(kind, metadata, ref)
+
+    async def _metadata(self, kind: Kind, ref: ObjectRef) -> dict[str, object] | None:
         try:
             response = await self._sender.send("GET", object_path(kind, ref), accept=METADATA)
         except KubeError as error:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return live_of(kind, orjson.loads(response.body)["metadata"], ref)
+        metadata: dict[str, object] = orjson.loads(response.body)["metadata"]
+        return metadata
 
     async def read(self, kind: Kind, ref: ObjectRef) -> dict[str, object] | None:
         """Return one whole object, None when it does not exist; for what needs its ``status``."""
@@ -281,3 +308,8 @@ class Objects:
                 raise
             return open_
         return set()
+
+
+def _recreated(ref: ObjectRef, uid: str, expected: str) -> UidConflictError:
+    message = f"{ref} was not touched: it was recreated by somebody (UID {uid}, expected {expected})"
+    return UidConflictError(_CONFLICT, "UidConflict", message)

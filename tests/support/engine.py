@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,6 +23,7 @@ from agentk.apply.model import (
 )
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
+from agentk.apply.traits import leave_scaled
 from agentk.kube.discovery import Discovery
 from agentk.kube.objects import Objects
 from agentk.kube.retry import RetryPolicy
@@ -45,11 +47,13 @@ class Project:
         )
         self.recorded: dict[ObjectRef, Recorded] = {}
         self.outcomes: list[Outcome] = []
+        self.scalers: dict[ObjectRef, ObjectRef] = {}
 
     async def decide(self, *manifests: Manifest) -> Plan:
         await self.discovery.refresh()
         files = {f"{i}.yaml": (orjson.dumps(one),) for i, one in enumerate(manifests)}
         resolved = resolve(Snapshot(1, "c0ffee", "sync", b"", files), self.settings, self.discovery, 7)
+        resolved = replace(resolved, desired=leave_scaled(resolved.desired, self.scalers))
         live = await self.look(resolved)
         return plan(resolved, self.recorded, live, self.settings, kinds=self.discovery)
 

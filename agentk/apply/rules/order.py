@@ -1,4 +1,4 @@
-"""In what order objects are applied, and in the reverse of it pruned."""
+"""In what order objects of different kinds are applied, and in the reverse of it pruned."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from agentk.apply.model import Kind
 
 
@@ -16,53 +14,48 @@ class Rank(IntEnum):
 
     NAMESPACES = 0
     DEFINITIONS = 1
-    OBJECTS = 2
-    NEW_KINDS = 3
-    """Custom resources whose CRD is part of the same plan: it becomes served while the other objects are applied."""
-    INTERCEPTORS = 4
+    CLUSTER = 2
+    """What holds for every object after it, and what objects refer to by name: classes, quotas, limits."""
+    STORAGE = 3
+    CONFIGURATION = 4
+    RBAC = 5
+    SERVICES = 6
+    WORKLOADS = 7
+    """Everything that has no rank of its own, custom resources among it."""
+    INTERCEPTORS = 8
     """What acts on requests to the API server. Before its backend runs it could refuse all the others."""
 
 
-_INTERCEPTORS: Final = frozenset(
-    {
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
-        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
-        ("apiregistration.k8s.io", "APIService"),
-    }
-)
+_ADMISSION: Final = "admissionregistration.k8s.io"
+_RBAC: Final = "rbac.authorization.k8s.io"
 
-_EARLY: Final = {
-    kind: position
-    for position, kinds in enumerate(
-        (
-            ("PriorityClass", "RuntimeClass", "StorageClass", "IngressClass", "ResourceQuota", "LimitRange"),
-            ("ServiceAccount", "Secret", "ConfigMap", "PersistentVolume", "PersistentVolumeClaim"),
-            ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
-            ("Service", "NetworkPolicy"),
-        )
+_RANKS: Final = {
+    (group, kind): rank
+    for rank, group, kinds in (
+        (Rank.NAMESPACES, "", ("Namespace",)),
+        (Rank.DEFINITIONS, "apiextensions.k8s.io", ("CustomResourceDefinition",)),
+        (Rank.CLUSTER, "scheduling.k8s.io", ("PriorityClass",)),
+        (Rank.CLUSTER, "node.k8s.io", ("RuntimeClass",)),
+        (Rank.CLUSTER, "networking.k8s.io", ("IngressClass",)),
+        (Rank.CLUSTER, "gateway.networking.k8s.io", ("GatewayClass",)),
+        (Rank.CLUSTER, "resource.k8s.io", ("DeviceClass",)),
+        (Rank.CLUSTER, "flowcontrol.apiserver.k8s.io", ("FlowSchema", "PriorityLevelConfiguration")),
+        (Rank.CLUSTER, "", ("ResourceQuota", "LimitRange")),
+        (Rank.STORAGE, "storage.k8s.io", ("StorageClass", "CSIDriver", "VolumeAttributesClass")),
+        (Rank.STORAGE, "snapshot.storage.k8s.io", ("VolumeSnapshotClass",)),
+        (Rank.STORAGE, "", ("PersistentVolume", "PersistentVolumeClaim")),
+        (Rank.CONFIGURATION, "", ("ServiceAccount", "Secret", "ConfigMap")),
+        (Rank.RBAC, _RBAC, ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")),
+        (Rank.SERVICES, "", ("Service", "Endpoints")),
+        (Rank.SERVICES, "discovery.k8s.io", ("EndpointSlice",)),
+        (Rank.SERVICES, "networking.k8s.io", ("NetworkPolicy",)),
+        (Rank.INTERCEPTORS, _ADMISSION, ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")),
+        (Rank.INTERCEPTORS, "apiregistration.k8s.io", ("APIService",)),
     )
     for kind in kinds
 }
-"""Kinds that others of the same stage look for as soon as they exist, by when they start within the stage."""
-
-_LATE: Final = len(_EARLY)
 
 
 def rank_of(kind: Kind) -> Rank:
     """Return the stage that objects of a kind belong to."""
-    if kind.kind == "Namespace" and not kind.group:
-        return Rank.NAMESPACES
-    if kind.kind == "CustomResourceDefinition" and kind.group == "apiextensions.k8s.io":
-        return Rank.DEFINITIONS
-    if (kind.group, kind.kind) in _INTERCEPTORS:
-        return Rank.INTERCEPTORS
-    return Rank.OBJECTS
-
-
-def position_of(kind: Kind, new: Collection[Kind] = ()) -> tuple[Rank, int]:
-    """Return what to sort by: the stage, and within it who starts first. ``new`` kinds are defined by the same plan.
-
-    Within a stage nobody waits for anybody; starting a ServiceAccount before the Pods that use it only saves their
-    controllers a retry.
-    """
-    return Rank.NEW_KINDS if kind in new else rank_of(kind), _EARLY.get(kind.kind, _LATE)
+    return _RANKS.get((kind.group, kind.kind), Rank.WORKLOADS)

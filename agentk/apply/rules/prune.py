@@ -5,26 +5,23 @@ Every way out but the last leaves the object alone. Deletes carry the UID that w
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentk.apply.model import InventoryPolicy, Outcome, Prune, Refusal, Result
+from agentk.apply import deletion
+from agentk.apply.model import InventoryPolicy, Outcome, Prune, PruneConfirmation, Refusal, Release, Result
 from agentk.apply.names import OWNING_INVENTORY
-from agentk.apply.rules.order import rank_of
+from agentk.apply.rules.in_use import staying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from agentk.apply.kinds import Kinds
-    from agentk.apply.model import Live, ProjectSettings, Recorded
+    from agentk.apply.model import Desired, Live, ProjectSettings, Recorded
     from agentlink.refs import ObjectRef
 
 LARGE: Final = 10
 """A prune of fewer objects is never held for its size."""
-
-LARGE_SHARE: Final = 0.5
-"""A prune of more than this share of what the project owns waits for a confirmation."""
 
 _PRECIOUS: Final = frozenset(
     {
@@ -43,11 +40,12 @@ _SHOWN: Final = 3
 class Pruning:
     """The decision for all objects that left.
 
-    ``waves`` are deleted one after the other. ``decided`` says of the others why they stay. ``forget`` leave the
-    inventory without being deleted by us.
+    ``waves`` are deleted one after the other. ``releases`` stay and are let go. ``decided`` says of the others why they
+    stay. ``forget`` leave the inventory without anything being done.
     """
 
     waves: tuple[tuple[Prune, ...], ...] = ()
+    releases: tuple[Release, ...] = ()
     decided: tuple[Outcome, ...] = ()
     forget: tuple[ObjectRef, ...] = ()
 
@@ -69,6 +67,8 @@ def decide(
     hold: Refusal | None,
     own_namespace: str,
     confirmed: bool,
+    desired: Iterable[Desired] = (),
+    others: Iterable[Live] = (),
 ) -> Pruning:
     """Decide what becomes of the recorded objects that are no longer desired.
 
@@ -80,35 +80,39 @@ def decide(
         owned: How many objects the inventory remembers in all, of which ``left`` is a share.
         hold: Why nothing at all may be pruned now (the sync is not complete), None when it may.
         own_namespace: Where agentk runs, which is never deleted; empty when it runs outside the cluster.
-        confirmed: Whether somebody allowed a large or precious prune.
+        confirmed: Whether somebody allowed what would otherwise wait.
+        desired: What Git wants.
+        others: Objects of other projects, as far as they are known.
     """
     if hold is None and not settings.prune:
         hold = Refusal("PruneDisabled", "is no longer in Git, and stays because prune is false")
     if hold is not None:
         return Pruning(decided=tuple(_skipped(one.ref, hold) for one in left))
-    prunes: list[Prune] = []
-    decided: list[Outcome] = []
-    forget: list[ObjectRef] = []
-    for one in left:
-        match _judge(one, live.get(one.ref), settings, kinds, own_namespace):
-            case Prune() as prune:
-                prunes.append(prune)
-            case Refusal() as refusal:
-                decided.append(_skipped(one.ref, refusal))
-            case _Forget(why):
-                forget.append(one.ref)
-                if why is not None:
-                    decided.append(_skipped(one.ref, why))
-    doubt = None if confirmed else _doubt(prunes, owned)
+    judged = {one.ref: _judge(one, live.get(one.ref), settings, kinds, own_namespace) for one in left}
+    prunes = {ref: verdict for ref, verdict in judged.items() if isinstance(verdict, Prune)}
+    stay: dict[ObjectRef, Refusal] = {}
+    for ref, verdict in judged.items():
+        why = verdict.why if isinstance(verdict, _Forget) else verdict
+        if isinstance(why, Refusal):
+            stay[ref] = why
+    kept = [ref for ref, verdict in judged.items() if ref in stay or isinstance(verdict, Release)]
+    stay |= staying(prunes, kept, live, desired=desired, others=others, kinds=kinds) if prunes else {}
+    prunes = {ref: prune for ref, prune in prunes.items() if ref not in stay}
+    doubt = None if confirmed else _doubt(prunes.values(), owned, settings)
     if doubt is not None:
-        decided.extend(_skipped(prune.ref, doubt) for prune in prunes)
-        prunes = []
-    return Pruning(_waves(prunes), tuple(decided), tuple(forget))
+        stay |= dict.fromkeys(prunes, doubt)
+        prunes = {}
+    return Pruning(
+        deletion.waves(tuple(prunes.values()), live),
+        tuple(verdict for verdict in judged.values() if isinstance(verdict, Release)),
+        tuple(_skipped(ref, why) for ref, why in stay.items()),
+        tuple(ref for ref, verdict in judged.items() if isinstance(verdict, _Forget)),
+    )
 
 
 def _judge(
     recorded: Recorded, live: Live | None, settings: ProjectSettings, kinds: Kinds, own_namespace: str
-) -> Prune | Refusal | _Forget:
+) -> Prune | Release | Refusal | _Forget:
     ref = recorded.ref
     kind = kinds.find(ref.group, ref.kind, "")
     if kind is None:
@@ -116,44 +120,43 @@ def _judge(
         return Refusal("UnknownKind", "is no longer in Git, but the cluster does not serve its kind now")
     if live is None:
         return _Forget(None)
-    if ref.kind == "Namespace" and not ref.group and ref.name == own_namespace:
-        return Refusal("Protected", "is the namespace in which agentk runs, and is never pruned")
-    released = _released(recorded, live, settings)
-    return _Forget(released) if released is not None else Prune(ref, kind, live.uid, settings.propagation)
+    if ref.kind == "Namespace" and not ref.group and ref.name in {own_namespace, settings.default_namespace}:
+        whose = "agentk runs" if ref.name == own_namespace else "the project's inventory is kept"
+        return Refusal("Protected", f"is no longer in Git, and is never pruned, because {whose} in it")
+    foreign = _foreign(recorded, live, settings)
+    if foreign is not None:
+        return _Forget(foreign)
+    if live.keep_on_remove:
+        return Release(ref, kind, live.uid, "is no longer in Git, and stays because its annotations ask for it")
+    return Prune(ref, kind, live.uid, settings.propagation)
 
 
-def _released(recorded: Recorded, live: Live, settings: ProjectSettings) -> Refusal | None:
-    """Return why the object is let go instead of deleted."""
+def _foreign(recorded: Recorded, live: Live, settings: ProjectSettings) -> Refusal | None:
+    """Return why the object is not ours any more."""
     adopts = settings.inventory_policy is not InventoryPolicy.MUST_MATCH
     if live.owner != settings.inventory_id and not (live.owner is None and adopts):
         whose = f"belongs to inventory {live.owner}" if live.owner else f"has no annotation {OWNING_INVENTORY}"
         return Refusal("NotOurs", f"is no longer in Git, and stays because it {whose}")
     if recorded.uid and recorded.uid != live.uid:
         return Refusal("Recreated", "is no longer in Git, and stays because somebody created it anew")
-    if live.keep_on_remove:
-        return Refusal("Released", "is no longer in Git, and stays because its annotations ask for it")
     return None
 
 
-def _doubt(prunes: Sequence[Prune], owned: int) -> Refusal | None:
+def _doubt(prunes: Collection[Prune], owned: int, settings: ProjectSettings) -> Refusal | None:
+    if not prunes or settings.prune_confirmation is PruneConfirmation.NEVER:
+        return None
     precious = sorted(str(prune.ref) for prune in prunes if (prune.ref.group, prune.ref.kind) in _PRECIOUS)
     if precious:
         more = f" and {len(precious) - _SHOWN} more" if len(precious) > _SHOWN else ""
         return _unconfirmed(f"this prune would delete {', '.join(precious[:_SHOWN])}{more}")
-    if len(prunes) >= LARGE and len(prunes) > owned * LARGE_SHARE:
+    large = len(prunes) >= LARGE and len(prunes) * 100 > owned * settings.prune_large_percent
+    if large or settings.prune_confirmation is PruneConfirmation.ALWAYS:
         return _unconfirmed(f"this prune would delete {len(prunes)} of the project's {owned} objects")
     return None
 
 
 def _unconfirmed(what: str) -> Refusal:
     return Refusal("PruneNeedsConfirmation", f"is no longer in Git, and waits for a confirmation: {what}")
-
-
-def _waves(prunes: Iterable[Prune]) -> tuple[tuple[Prune, ...], ...]:
-    ranked: defaultdict[int, list[Prune]] = defaultdict(list)
-    for prune in prunes:
-        ranked[rank_of(prune.kind)].append(prune)
-    return tuple(tuple(ranked[rank]) for rank in sorted(ranked, reverse=True))
 
 
 def _skipped(ref: ObjectRef, why: Refusal) -> Outcome:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -202,7 +203,7 @@ async def test_a_delete_removes_only_the_object_that_was_meant(objects: Objects,
     assert await objects.get(CONFIG_MAP, ref) == live
     assert await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
     assert await objects.get(CONFIG_MAP, ref) is None
-    assert not await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
+    assert await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
 
 
 async def test_a_foreground_delete_waits_for_dependants_and_may_be_asked_twice(
@@ -213,7 +214,8 @@ async def test_a_foreground_delete_waits_for_dependants_and_may_be_asked_twice(
     path = f"/api/v1/namespaces/{namespace}/configmaps/held"
     kube.patch(path, {"metadata": {"finalizers": ["example.com/hold"]}})
     for _ in range(2):
-        assert await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.FOREGROUND)
+        assert not await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.FOREGROUND)
+    assert "example.com/hold" in await objects.finalizers(CONFIG_MAP, ref)
     held = await objects.get(CONFIG_MAP, ref)
     assert held is not None
     assert held.deleting
@@ -235,8 +237,26 @@ async def test_a_namespace_on_its_way_out_is_deleted_already(objects: Objects, k
     path = f"/api/v1/namespaces/{name}/configmaps/held"
     kube.patch(path, {"metadata": {"finalizers": ["example.com/hold"]}})
     for _ in range(2):
-        assert await objects.delete(NAMESPACE, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
+        assert not await objects.delete(NAMESPACE, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
     kube.patch(path, {"metadata": {"finalizers": None}})
+
+
+async def test_an_object_that_is_released_belongs_to_nobody_and_keeps_its_content(
+    objects: Objects, kube: Kube, namespace: str
+) -> None:
+    ref, body = config_map(namespace, "released", a="1")
+    live = (await objects.apply(CONFIG_MAP, ref, body, force=True)).live
+    with pytest.raises(UidConflictError, match="recreated by somebody"):
+        await objects.release(CONFIG_MAP, ref, uid="not-this-one")
+    await objects.release(CONFIG_MAP, ref, uid=live.uid, dry_run=True)
+    assert await objects.get(CONFIG_MAP, ref) == live
+    await objects.release(CONFIG_MAP, ref, uid=live.uid)
+    path = f"/api/v1/namespaces/{namespace}/configmaps/released"
+    stored = kube.get(path)
+    assert not {"labels", "annotations", "managedFields"} & stored["metadata"].keys()
+    assert stored["data"] == {"a": "1"}
+    kube.apply(path, {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}}, manager="flux")
+    await objects.release(CONFIG_MAP, replace(ref, name="never-was"), uid=live.uid)
 
 
 async def fill(objects: Objects, namespace: str, count: int) -> list[ObjectRef]:

@@ -11,11 +11,13 @@ from agentk.apply.model import (
     DryRun,
     Kind,
     Live,
+    Need,
     Outcome,
     Plan,
     ProjectSettings,
     Recorded,
     Result,
+    Until,
     Why,
 )
 from agentk.apply.plan import plan
@@ -156,16 +158,20 @@ def test_custom_resources_wait_for_their_kind_and_nothing_else_does() -> None:
     resource = Desired(ObjectRef("example.com", "Widget", "web", "w"), WIDGET, "f.yaml", b"{}", "d1")
     todo = decide([resource, crd, A])
     assert [[action.desired for action in stage.applies] for stage in todo.stages] == [[crd], [A], [resource]]
-    assert [stage.establishes for stage in todo.stages] == [(), (WIDGET,), ()]
-    assert [stage.establishes for stage in decide([resource, crd]).stages] == [(WIDGET,), ()]
+    assert [action.after for stage in todo.stages for action in stage.applies] == [
+        (),
+        (),
+        (Need(crd.ref, Until.SERVED),),
+    ]
 
 
-def test_custom_resources_of_a_crd_that_is_served_already_go_with_the_rest() -> None:
-    resource = Desired(ObjectRef("example.com", "Widget", "web", "w"), WIDGET, "f.yaml", b"{}", "d1")
-    assert len(decide([resource, A]).stages) == 1
+def test_custom_resources_of_a_crd_that_is_served_already_wait_for_nothing() -> None:
+    account = desired("Deployment", "d")
+    ((first, second),) = (stage.applies for stage in decide([replace(account, ref=A.ref), account]).stages)
+    assert (first.after, second.after) == ((), ())
 
 
-def test_namespaces_come_first_then_crds_then_the_rest() -> None:
+def test_ranks_that_hold_objects_are_stages_of_their_own() -> None:
     crd = replace(desired("CustomResourceDefinition", "widgets.example.com"), defines=(WIDGET,))
     namespace, account, deployment = (
         desired("Namespace", "web"),
@@ -176,9 +182,9 @@ def test_namespaces_come_first_then_crds_then_the_rest() -> None:
     assert [[action.desired for action in stage.applies] for stage in todo.stages] == [
         [namespace],
         [crd],
-        [A, account, deployment],
+        [A, account],
+        [deployment],
     ]
-    assert not any(stage.establishes for stage in todo.stages)
 
 
 def test_an_object_that_asks_to_be_left_alone_is_created_and_then_left_alone() -> None:

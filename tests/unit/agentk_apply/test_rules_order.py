@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agentk.apply.model import Kind
-from agentk.apply.rules.order import Rank, position_of, rank_of
+from agentk.apply.rules.order import Rank, rank_of
 
 
 def kind(group: str, name: str) -> Kind:
@@ -14,11 +14,19 @@ def kind(group: str, name: str) -> Kind:
     ("group", "name", "rank"),
     [
         ("", "Namespace", Rank.NAMESPACES),
-        ("example.com", "Namespace", Rank.OBJECTS),
+        ("example.com", "Namespace", Rank.WORKLOADS),
         ("apiextensions.k8s.io", "CustomResourceDefinition", Rank.DEFINITIONS),
-        ("", "ConfigMap", Rank.OBJECTS),
-        ("apps", "Deployment", Rank.OBJECTS),
-        ("example.com", "Widget", Rank.OBJECTS),
+        ("scheduling.k8s.io", "PriorityClass", Rank.CLUSTER),
+        ("", "ResourceQuota", Rank.CLUSTER),
+        ("storage.k8s.io", "StorageClass", Rank.STORAGE),
+        ("", "PersistentVolumeClaim", Rank.STORAGE),
+        ("", "ConfigMap", Rank.CONFIGURATION),
+        ("", "ServiceAccount", Rank.CONFIGURATION),
+        ("rbac.authorization.k8s.io", "RoleBinding", Rank.RBAC),
+        ("", "Service", Rank.SERVICES),
+        ("apps", "Deployment", Rank.WORKLOADS),
+        ("example.com", "Widget", Rank.WORKLOADS),
+        ("serving.knative.dev", "Service", Rank.WORKLOADS),
         ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", Rank.INTERCEPTORS),
         ("apiregistration.k8s.io", "APIService", Rank.INTERCEPTORS),
     ],
@@ -27,8 +35,16 @@ def test_each_kind_has_its_stage(group: str, name: str, rank: Rank) -> None:
     assert rank_of(kind(group, name)) is rank
 
 
-def test_within_a_stage_what_others_use_starts_first() -> None:
-    names = ["StorageClass", "ServiceAccount", "Role", "Service", "Deployment"]
-    positions = [position_of(kind("x", name)) for name in names]
-    assert positions == sorted(positions)
-    assert len(set(positions)) == len(positions)
+def test_what_others_use_comes_before_them() -> None:
+    assert list(Rank) == sorted(Rank)
+    assert [rank.name for rank in Rank] == [
+        "NAMESPACES",
+        "DEFINITIONS",
+        "CLUSTER",
+        "STORAGE",
+        "CONFIGURATION",
+        "RBAC",
+        "SERVICES",
+        "WORKLOADS",
+        "INTERCEPTORS",
+    ]
