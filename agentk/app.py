@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentk.gitops.controller import Controller
 from agentk.gitops.link import Link, LinkError, ReportRejected
 from agentk.kube.client import KubeClient
 from agentk.kube.errors import KubeError
+from agentk.leadership.election import Timing
+from agentk.leadership.leadership import Leadership, lease_namespace
 from agentk.observability import observability
 from agentk.reports.queue import ReportQueue
 from agentlink import __version__, logs
@@ -41,7 +43,7 @@ class Options:
 
     ``token`` gives the agent's token, anew for every connection. ``kubeconfig`` and ``context`` of None: in-cluster
     where there is a service account, the user's kubeconfig otherwise. ``observability`` is host and port, None for
-    nowhere.
+    nowhere. ``lease`` is how long other replicas leave a lease alone that is not renewed any more.
     """
 
     kas_address: KasAddress
@@ -52,6 +54,7 @@ class Options:
     pod_namespace: str = ""
     pod_name: str = ""
     observability: tuple[str, int] | None = None
+    lease: Timing = field(default_factory=Timing)
     log_level: str = "info"
     log_format: logs.LogFormat = logs.LogFormat.AUTO
 
@@ -92,19 +95,42 @@ async def _serve(options: Options, life: Lifecycle) -> None:
         hello=lambda: wire.Hello(meta=meta, holding=controller.holding()),
         ca_cert_file=options.ca_cert_file,
     )
-    reports = ReportQueue(link.report, connected=link.wait_connected, failure=LinkError, rejection=ReportRejected)
-    controller = Controller(kube, reports, own_namespace=options.pod_namespace)
+
+    async def report(request: wire.ReportRequest) -> None:
+        if not leadership.may_report:
+            raise LinkError("another replica may lead: what this one has to say waits until that is clear")
+        await link.report(request)
+
+    reports = ReportQueue(report, connected=link.wait_connected, failure=LinkError, rejection=ReportRejected)
+    leadership = Leadership(
+        kube,
+        namespace=lease_namespace(options.pod_namespace),
+        pod_name=options.pod_name,
+        timing=options.lease,
+        on_trouble=lambda trouble: controller.hindered(trouble),  # noqa: PLW0108 - made below
+    )
+    controller = Controller(kube, reports, own_namespace=options.pod_namespace, stand=leadership.stand)
     if options.observability is not None:
         host, port = options.observability
         try:
-            await life.start("observability", observability(link, host, port))
+            await life.start("observability", observability(link, leadership, host, port))
         except OSError as error:
             raise StartError(f"--observability-address {host}:{port}: cannot listen: {error}") from error
     await life.background("link", link.run(controller.consume))
+    # Given back last: nothing writes any more then, and kas has heard what was done.
+    await life.start("leadership", leadership.standing())
     await life.start("reports", _flushed(reports))
     await life.background("reports-sender", reports.run())
-    await life.start("projects", controller.running())
+    await life.background("discovery", controller.prepare())
+    await life.background("projects", _lead(leadership, controller))
     await life.wait()
+
+
+async def _lead(leadership: Leadership, controller: Controller) -> None:
+    """Drive the projects whenever this replica leads, and only then."""
+    while True:
+        async with leadership.term() as guard, controller.running(guard):
+            await guard.ended()
 
 
 @asynccontextmanager

@@ -111,6 +111,15 @@ def _token_of(token_file: Path | None) -> Callable[[], str]:
     help="Until the agent's configuration says another.",
 )
 @click.option("--log-format", type=click.Choice([form.value for form in LogFormat]), default="auto", show_default=True)
+@click.option(
+    "--lease-seconds",
+    type=click.IntRange(1, 60),
+    default=15,
+    show_default=True,
+    envvar="AGENTK_LEASE_SECONDS",
+    show_envvar=True,
+    help="How long other replicas leave the lease of one alone that has gone silent.",
+)
 def run(
     *,
     kas_address: KasAddress,
@@ -121,13 +130,16 @@ def run(
     observability_address: tuple[str, int] | None,
     log_level: str,
     log_format: str,
+    lease_seconds: int,
 ) -> None:
     """Connect to kas and keep the cluster as Git says, until SIGTERM.
 
-    POD_NAMESPACE and POD_NAME, if set, say where agentk itself runs.
+    POD_NAMESPACE and POD_NAME, if set, say where agentk itself runs. Of several replicas of one agent, which are those
+    in one namespace, one writes and the others stand by.
     """
     # Loaded here: --help and --version need none of it.
     from agentk.app import Options, StartError, serve  # noqa: PLC0415 - see above
+    from agentk.leadership.election import Timing  # noqa: PLC0415 - see above
 
     token = _token_of(token_file)
     options = Options(
@@ -141,6 +153,7 @@ def run(
         observability=observability_address,
         log_level=log_level,
         log_format=LogFormat(log_format),
+        lease=Timing(lease_seconds),
     )
     try:
         token()

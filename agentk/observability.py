@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agentk.gitops.link import Link
+    from agentk.leadership.leadership import Leadership
 
 
 @asynccontextmanager
-async def observability(link: Link, host: str, port: int) -> AsyncIterator[int]:
+async def observability(link: Link, leadership: Leadership, host: str, port: int) -> AsyncIterator[int]:
     """Serve while the context lasts; give the port.
 
-    Ready means connected to kas. Not being connected is no reason to restart, so liveness stays good: objects already
-    applied are still watched and drift still put back.
+    Ready means connected to kas, and leading or able to: a replica that stands by is ready, so that an update may go
+    on. Not being connected is no reason to restart, so liveness stays good: objects already applied are still watched
+    and drift still put back.
 
     Raises:
         OSError: the address cannot be listened at.
@@ -29,15 +31,19 @@ async def observability(link: Link, host: str, port: int) -> AsyncIterator[int]:
     registry = CollectorRegistry()
     connected = Gauge("agentk_connected", "1 while there is a connection to kas.", registry=registry)
     connected.set_function(lambda: float(link.state.connected_since is not None))
+    leading = Gauge("agentk_leading", "1 while this replica is the one that writes.", registry=registry)
+    leading.set_function(lambda: float(leadership.leading))
 
     async def liveness(_: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
 
     async def readiness(_: web.Request) -> web.Response:
-        state = link.state
-        if state.connected_since is not None:
-            return web.json_response({"status": "ready", "connected_since": state.connected_since.isoformat()})
-        body = {"status": "not ready", "message": state.last_error}
+        state, trouble = link.state, leadership.trouble
+        body: dict[str, object] = {"leading": leadership.leading, "leader": leadership.leader}
+        if state.connected_since is not None and trouble is None:
+            return web.json_response({"status": "ready", "connected_since": state.connected_since.isoformat(), **body})
+        message = state.last_error if trouble is None or state.connected_since is None else trouble.message
+        body = {"status": "not ready", "message": message, **body}
         return web.json_response(body, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def metrics(_: web.Request) -> web.Response:

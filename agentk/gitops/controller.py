@@ -1,6 +1,7 @@
 """From what kas sends to the loops of the projects: starts, feeds, reconfigures and ends them.
 
-A project that leaves the configuration is let go: its loop ends, its objects and its inventory stay.
+A project that leaves the configuration is let go: its loop ends, its objects and its inventory stay. Only the replica
+that leads has loops; the others take in what kas sends and have everything at hand when it is their turn.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
 from agentk.kube.objects import Objects
 from agentlink import logs
+from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from agentk.apply.model import ProjectSettings
+    from agentk.apply.model import ProjectSettings, Snapshot
     from agentk.kube.client import KubeClient
+    from agentk.leadership.campaign import Trouble
+    from agentk.leadership.guard import Guard
     from agentk.reports.queue import ReportQueue
-    from agentlink.v1 import agentlink_pb2 as wire
 
 log = logs.get_logger("gitops")
 
@@ -37,45 +40,86 @@ _SHOWN_FILES = 10
 class Controller:
     """The agent's projects. ``own_namespace`` is where agentk runs, empty when it runs outside the cluster."""
 
-    def __init__(self, kube: KubeClient, reports: ReportQueue, *, own_namespace: str) -> None:
+    def __init__(
+        self, kube: KubeClient, reports: ReportQueue, *, own_namespace: str, stand: Callable[[int], None]
+    ) -> None:
+        """Prepare; ``stand`` is told which agent this is, as soon as kas has said so."""
         self._kube = kube
         self._reports = reports
         self._own_namespace = own_namespace
+        self._stand = stand
         self._receiver = Receiver()
         self._discovery = Discovery(kube)
-        self._objects = Objects(kube)
-        self._executor = Executor(self._objects, self._discovery, width=kube.limiter.concurrency.ceiling)
+        self._configured: Configured | None = None
         self._tasks: asyncio.TaskGroup | None = None
+        self._guard: Guard | None = None
         self._cluster: Cluster | None = None
         self._loops: dict[int, tuple[ProjectLoop, asyncio.Task[None]]] = {}
         self._ending: dict[int, asyncio.Task[None]] = {}
+        self._trouble: Trouble | None = None
 
     def holding(self) -> list[wire.Holding]:
         """Return what to tell kas, at a new connection, that this agent holds."""
         return self._receiver.connected()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Work while the context lasts; leaving it ends every loop and watch."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            preparing = tasks.create_task(self._prepare(), name="discovery")
-            try:
-                yield
-            finally:
-                preparing.cancel()
-                self._tasks = None
-                for _, task in self._loops.values():
-                    task.cancel()
-                if self._cluster is not None:
-                    self._cluster.observer.stop()
-
-    async def _prepare(self) -> None:
+    async def prepare(self) -> None:
         """Learn what the cluster serves before the first revision needs it; if that fails, the revision asks again."""
         try:
             await self._discovery.refresh()
         except KubeError as error:
             log.debug("The API server does not answer yet", why=str(error))
+
+    @asynccontextmanager
+    async def running(self, guard: Guard) -> AsyncIterator[None]:
+        """Work while the context lasts; leaving it ends every loop and watch.
+
+        Everything begins from scratch: while others led, anything may have changed.
+
+        Args:
+            guard: Of the term for which this replica leads: no write leaves while it is closed.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks, self._guard = tasks, guard
+                self._start_all()
+                for project_id, (loop, _) in self._loops.items():
+                    if (held := self._receiver.held.get(project_id)) is not None:
+                        loop.offer(held)
+                try:
+                    yield
+                finally:
+                    self._tasks = self._guard = None
+                    for _, task in self._loops.values():
+                        task.cancel()
+                    if self._cluster is not None:
+                        self._cluster.observer.stop()
+        finally:
+            self._loops.clear()
+            self._ending.clear()
+            self._cluster = None
+            if guard.is_over:
+                # Who leads now says how things are.
+                self._reports.forget()
+                self._tell_trouble()
+
+    def hindered(self, trouble: Trouble | None) -> None:
+        """Take note of why nobody can be elected, None when that is over; tell it of every project that is held."""
+        self._trouble = trouble
+        self._tell_trouble()
+
+    def _tell_trouble(self, *snapshots: Snapshot) -> None:
+        trouble = self._trouble
+        if trouble is None or self._tasks is not None:
+            return
+        for snapshot in snapshots or self._receiver.held.values():
+            self._reports.sync(snapshot, wire.SYNC_STATE_FAILED, reason=trouble.reason, message=trouble.message)
+            self._reports.event(
+                snapshot.project_id,
+                sync_id=snapshot.sync_id,
+                reason=trouble.reason,
+                message=trouble.message,
+                warning=True,
+            )
 
     async def consume(self, message: wire.KasMessage) -> None:
         """Take one message of kas.
@@ -103,16 +147,24 @@ class Controller:
                 found = self._loops.get(snapshot.project_id)
                 if found is not None:
                     found[0].offer(snapshot)
+                self._tell_trouble(snapshot)
             case None:
                 pass
 
     def _configure(self, configured: Configured) -> None:
-        tasks = self._tasks
-        if tasks is None:
-            return
+        self._configured = configured
         logs.set_level(configured.log_level)
         log.info("Configuration in force", commit_id=configured.commit, projects=[p.path for p in configured.projects])
-        cluster = self._cluster_of(configured.agent_id, tasks)
+        self._stand(configured.agent_id)
+        self._start_all()
+
+    def _start_all(self) -> None:
+        """Have a loop for each project of the configuration, and for no other, if this replica leads."""
+        configured, tasks, guard = self._configured, self._tasks, self._guard
+        if configured is None or tasks is None or guard is None or guard.agent_id != configured.agent_id:
+            return
+        kube = self._kube.guarded_by(guard)
+        cluster = self._cluster_of(configured.agent_id, kube, tasks)
         wanted = {settings.project_id: settings for settings in configured.projects}
         for project_id, (loop, task) in list(self._loops.items()):
             settings = wanted.get(project_id)
@@ -124,20 +176,20 @@ class Controller:
             if project_id in self._loops:
                 self._loops[project_id][0].reconfigure(settings)
             else:
-                self._start(cluster, settings, tasks)
+                self._start(kube, cluster, settings, tasks)
 
-    def _start(self, cluster: Cluster, settings: ProjectSettings, tasks: asyncio.TaskGroup) -> None:
-        loop = ProjectLoop(self._kube, cluster, settings, self._reports)
+    def _start(self, kube: KubeClient, cluster: Cluster, settings: ProjectSettings, tasks: asyncio.TaskGroup) -> None:
+        loop = ProjectLoop(kube, cluster, settings, self._reports)
         before = self._ending.pop(settings.project_id, None)
         task = tasks.create_task(_run_after(before, loop), name=f"project-{settings.path}")
         self._loops[settings.project_id] = (loop, task)
 
-    def _cluster_of(self, agent_id: int, tasks: asyncio.TaskGroup) -> Cluster:
+    def _cluster_of(self, agent_id: int, kube: KubeClient, tasks: asyncio.TaskGroup) -> Cluster:
         if self._cluster is None or self._cluster.agent_id != agent_id:
-            observer = Observer(self._kube, agent_id, tasks)
-            self._cluster = Cluster(
-                agent_id, self._discovery, self._objects, observer, self._executor, self._own_namespace
-            )
+            objects = Objects(kube)
+            executor = Executor(objects, self._discovery, width=kube.limiter.concurrency.ceiling)
+            observer = Observer(kube, agent_id, tasks)
+            self._cluster = Cluster(agent_id, self._discovery, objects, observer, executor, self._own_namespace)
         return self._cluster
 
 

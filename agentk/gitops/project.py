@@ -18,7 +18,7 @@ from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.standing import Standing
 from agentk.gitops.sync import ProjectSync, SyncResult
-from agentk.kube.errors import KubeError
+from agentk.kube.errors import KubeError, NotLeaderError
 from agentk.kube.events import EventRecorder
 from agentk.kube.inventory_store import InventoryStore
 from agentk.kube.objects import Objects
@@ -92,14 +92,20 @@ class ProjectLoop:
             self._wake.set()
 
     async def run(self) -> None:
-        """Work, for ever."""
+        """Work for as long as this replica leads."""
         self._observer.register(self.settings.inventory_id, self)
         try:
             async with self._events.running():
-                while True:
-                    await self._turn()
+                await self._work()
         finally:
             self._observer.unregister(self.settings.inventory_id)
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                await self._turn()
+        except NotLeaderError:
+            self._standing.log.info("Left to the replica that leads")
 
     def _announce(self, one: Announcement) -> None:
         self._events.note(one.reason, one.message, self._store.head, warning=one.warning)
@@ -191,6 +197,8 @@ class ProjectLoop:
 
     def _failed(self, error: KubeError | InventoryError) -> None:
         """Report that the cluster could not be asked; try again soon, or when the server says so."""
+        if isinstance(error, NotLeaderError):
+            raise error
         reason = error.reason if isinstance(error, KubeError) else "InventoryUnreadable"
         if isinstance(error, KubeError) and error.status == 0:
             reason = f"ApiServer{error.reason}"

@@ -11,6 +11,7 @@ import asyncio
 import copy
 import ssl
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -22,14 +23,17 @@ from agentk.kube.auth import Credentials, load_credentials
 from agentk.kube.concurrency import CEILING
 from agentk.kube.direct import Direct
 from agentk.kube.errors import KubeError, error_from_response
+from agentk.kube.guarding import when_open
 from agentk.kube.http1 import AnswerError
 from agentk.kube.limiter import OWN_LANE, Limiter
 from agentk.kube.lines import LineSplitter
 from agentk.kube.session import CONNECT_SECONDS, open_session, read_answer, request_by_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from types import TracebackType
+
+    from agentk.kube.guarding import Guard
 
 JSON: Final = "application/json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -75,6 +79,7 @@ class KubeClient:
         self._impersonated = ""
         self.limiter = Limiter(max_requests)
         self._lane = OWN_LANE
+        self._guard: Guard | None = None
 
     @classmethod
     async def connect(
@@ -103,6 +108,18 @@ class KubeClient:
     def in_lane(self, lane: str) -> KubeClient:
         """Return this client, over the same connections, whose requests take turns with those of other lanes."""
         return self._clone(impersonated=self._impersonated, lane=lane)
+
+    def guarded_by(self, guard: Guard) -> KubeClient:
+        """Return this client, over the same connections, whose writes leave only while the guard is open."""
+        clone = self._clone(impersonated=self._impersonated, lane=self._lane)
+        clone._guard = guard  # noqa: SLF001 - one of our own
+        return clone
+
+    def apart(self) -> KubeClient:
+        """Return this client, over the same connections, for what must not wait its turn behind other requests."""
+        clone = self._clone(impersonated=self._impersonated, lane=self._lane)
+        clone.limiter = Limiter()
+        return clone
 
     def _clone(self, *, impersonated: str, lane: str) -> KubeClient:
         """Return a client that shares everything but what it says of itself: each notices a new token on its own."""
@@ -178,18 +195,26 @@ class KubeClient:
         """Send one request as ``request`` does, with the query in ``path``; return the status as well."""
         if self._credentials.stale:
             await self._renew(None)
+        exchange: Callable[[], Awaitable[Response]] = partial(
+            self._exchange,
+            method,
+            path,
+            body=body,
+            content_type=content_type,
+            accept=accept,
+            seconds=timeout,
+            limit=limit,
+        )
+        if self._guard is not None and method != "GET":
+            exchange = partial(when_open, self._guard, exchange)
         sent_as = self._authorization
         try:
-            return await self._exchange(
-                method, path, body=body, content_type=content_type, accept=accept, seconds=timeout, limit=limit
-            )
+            return await exchange()
         except KubeError as error:
             # The token may have been rotated or have expired since it was read; a new one is worth one more request.
             if error.status != 401 or not await self._renew(sent_as or ""):  # noqa: PLR2004 - Unauthorized
                 raise
-        return await self._exchange(
-            method, path, body=body, content_type=content_type, accept=accept, seconds=timeout, limit=limit
-        )
+        return await exchange()
 
     async def _exchange(
         self,
@@ -204,6 +229,7 @@ class KubeClient:
     ) -> Response:
         """Send when there is room for one more request; its time begins then."""
         limiter = self.limiter
+        permit = self._guard.is_open if self._guard is not None and method != "GET" else None
         sent = await limiter.enter(self._lane)
         try:
             if self._direct is None:
@@ -217,11 +243,19 @@ class KubeClient:
                     seconds=seconds,
                     limit=limit,
                     error_limit=_MAX_ERROR,
+                    permit=permit,
                 )
             else:
                 head = self._heads.get((content_type, accept)) or self._head_for(content_type, accept)
                 answer = await self._direct.exchange(
-                    method, path, head, body or b"", seconds=seconds, limit=limit, error_limit=_MAX_ERROR
+                    method,
+                    path,
+                    head,
+                    body or b"",
+                    seconds=seconds,
+                    limit=limit,
+                    error_limit=_MAX_ERROR,
+                    permit=permit,
                 )
         except (aiohttp.ClientError, AnswerError, TimeoutError, OSError) as error:
             failure = _unreachable(error, self._credentials.host, seconds)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from yarl import URL
 
+from agentk.kube.guarding import HeldBackError
 from agentk.kube.http1 import AnswerError, AnswerReader
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agentk.kube.http1 import Answer
 
@@ -141,7 +142,16 @@ class Direct:
         return f" HTTP/1.1\r\n{''.join(lines)}Content-Length: ".encode("ascii")
 
     async def exchange(
-        self, method: str, path: str, head: bytes, body: bytes, *, seconds: float, limit: int, error_limit: int
+        self,
+        method: str,
+        path: str,
+        head: bytes,
+        body: bytes,
+        *,
+        seconds: float,
+        limit: int,
+        error_limit: int,
+        permit: Callable[[], bool] | None = None,
     ) -> Answer:
         """Send one request and return its answer.
 
@@ -156,8 +166,10 @@ class Direct:
             seconds: For the whole exchange.
             limit: Bytes that the body of a 2xx answer may have.
             error_limit: Bytes that any other may have.
+            permit: Asked in the moment in which the request would leave, each time it would; None: always.
 
         Raises:
+            HeldBackError: ``permit`` said no.
             TimeoutError: It took longer.
             OSError: No connection, or it broke; TLS errors are of this kind.
             AnswerError: What came is no answer.
@@ -170,6 +182,9 @@ class Direct:
             while True:
                 kept = self._kept()
                 connection = kept or await self._connect()
+                if permit is not None and not permit():
+                    self._keep(connection)
+                    raise HeldBackError
                 try:
                     answer = await connection.exchange(request, AnswerReader(limit, error_limit))
                 except _LostError:
@@ -181,8 +196,7 @@ class Direct:
                     connection.abort()
                     raise
                 if answer.keep:
-                    connection.idle_since = time.monotonic()
-                    self._idle.append(connection)
+                    self._keep(connection)
                 else:
                     connection.abort()
                 return answer
@@ -194,6 +208,10 @@ class Direct:
             connection.abort()
         if opened:
             await asyncio.wait([connection.lost for connection in opened], timeout=_CLOSE_SECONDS)
+
+    def _keep(self, connection: _Connection) -> None:
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
 
     def _kept(self) -> _Connection | None:
         """Take the connection that was used last; those that nobody used for long are closed."""

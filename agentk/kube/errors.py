@@ -104,6 +104,13 @@ class KubeError(Exception):
         )
 
 
+class NotLeaderError(KubeError):
+    """The write did not leave: this replica does not lead, or no longer. Who leads does it; nothing has failed."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "NotLeader", "another replica of this agent may be the one to write now")
+
+
 class UidConflictError(KubeError):
     """The object to delete is not the one that was meant: somebody deleted and recreated it under the same name."""
 
@@ -125,7 +132,7 @@ def is_retryable(status: int, reason: str) -> bool:
 
     A 500 that says the object itself is wrong reaches this function with the reason ``Invalid`` and is final.
     """
-    if reason in {"Invalid", "TooLarge", "Untrusted", "NoCredentials"}:
+    if reason in {"Invalid", "TooLarge", "Untrusted", "NoCredentials", "NotLeader"}:
         return False
     return (
         status in {0, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from agentk.kube.direct import keep_alive
+from agentk.kube.guarding import HeldBackError
 from agentk.kube.http1 import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from types import SimpleNamespace
 
     from yarl import URL
 
@@ -44,6 +46,7 @@ def open_session(credentials: Credentials, connections: int) -> aiohttp.ClientSe
         skip_auto_headers=("Accept-Encoding",),
         auto_decompress=False,
         proxy=credentials.proxy,
+        trace_configs=[_asking()],
     )
 
 
@@ -58,6 +61,7 @@ async def request_by_proxy(
     seconds: float,
     limit: int,
     error_limit: int,
+    permit: Callable[[], bool] | None = None,
 ) -> Answer:
     """Send one request through the session's proxy; arguments and errors as of ``Direct.exchange``, aiohttp's added."""
     async with session.request(
@@ -68,8 +72,23 @@ async def request_by_proxy(
         allow_redirects=False,
         timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS),
         server_hostname=server_name,
+        trace_request_ctx=permit,
     ) as response:
         return await read_answer(response, limit if response.status < _ERRORS else error_limit)
+
+
+def _asking() -> aiohttp.TraceConfig:
+    """Have aiohttp ask a request's ``permit`` when there is a connection for it, so in the moment it would leave."""
+
+    async def ask(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        permit = context.trace_request_ctx
+        if permit is not None and not permit():
+            raise HeldBackError
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_end.append(ask)
+    config.on_connection_reuseconn.append(ask)
+    return config
 
 
 async def read_answer(response: aiohttp.ClientResponse, limit: int) -> Answer:

@@ -139,6 +139,12 @@ class ReportQueue:
         self._events[report.id] = report
         self._wake.set()
 
+    def forget(self) -> None:
+        """Drop what waits: it is for another to report now, and this would come too late."""
+        self._syncs.clear()
+        self._outcomes.clear()
+        self._events.clear()
+
     async def run(self) -> None:
         """Send, for ever."""
         while True:

@@ -12,6 +12,7 @@ NAME = "gitlab-agent"
 READ_ROLE = f"{NAME}-gitops-read-all"
 WRITE_ROLE = f"{NAME}-gitops-write-all"
 IMPERSONATE_ROLE = f"{NAME}-gitops-impersonate"
+LEASE_ROLE = f"{NAME}-leader-election"
 TOKEN_SECRET = f"{NAME}-token"
 CA_CONFIG_MAP = f"{NAME}-ca"
 

@@ -4,6 +4,9 @@ Each verb is there for a reason: ``get``, ``list`` and ``watch`` to compare and 
 ``patch`` to apply server-side and to keep inventories; ``delete`` to prune. ``update`` is never sent: Kubernetes lets
 nobody grant what they do not have, so applying a manifest with a Role that allows ``update`` takes it.
 
+Beside them, in agentk's own namespace, what electing one of the replicas takes (``agentk/leadership``): a lease to
+look at, make and change, whose name has the agent's number in it, which is not known here.
+
 ``escalate`` and ``bind``, to grant what agentk has not itself, come with the whole cluster alone: operators and
 monitoring stacks bring such roles, GitLab's agent could apply them, and who may write every object in every namespace
 is the cluster's administrator without them. A narrowed agent must not widen itself. ``impersonate`` is for the service
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kas.install.naming import IMPERSONATE_ROLE, NAME, READ_ROLE, WRITE_ROLE, metadata
+from kas.install.naming import IMPERSONATE_ROLE, LEASE_ROLE, NAME, READ_ROLE, WRITE_ROLE, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +34,19 @@ _EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patc
 
 _GRANT = {"apiGroups": [_API], "resources": ["clusterroles", "roles"], "verbs": ["bind", "escalate"]}
 
+_LEASES = {
+    "apiGroups": ["coordination.k8s.io"],
+    "resources": ["leases"],
+    "verbs": ["get", "create", "patch", "watch"],
+}
+
 _INVENTORIES = "configmaps"
 """Where agentk remembers what it applied: needed whatever the kinds are."""
 
 
 def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
     """Yield roles and bindings for the account in ``namespace``: of the cluster, or of each chosen namespace."""
+    yield from _role(values, LEASE_ROLE, [_LEASES], namespace, namespace)
     read, write = _rules(values, _READ), _rules(values, _WRITE)
     if values.scope.kinds:
         write.append(dict(_EVENTS))

@@ -29,8 +29,8 @@ from agentlink.agent_token import TokenError, check_token
 
 DEFAULT_NAMESPACE = "gitlab-kubernetes-agent"
 
-MOST_REPLICAS = 1
-"""Until agentk elects a leader, two of them would both write, and an older one could undo what a newer one did."""
+MOST_REPLICAS = 9
+"""One writes and the others stand by, each with a connection to kas and a watch: more is a slip of the finger."""
 
 _PREFIX = r"^([a-z0-9]([-a-z0-9]{0,29}))?$"
 _LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -182,8 +182,8 @@ class Values(_Section):
     image_pull_secrets: list[Annotated[str, StringConstraints(pattern=_SUBDOMAIN)]] = Field(
         default=[], description="Names of Secrets that open the image's registry."
     )
-    replicas: Annotated[int, Field(ge=0)] = Field(
-        default=1, description="0 to pause, or 1: agentk does not elect a leader yet, and two would both write."
+    replicas: Annotated[int, Field(ge=0, le=MOST_REPLICAS)] = Field(
+        default=1, description="0 to pause. Of several, one writes, and another takes over at once when it ends."
     )
     rbac: bool = Field(default=True, description="Whether roles and bindings are made; without, bring your own.")
     scope: Scope = Field(default=Scope(), description=Scope.__doc__)
@@ -287,14 +287,6 @@ def _complete(values: Values) -> None:
             Finding("token", "is given beside existingSecret: leave one of them out")
             if values.token
             else Finding("token", "needed: the line that `kas token create` printed, or existingSecret")
-        )
-    if values.replicas > MOST_REPLICAS:
-        findings.append(
-            Finding(
-                "replicas",
-                f"{values.replicas} would all write at once, since agentk does not elect a leader yet: use 1 (a pod"
-                " that is lost is replaced, and nothing that runs in the cluster depends on it meanwhile)",
-            )
         )
     if findings:
         raise ValuesError(*findings)

@@ -21,15 +21,14 @@ _TEMPORARY = "/tmp"  # noqa: S108 -- the pod's own
 
 
 def deployment(values: Values, namespace: str) -> dict[str, Any]:
-    """Return the Deployment. The old pod ends before the new one starts: there is never more than one writer."""
-    several = values.replicas > 1
+    """Return the Deployment. A new pod is ready, and stands by, before an old one ends and lets it write."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": metadata(values, NAME, namespace),
         "spec": {
             "replicas": values.replicas,
-            "strategy": {"type": "RollingUpdate" if several else "Recreate"},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": selector(values)},
             "template": {"metadata": _pod_metadata(values), "spec": _pod(values)},
         },
@@ -93,8 +92,20 @@ def _pod(values: Values) -> dict[str, Any]:
         spec["imagePullSecrets"] = [{"name": name} for name in values.image_pull_secrets]
     if values.priority_class_name:
         spec["priorityClassName"] = values.priority_class_name
+    if values.replicas > 1:
+        spec["topologySpreadConstraints"] = [_spread(values)]
     placing = {"nodeSelector": values.node_selector, "tolerations": values.tolerations, "affinity": values.affinity}
     return spec | {key: value for key, value in placing.items() if value}
+
+
+def _spread(values: Values) -> dict[str, Any]:
+    """Return the wish, no more, that no two replicas be on one node."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector(values)},
+    }
 
 
 def _container(values: Values) -> dict[str, Any]:

@@ -90,7 +90,14 @@ def test_a_confined_agent_syncs_inside_and_is_refused_outside(
     )
     service_account(kube, namespace, "agent")
     kubeconfig = kubeconfig_of(kube, control_plane, namespace, "agent", tmp_path / "kubeconfig")
-    agent = Agent(kas, "confined", project="group/config", kubeconfig=kubeconfig, directory=tmp_path / "agent")
+    agent = Agent(
+        kas,
+        "confined",
+        project="group/config",
+        kubeconfig=kubeconfig,
+        directory=tmp_path / "agent",
+        environment={"POD_NAMESPACE": namespace},
+    )
     try:
         agent.start()
         kas.wait_sync("confined", state="healthy", commit=first)
@@ -156,7 +163,14 @@ def test_an_account_that_may_not_be_impersonated_is_refused_and_nothing_is_done_
     files = config_files("powerless", namespace, more="    impersonate: {service_account: kube-system/default}\n")
     commit = installation.git.create("group/config").push_files({**files, "manifests/never.yaml": config_map("never")})
     kubeconfig = kubeconfig_of(kube, control_plane, namespace, "powerless", tmp_path / "kubeconfig")
-    agent = Agent(kas, "powerless", project="group/config", kubeconfig=kubeconfig, directory=tmp_path / "agent")
+    agent = Agent(
+        kas,
+        "powerless",
+        project="group/config",
+        kubeconfig=kubeconfig,
+        directory=tmp_path / "agent",
+        environment={"POD_NAMESPACE": namespace},
+    )
     try:
         agent.start()
 
@@ -176,7 +190,14 @@ def test_an_agent_that_may_not_watch_says_that_drift_goes_unseen(
     commit = installation.git.create("group/config").push_files(files)
     service_account(kube, namespace, "blind", verbs=("get", "list", "create", "patch", "delete"))
     kubeconfig = kubeconfig_of(kube, control_plane, namespace, "blind", tmp_path / "kubeconfig")
-    agent = Agent(kas, "blind", project="group/config", kubeconfig=kubeconfig, directory=tmp_path / "agent")
+    agent = Agent(
+        kas,
+        "blind",
+        project="group/config",
+        kubeconfig=kubeconfig,
+        directory=tmp_path / "agent",
+        environment={"POD_NAMESPACE": namespace},
+    )
     try:
         agent.start()
 

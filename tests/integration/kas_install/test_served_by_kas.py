@@ -105,7 +105,7 @@ def test_roles_and_network_policy_can_be_left_out(kas: Kas) -> None:
         "namespace=a%0Ab:%20c",
         "scope=nodes=a",
         "scope=namespace=a%0Ab",
-        "replicas=2",
+        "replicas=10",
         "replicas=x",
         "rbac=maybe",
         "image=a%20b",

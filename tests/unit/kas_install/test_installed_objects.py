@@ -17,6 +17,9 @@ GRANT: dict[str, list[str]] = {
     "resources": ["clusterroles", "roles"],
     "verbs": ["bind", "escalate"],
 }
+LEASES = [
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch", "watch"]}
+]
 NEEDED = {"kasAddress": "wss://kas.example.com", "token": TOKEN}
 
 
@@ -43,6 +46,8 @@ def test_what_is_made_has_gitlabs_names_in_an_order_that_can_be_created() -> Non
     assert names(installed()) == [
         "Namespace/agents",
         "ServiceAccount/gitlab-agent",
+        "Role/gitlab-agent-leader-election",
+        "RoleBinding/gitlab-agent-leader-election",
         "ClusterRole/gitlab-agent-gitops-read-all",
         "ClusterRoleBinding/gitlab-agent-gitops-read-all",
         "ClusterRole/gitlab-agent-gitops-write-all",
@@ -120,7 +125,7 @@ def test_confined_to_namespaces_no_right_is_cluster_wide() -> None:
 
     assert not [name for name in names(made) if name.startswith("Cluster")]
     roles = [candidate["metadata"] for candidate in made if candidate["kind"] in {"Role", "RoleBinding"}]
-    assert [role["namespace"] for role in roles] == ["b"] * 4 + ["a"] * 4
+    assert [role["namespace"] for role in roles] == ["agents"] * 2 + ["b"] * 4 + ["a"] * 4
 
 
 def test_confined_to_kinds_the_rules_name_them_and_the_inventories_config_maps() -> None:
@@ -144,7 +149,7 @@ def test_an_agent_that_acts_as_accounts_looks_as_itself_and_writes_as_them() -> 
         {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
     ]
-    assert [(role["metadata"]["namespace"], role["rules"]) for role in roles] == [
+    assert [(role["metadata"]["namespace"], role["rules"]) for role in roles if role["rules"] != LEASES] == [
         ("a", look),
         ("a", [{**ACCOUNTS, "resourceNames": ["one", "two"], "verbs": ["impersonate"]}]),
         ("b", look),
@@ -165,8 +170,17 @@ def verbs_of(objects: list[dict[str, Any]]) -> set[str]:
     return {verb for candidate in objects for rule in candidate.get("rules", []) for verb in rule["verbs"]}
 
 
-def test_one_pod_ends_before_the_next_starts() -> None:
-    assert one(installed(), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+@pytest.mark.parametrize("scope", [{}, {"namespaces": ["a"]}, {"kinds": ["services"]}, {"impersonate": ["a/x"]}])
+def test_leases_are_for_the_agents_own_namespace_whatever_its_scope(scope: dict[str, list[str]]) -> None:
+    role, *_ = (candidate for candidate in installed(scope=scope) if candidate["kind"] == "Role")
+
+    assert (role["metadata"]["namespace"], role["rules"]) == ("agents", LEASES)
+
+
+@pytest.mark.parametrize("replicas", [0, 1, 3])
+def test_a_new_pod_stands_by_before_an_old_one_ends(replicas: int) -> None:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert one(installed(replicas=replicas), "Deployment")["spec"]["strategy"] == strategy
 
 
 @pytest.mark.parametrize(
@@ -223,12 +237,20 @@ def test_resources_are_laid_over_the_defaults_and_null_takes_away() -> None:
     }
 
 
-def test_more_than_one_replica_would_have_a_budget_and_roll() -> None:
-    values = read_values(NEEDED).model_copy(update={"replicas": 2})
-    made = list(objects(values, "agents"))
+def test_several_replicas_have_a_budget_and_are_spread_where_there_is_room() -> None:
+    made = installed(replicas=2)
 
     assert one(made, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
-    assert one(made, "Deployment")["spec"]["strategy"] == {"type": "RollingUpdate"}
+    spec = one(made, "Deployment")["spec"]
+    (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert (spread["labelSelector"], spread["whenUnsatisfiable"]) == (spec["selector"], "ScheduleAnyway")
+
+
+def test_one_replica_has_no_budget_that_would_keep_its_node_from_being_emptied() -> None:
+    made = installed()
+
+    assert "PodDisruptionBudget/gitlab-agent" not in names(made)
+    assert "topologySpreadConstraints" not in one(made, "Deployment")["spec"]["template"]["spec"]
 
 
 def test_the_pod_keeps_to_the_restricted_standard() -> None:

@@ -65,7 +65,4 @@ app.kubernetes.io/component: agentk
 {{- if and .Values.agentVersion (include "agentk.imageTagged" .) -}}
 {{- fail "agentVersion: the image already says which version; leave one of them out" -}}
 {{- end -}}
-{{- if gt (int .Values.replicas) 1 -}}
-{{- fail "replicas: they would all write at once, since agentk does not elect a leader yet: use 1" -}}
-{{- end -}}
 {{- end -}}
