@@ -10,6 +10,7 @@ import yaml
 from agentlink import __version__
 from kas.settings import load_settings
 from tests.helm.charts import CHARTS, HelmError
+from tests.support.network_policy import admits, selects
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,3 +195,17 @@ def test_a_cluster_takes_every_object_and_restricted_takes_the_pod(
         "spec": {**template["spec"], "volumes": [*volumes, claim], "serviceAccountName": "default"},
     }
     kube.create(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+
+
+def test_the_network_policy_lets_kas_reach_git_and_its_database_and_be_reached_at_its_ports(helm: Helm) -> None:
+    made = helm.template("kas", {})
+    (policy,) = (one for one in made if one["kind"] == "NetworkPolicy")
+    (workload,) = (one for one in made if one["kind"] == "StatefulSet")
+    pod = workload["spec"]["template"]
+    assert selects(policy, pod["metadata"]["labels"])
+    (container,) = pod["spec"]["containers"]
+    ports = {item["containerPort"] for item in container["ports"]}
+    assert {port for port in (*ports, 22, 80, 5432) if admits(policy, "Ingress", "10.0.0.9", port)} == ports
+    reached = {port for port in (22, 53, 80, 443, 5432, 6379, 6443) if admits(policy, "Egress", "203.0.113.7", port)}
+    assert reached == {53, 80, 443, 5432}
+    assert admits(policy, "Egress", "10.96.0.10", 53, "UDP")
