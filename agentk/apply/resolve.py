@@ -7,8 +7,10 @@ annotation are added, and what only a server may write is taken out. Whether an 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import groupby
+from operator import attrgetter
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,7 +25,9 @@ from agentk.apply.names import (
     LIFECYCLE_MUTATION_IGNORE,
     OWNING_INVENTORY,
 )
+from agentk.apply.rules.annotated import read_ordering
 from agentk.apply.rules.confine import refuse_place
+from agentk.apply.rules.depend import InvalidOrderError
 from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, refuse_binding, refuse_own
 from agentk.apply.rules.unappliable import refuse_kind
 from agentk.apply.traits import InvalidTraitError, traits_of
@@ -70,15 +74,15 @@ class Resolved:
     """A snapshot against the cluster's kinds.
 
     ``desired`` in the order of the files; ``refused`` are failed outcomes of objects that cannot be applied, while
-    the others go on. ``blocked``: the revision contradicts itself, and nothing of it may be applied. ``sources`` and
-    ``basis`` let the next revision take over what did not change (see ``resolve``).
+    the others go on. ``blocked``: the revision contradicts itself, and nothing of it may be applied. ``sources``, the
+    files of the snapshot, and ``basis`` let the next revision take over what did not change (see ``resolve``).
     """
 
     desired: tuple[Desired, ...]
     refused: tuple[Outcome, ...] = ()
     blocked: Outcome | None = None
     basis: Basis | None = None
-    sources: Mapping[bytes, Desired] = field(default_factory=dict, repr=False)
+    sources: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def empty(self) -> bool:
@@ -104,8 +108,8 @@ def resolve(
         settings: The project's; the default and the allowed namespaces and the inventory's id matter here.
         kinds: What the cluster serves.
         agent_id: Becomes the label by which all our objects are found.
-        previous: The same project's last result. Objects whose manifest bytes are in it are taken over from there, so
-            that the cost of a revision is that of its changed files.
+        previous: The same project's last result. Objects of files that are as they were then are taken over from
+            there, so that the cost of a revision is that of its changed files.
         own: What agentk itself stands on, and no project may have.
     """
     return _Resolver(settings, kinds, agent_id, previous, own).run(snapshot)
@@ -139,53 +143,57 @@ class _Resolver:
         )
         self._kinds: Kinds = kinds
         self._asked: dict[tuple[str, str], Kind | None] = {}
-        self._known: Mapping[bytes, Desired] = {}
+        self._before: Mapping[str, tuple[bytes, ...]] = {}
+        self._known: dict[str, tuple[Desired, ...]] = {}
         if previous is not None and previous.basis == self._basis:
-            self._known = previous.sources
+            self._before = previous.sources
+            self._known = {path: tuple(ones) for path, ones in groupby(previous.desired, key=attrgetter("path"))}
         self._still_served: dict[int, bool] = {}
         self._refused: list[Outcome] = []
 
     def run(self, snapshot: Snapshot) -> Resolved:
-        manifests = [(path, source) for path, sources in snapshot.files.items() for source in sources]
         found: list[Desired | None] = []
-        waiting: list[int] = []
-        for path, source in manifests:
-            try:
-                found.append(self._take_over(path, source) or self._resolve(path, source))
-            except _NotServedError:
-                waiting.append(len(found))
-                found.append(None)
-            except _RefusedError as error:
-                self._refuse(path, error)
-                found.append(None)
+        waiting: list[tuple[int, str, bytes]] = []
+        for path, sources in snapshot.files.items():
+            taken = self._take_over(path, sources)
+            if taken is not None:
+                found += taken
+                continue
+            for source in sources:
+                try:
+                    found.append(self._resolve(path, source))
+                except _NotServedError:
+                    waiting.append((len(found), path, source))
+                    found.append(None)
+                except _RefusedError as error:
+                    self._refuse(path, error)
         if waiting:
             self._kinds = KindsWithDefined(self._kinds, (kind for one in found if one for kind in one.defines))
             self._asked.clear()
-        for position in waiting:
-            path, source = manifests[position]
+        for position, path, source in waiting:
             try:
                 found[position] = self._resolve(path, source)
             except _RefusedError as error:
                 self._refuse(path, error)
         desired = tuple(one for one in found if one is not None)
-        sources = {source: one for (_, source), one in zip(manifests, found, strict=True) if one is not None}
-        return Resolved(desired, tuple(self._refused), _twice(desired), self._basis, sources)
+        return Resolved(desired, tuple(self._refused), _twice(desired), self._basis, snapshot.files)
 
     def _refuse(self, path: str, error: _RefusedError) -> None:
         self._refused.append(Outcome(error.ref, Result.FAILED, path, error.reason, error.message))
 
-    def _take_over(self, path: str, source: bytes) -> Desired | None:
-        known = self._known.get(source)
-        if known is None:
+    def _take_over(self, path: str, sources: tuple[bytes, ...]) -> tuple[Desired, ...] | None:
+        """Return what a file held before, if it is the same, was taken whole, and its kinds are served as they were."""
+        known = self._known.get(path, ())
+        if len(known) != len(sources) or self._before.get(path) != sources:
             return None
-        kind = known.kind
+        return known if all(self._is_served(one.kind) for one in known) else None
+
+    def _is_served(self, kind: Kind) -> bool:
         served = self._still_served.get(id(kind))
         if served is None:
             served = self._kinds.find(kind.group, kind.kind, kind.version) == kind
             self._still_served[id(kind)] = served
-        if not served:
-            return None
-        return known if known.path == path else replace(known, path=path)
+        return served
 
     def _resolve(self, path: str, source: bytes) -> Desired:
         manifest = _loads(source)
@@ -222,8 +230,11 @@ class _Resolver:
         defines = defined_by(manifest) if kind_name == "CustomResourceDefinition" else ()
         try:
             traits, body = traits_of(ref, manifest, body, self._basis.ignore)
+            ordering = read_ordering(annotations, ref, self._kinds)
         except InvalidTraitError as error:
             raise _RefusedError(ref, error.reason, error.message) from error
+        except InvalidOrderError as error:
+            raise _RefusedError(ref, error.reason, str(error)) from error
         return Desired(
             ref,
             kind,
@@ -232,6 +243,7 @@ class _Resolver:
             blake2b(body, digest_size=8).hexdigest(),
             defines,
             annotations.get(LIFECYCLE_MUTATION) == LIFECYCLE_MUTATION_IGNORE,
+            ordering=ordering,
             traits=traits,
         )
 
