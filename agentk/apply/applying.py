@@ -104,7 +104,7 @@ class _Applying:
         applied = await self._send_or_force(self._desired.body)
         if applied.created and self._full is not None and self._writes:
             # It was deleted in this moment. What is left to others must be there from the beginning.
-            return await self._send_or_force(self._full)
+            return replace(await self._send_or_force(self._full), created=True)
         return applied
 
     async def _send_or_force(self, body: bytes) -> Applied:

@@ -45,6 +45,11 @@ def common(one: Fields, other: Fields) -> Fields:
     return minus(one, minus(one, other))
 
 
+def with_holders(tree: Fields) -> Fields:
+    """Return the set with all that its fields lie in, as fields of their own: of ``.data.a`` also ``.data``."""
+    return {key: {**_ITSELF, **with_holders(_children(node))} for key, node in tree.items()}
+
+
 def take(tree: Fields, steps: tuple[Step, ...]) -> Fields:
     """Return what of the set lies at a field or within it."""
     step, rest = steps[0], steps[1:]

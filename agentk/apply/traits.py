@@ -70,6 +70,20 @@ def traits_of(
     return (None if traits == _NONE else traits), body
 
 
+def leave_scaled(desired: Sequence[Desired], scalers: Mapping[ObjectRef, ObjectRef]) -> tuple[Desired, ...]:
+    """Leave the replicas of objects that an autoscaler scales to it.
+
+    Args:
+        desired: The objects of a revision; autoscalers among them count.
+        scalers: The autoscalers of the cluster, by what they scale.
+    """
+    found = {one.traits.scales: one.ref for one in desired if one.traits is not None and one.traits.scales is not None}
+    scaled = {**scalers, **found}
+    if not scaled:
+        return tuple(desired)
+    return tuple(leave_replicas(one, scaled[one.ref]) if one.ref in scaled else one for one in desired)
+
+
 def leave_replicas(desired: Desired, scaler: ObjectRef) -> Desired:
     """Return an object as it is to be applied while an autoscaler sets its replicas."""
     traits = desired.traits or _NONE

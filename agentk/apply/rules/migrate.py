@@ -103,6 +103,6 @@ def take_over(managed: Sequence[Entry], api_version: str) -> list[Entry]:
         if entry in taken or managers.is_ours(entry):
             continue
         shares = may_share(entry)
-        left = fieldsets.minus(managers.fields_of(entry), ours) if shares else {}
+        left = fieldsets.minus(managers.fields_of(entry), fieldsets.with_holders(ours)) if shares else {}
         rest.append(managers.with_fields(entry, left) if shares else entry)
     return managers.compact([None if own is None else managers.with_fields(own, ours), *rest])
