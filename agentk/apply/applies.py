@@ -9,14 +9,17 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from agentk.apply.applying import apply_one
+from agentk.apply.applying import apply_one, failed
+from agentk.apply.filling import fill, takes_secrets, withheld
 from agentk.apply.model import Outcome, Refusal, Result, Until
 from agentk.apply.rules.depend import failed as dependency_failed
 from agentk.apply.waiting import SupersededError, superseded
+from agentk.kube.errors import KubeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
+    from agentk.apply.kinds import Kinds
     from agentk.apply.model import Apply, Kind, Need, Stage
     from agentk.apply.serving import Serving
     from agentk.apply.waiting import Patience, Readiness
@@ -33,11 +36,12 @@ class Applies:
     def __init__(
         self,
         objects: Objects,
-        serving: Serving,
+        kinds: Kinds,
         readiness: Readiness | None,
         patience: Patience,
-        report: Callable[[Outcome], None],
         *,
+        serving: Serving,
+        report: Callable[[Outcome], None],
         seconds: float,
         width: int,
         dry_run: bool,
@@ -46,15 +50,17 @@ class Applies:
 
         Args:
             objects: The cluster.
-            serving: To wait for kinds.
+            kinds: What is served now.
             readiness: To wait for health.
             patience: How long, and whether still.
+            serving: To wait for kinds.
             report: Told of each outcome.
             seconds: How long an object may take to become healthy; 0: as long as it takes.
             width: Requests in flight or waiting for their turn.
             dry_run: Whether the server is to store nothing.
         """
         self._objects = objects
+        self._kinds = kinds
         self._serving = serving
         self._readiness = readiness
         self._patience = patience
@@ -107,11 +113,28 @@ class Applies:
                 if failed is not None:
                     self._skip((action,), dependency_failed(failed))
                     continue
-                self._note(await apply_one(self._objects, action, dry_run=self._dry_run))
+                self._note(await self._apply(action))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._width, len(actions))):
                 group.create_task(work(queue))
+
+    async def _apply(self, action: Apply) -> Outcome:
+        ordering = action.desired.ordering
+        if ordering is None or not ordering.mutations:
+            return await apply_one(self._objects, action, dry_run=self._dry_run)
+        desired = action.desired
+        if self._dry_run and any(one.source in self._awaited for one in ordering.mutations):
+            result = Result.CREATED if action.live_version is None else Result.CONFIGURED
+            return Outcome(desired.ref, result, desired.path, "DryRun")
+        try:
+            filled = await fill(self._objects, self._kinds, action)
+        except KubeError as error:
+            return failed(error, desired.ref, desired.path)
+        if isinstance(filled, Outcome):
+            return filled
+        outcome = await apply_one(self._objects, filled, dry_run=self._dry_run)
+        return withheld(outcome) if takes_secrets(action) else outcome
 
     async def _unmet(self, need: Need, kind: Kind | None) -> Refusal | None:
         """Wait for a need; return why it will not be met, None when it is."""

@@ -106,10 +106,11 @@ class Executor:
         dry_run = plan.dry_run is DryRun.SERVER
         applies = Applies(
             self._objects,
-            Serving(self._discovery, self._establish_seconds),
+            self._discovery,
             readiness,
             patience,
-            report,
+            serving=Serving(self._discovery, self._establish_seconds),
+            report=report,
             seconds=plan.reconcile_timeout,
             width=self._width,
             dry_run=dry_run,
@@ -120,7 +121,7 @@ class Executor:
                 self._objects,
                 readiness,
                 patience,
-                report,
+                report=report,
                 seconds=plan.prune_timeout,
                 width=self._width,
                 dry_run=dry_run,

@@ -14,13 +14,14 @@ from agentk.apply.rules.wave import read_wave
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentk.apply.kinds import Kinds
     from agentlink.refs import ObjectRef
 
 _KEYS: Final = frozenset({DEPENDS_ON, APPLY_TIME_MUTATION, WAVE, ARGO_CD_WAVE})
 
 
-def read_ordering(annotations: Mapping[str, str], own: ObjectRef) -> Ordering | None:
-    """Return what a manifest says, None where it says nothing.
+def read_ordering(annotations: Mapping[str, str], own: ObjectRef, kinds: Kinds | None = None) -> Ordering | None:
+    """Return what a manifest says, None where it says nothing. ``kinds`` as for ``read_mutations``.
 
     Raises:
         InvalidOrderError: An annotation cannot be read.
@@ -34,7 +35,7 @@ def read_ordering(annotations: Mapping[str, str], own: ObjectRef) -> Ordering | 
     depends_on = annotations.get(DEPENDS_ON)
     named = () if depends_on is None else read_depends_on(depends_on, own)
     mutation = annotations.get(APPLY_TIME_MUTATION)
-    mutations = () if mutation is None else read_mutations(mutation, own)
+    mutations = () if mutation is None else read_mutations(mutation, own, kinds)
     if not (wave or named or mutations):
         return None
     return Ordering(tuple(dict.fromkeys((*named, *(one.source for one in mutations)))), wave, mutations)

@@ -21,6 +21,8 @@ from agentlink.refs import ObjectRef, group_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agentk.apply.kinds import Kinds
+
 MOST: Final = 50
 """Mutations of one object."""
 
@@ -37,8 +39,10 @@ class MutationError(ValueError):
     """A field cannot be filled. The text names source and paths, and no value."""
 
 
-def read_mutations(text: str, own: ObjectRef) -> tuple[Mutation, ...]:
-    """Read the annotation of the object ``own``. A source without namespace is in that of ``own``.
+def read_mutations(text: str, own: ObjectRef, kinds: Kinds | None = None) -> tuple[Mutation, ...]:
+    """Read the annotation of the object ``own``.
+
+    A source that names no namespace is in that of ``own``, unless ``kinds`` says that its kind has none.
 
     Raises:
         InvalidOrderError: It is malformed, too long, or its source is the object itself.
@@ -56,10 +60,10 @@ def read_mutations(text: str, own: ObjectRef) -> tuple[Mutation, ...]:
             raise _invalid("is no YAML list of substitutions")
     if len(entries) > MOST:
         raise _invalid(f"{len(entries)} substitutions are more than {MOST}")
-    return tuple(_read_one(number, entry, own) for number, entry in enumerate(entries, 1))
+    return tuple(_read_one(number, entry, own, kinds) for number, entry in enumerate(entries, 1))
 
 
-def _read_one(number: int, entry: object, own: ObjectRef) -> Mutation:
+def _read_one(number: int, entry: object, own: ObjectRef, kinds: Kinds | None) -> Mutation:
     match entry:
         case {
             "sourceRef": {"kind": str(kind), "name": str(name)} as ref,
@@ -80,7 +84,8 @@ def _read_one(number: int, entry: object, own: ObjectRef) -> Mutation:
             raise _invalid(f"entry {number}: targetPath is the whole object")
     except PathError as error:
         raise _invalid(f"entry {number}: {error}") from None
-    source = ObjectRef(group, kind, namespace, name)
+    served = kinds.find(group, kind, "") if kinds is not None else None
+    source = ObjectRef(group, kind, namespace if served is None or served.namespaced else "", name)
     if source == own:
         raise _invalid(f"entry {number}: the source is the object itself")
     return Mutation(source, source_path, target_path, token)
