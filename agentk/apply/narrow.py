@@ -1,0 +1,92 @@
+"""Of a new revision only what changed, where that gives the same as looking at everything. Pure.
+
+A project that is as Git wants it, of which a commit changes one file among thousands, needs no look at the thousands:
+what happens to their objects in the cluster, the watches tell. This decides when it is so. It is careful: where objects
+of the project depend on each other, where one left, or where anything is unusual, everything is looked at. A rule that
+decides about one object by looking at others has to be excluded in ``_is_alone``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from agentk.apply.resolve import Resolved, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentk.apply.kinds import Kinds
+    from agentk.apply.model import Desired, ProjectSettings, Snapshot
+    from agentlink.refs import ObjectRef
+
+_MOST: Final = 0.1
+"""Share of the files up to which looking at them alone is worth its own work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """What a revision changes.
+
+    ``changed`` is what the changed files want, ``whole`` what ``resolve`` would have given for the revision (objects
+    that are new come last), and ``desired`` the same by name.
+    """
+
+    changed: Resolved
+    whole: Resolved
+    desired: Mapping[ObjectRef, Desired]
+
+
+def narrow(
+    snapshot: Snapshot,
+    settings: ProjectSettings,
+    kinds: Kinds,
+    agent_id: int,
+    *,
+    previous: Resolved,
+    desired: Mapping[ObjectRef, Desired],
+) -> Narrowed | None:
+    """Return what a revision changes; None where everything must be looked at.
+
+    Args:
+        snapshot: The revision.
+        settings: The project's.
+        kinds: What the cluster serves; the same as for ``previous``.
+        agent_id: The agent's.
+        previous: The revision before, all of whose objects are in the cluster as it wants them.
+        desired: Its objects by name.
+    """
+    before, files, basis = previous.sources, snapshot.files, previous.basis
+    if basis is None or previous.refused or previous.blocked is not None or before.keys() - files.keys():
+        return None
+    changed = {path: sources for path, sources in files.items() if before.get(path) is not sources}
+    if not changed or len(changed) > len(files) * _MOST:
+        return None
+    was = {path: before[path] for path in changed if path in before}
+    fresh, stale = (
+        resolve(replace(snapshot, files=part), settings, kinds, agent_id, own=basis.own) for part in (changed, was)
+    )
+    if fresh.basis != basis or fresh.refused or stale.refused or fresh.blocked is not None:
+        return None
+    held = {one.ref for one in stale.desired}
+    wanted = {one.ref: one for one in fresh.desired}
+    # None of theirs has left, and none is held by another file as well.
+    kept = held <= wanted.keys() and not any(ref in desired and ref not in held for ref in wanted)
+    concerned = (*wanted.values(), *(desired[ref] for ref in held))
+    if not kept or not all(_is_alone(one) for one in concerned) or any(map(_is_filled, desired.values())):
+        return None
+    whole = {**desired, **wanted}
+    return Narrowed(fresh, Resolved(tuple(whole.values()), basis=basis, sources=files), whole)
+
+
+def _is_alone(one: Desired) -> bool:
+    """Tell whether what is done about an object depends on no other one, nor that of another on it."""
+    if one.defines or one.ordering is not None or one.traits is not None:
+        return False
+    # Replicas may be left to an autoscaler, which is an object of its own.
+    return not one.ignore_mutation and b'"replicas"' not in one.body
+
+
+def _is_filled(one: Desired) -> bool:
+    """Tell whether an object has fields from another, which may be among those that changed."""
+    return one.ordering is not None and bool(one.ordering.mutations)
