@@ -51,8 +51,8 @@ class Project(Driven):
             for which in ("stays", "changes", "leaves")
         }
 
-    def event(self, reason: str) -> dict[str, Any]:
-        """Wait for an event that ``kubectl describe configmap`` shows of the inventory."""
+    def event(self, reason: str, text: str) -> dict[str, Any]:
+        """Wait for an event with this text that ``kubectl describe configmap`` shows of the inventory."""
         found = self.inventory()
         assert found is not None
         selector = f"involvedObject.uid={found['metadata']['uid']},reason={reason}"
@@ -61,7 +61,7 @@ class Project(Driven):
             items: list[dict[str, Any]] = self.kube.get(
                 f"/api/v1/namespaces/{self.namespace}/events", fieldSelector=selector
             )["items"]
-            return items
+            return [one for one in items if text in one["message"]]
 
         return wait_until(events, what=f"an event {reason} is there")[0]
 
@@ -193,9 +193,7 @@ def test_with_a_shard_missing_all_is_applied_and_nothing_pruned(projects: dict[s
     sync = project.wait("failed", reason="InventoryDamaged")
     assert "is missing: it is shard 1 of the inventory" in sync["message"]
     assert f"take 1 off the annotation {LISTED}" in sync["message"]
-    event = project.event("SyncFailed")
-    assert event["type"] == "Warning"
-    assert "is missing: it is shard 1 of the inventory" in event["message"]
+    assert project.event("SyncFailed", "is missing: it is shard 1 of the inventory")["type"] == "Warning"
     assert project.is_changed
     assert not project.has_left
     found = project.inventory()
@@ -276,13 +274,8 @@ def test_what_somebody_writes_into_an_inventory_is_noticed_and_makes_nobody_else
 
 def test_what_agentk_does_is_told_by_events_on_the_inventory(projects: dict[str, Project]) -> None:
     project = projects["told"]
-    first = project.event("Synced")
-    assert first["message"].endswith("is applied and healthy: 3 created")
-    assert first["source"] == {"component": "agentk"}
+    assert project.event("Synced", "is applied and healthy: 3 created")["source"] == {"component": "agentk"}
     project.remove("manifests/leaves.yaml")
-    pruned = project.event("Pruned")
-    assert pruned["message"] == f"{project.namespace}/configmap/told-leaves left Git and was deleted"
+    project.event("Pruned", f"{project.namespace}/configmap/told-leaves left Git and was deleted")
     project.kube.patch(f"{project.collection}/told-stays", {"data": {"value": "drifted"}})
-    drift = project.event("DriftCorrected")
-    assert "told-stays" in drift["message"]
-    assert drift["type"] == "Normal"
+    assert project.event("DriftCorrected", "told-stays")["type"] == "Normal"
