@@ -24,6 +24,9 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8153"
 REQUEST_TIMEOUT = 30.0
 """Seconds without a byte before a request or a watch is given up; a watch carries a heartbeat every few seconds."""
 
+FIRST_LINE_TIMEOUT = 180.0
+"""Seconds without a byte where kas fetches from Git before it can say anything."""
+
 _MAX_ANSWER = 256 * 1024 * 1024
 _TRUSTED_CLOCK_DIFFERENCE = timedelta(seconds=2)
 
@@ -117,6 +120,25 @@ class Client:
         """Create something."""
         return self._json("POST", path, {}, body)
 
+    def stream(self, path: str, body: Mapping[str, object]) -> Iterator[dict[str, object]]:
+        """Order something whose answer comes in lines; yield them as they come, heartbeats left out.
+
+        Raises:
+            ClientError: it was refused, could not be carried out, or the connection broke before the end.
+        """
+        with self._request("POST", path, {}, body, timeout=FIRST_LINE_TIMEOUT) as response:
+            while line := self._read_line(response):
+                value = _decoded(line)
+                if not isinstance(value, dict) or value["type"] == "HEARTBEAT":
+                    continue
+                if value["type"] != "END":
+                    yield value
+                elif (error := value["error"]) is None:
+                    return
+                else:
+                    raise ClientError(str(error["message"]), hint=str(error["hint"]), reason=str(error["reason"]))
+        raise ClientError(f"the connection to {self._address} ended before the answer was whole", hint="try again")
+
     def delete(self, path: str) -> object:
         """Delete or revoke something."""
         return self._json("DELETE", path, {}, None)
@@ -127,6 +149,10 @@ class Client:
         Raises:
             ClientError: kas ended it, the connection broke, or kas was silent for longer than its heartbeats allow.
         """
+        return (line for line in self.watch_closely(path, **query) if line["type"] != "HEARTBEAT")
+
+    def watch_closely(self, path: str, **query: str | int | None) -> Iterator[dict[str, object]]:
+        """Yield the lines of a watch with its heartbeats: something every few seconds. Raises as ``watch``."""
         with self._request("GET", path, {**query, "watch": 1}, None) as response:
             while line := self._read_line(response):
                 value = _decoded(line)
@@ -134,8 +160,7 @@ class Client:
                     continue
                 if value["type"] == "END":
                     raise ClientError(f"the watch is over: {value['message']}", hint="start it again", reason="Ended")
-                if value["type"] != "HEARTBEAT":
-                    yield value
+                yield value
         raise ClientError(f"the connection to {self._address} ended, the watch is over", hint="start it again")
 
     def _read_line(self, response: http.client.HTTPResponse) -> bytes:
@@ -143,7 +168,7 @@ class Client:
             return response.readline()
         except TimeoutError as error:
             raise ClientError(
-                f"{self._address} sent nothing for {REQUEST_TIMEOUT:.0f} s, the watch is over",
+                f"{self._address} sent nothing for too long, the answer is not whole",
                 hint="start it again; if that repeats, look for a proxy in between that buffers or cuts long answers",
             ) from error
         except (OSError, http.client.HTTPException) as error:
@@ -162,11 +187,16 @@ class Client:
 
     @contextmanager
     def _request(
-        self, method: str, path: str, query: Mapping[str, str | int | None], body: Mapping[str, object] | None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int | None],
+        body: Mapping[str, object] | None,
+        timeout: float = REQUEST_TIMEOUT,
     ) -> Iterator[http.client.HTTPResponse]:
         given = {key: str(value) for key, value in query.items() if value is not None}
         target = f"{self._prefix}/api/v1/{path}" + (f"?{urlencode(given)}" if given else "")
-        connection = self._connection()
+        connection = self._connection(timeout)
         try:
             response = self._exchange(connection, method, target, body)
             self._note_clock(response)
@@ -176,10 +206,10 @@ class Client:
         finally:
             connection.close()
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_TIMEOUT)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_TIMEOUT, context=self._tls)
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
 
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: Mapping[str, object] | None
@@ -203,7 +233,8 @@ class Client:
             ) from error
         except TimeoutError as error:
             raise ClientError(
-                f"{self._address} did not answer within {REQUEST_TIMEOUT:.0f} s", hint="check the address and try again"
+                f"{self._address} did not answer within {connection.timeout or 0:.0f} s",
+                hint="check the address and try again",
             ) from error
         except UnicodeError as error:
             source = self._token.source if self._token else "the address"

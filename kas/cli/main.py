@@ -12,10 +12,14 @@ from kas.cli.agents import agent
 from kas.cli.audit import audit
 from kas.cli.check import check
 from kas.cli.db import db
+from kas.cli.diff import diff
 from kas.cli.generate import generate
 from kas.cli.get import events, get, tree
 from kas.cli.login import login, logout
 from kas.cli.options import Failure, examples
+from kas.cli.reconciling import confirm_prune, reconcile
+from kas.cli.rolling import history, rollback
+from kas.cli.suspending import resume, suspend
 from kas.cli.tokens import token
 from kas.cli.tokens_api import api_token
 
@@ -69,5 +73,7 @@ def serve(config: Path | None) -> None:
         raise Failure(f"kas cannot start: {error}") from error
 
 
-for command in (login, logout, agent, token, api_token, generate, get, tree, events, check, audit, db):
+OPERATING = (diff, history, suspend, resume, reconcile, confirm_prune, rollback)
+
+for command in (login, logout, agent, token, api_token, generate, get, tree, events, *OPERATING, check, audit, db):
     main.add_command(command)

@@ -1,7 +1,8 @@
 """The options that commands share, and how a failure reads.
 
 Every command that talks to kas takes the same options in any position, as kubectl's do, and gets a ``Client`` made from
-them. A ``ClientError`` becomes two lines on standard error and exit code 1; wrong usage is exit code 2, by click.
+them. A ``ClientError`` becomes two lines on standard error and exit code 1, or 3 where an agent is not connected; wrong
+usage is exit code 2, by click.
 """
 
 from __future__ import annotations
@@ -32,12 +33,17 @@ Output = Literal["table", "wide", "json", "yaml"]
 ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 -- a file's name
 
 
-class Failure(click.ClickException):
-    """What went wrong and what to do next; exit code 1."""
+NOT_CONNECTED = 3
+"""The exit code where a command needs an agent that is not connected."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+
+class Failure(click.ClickException):
+    """What went wrong and what to do next; exit code 1 unless said otherwise."""
+
+    def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
         super().__init__(message)
         self.hint = hint
+        self.exit_code = exit_code  # type: ignore[misc]  # click itself looks at the instance
 
     def show(self, file: object = None) -> None:  # noqa: ARG002 -- always standard error, unlike click's
         """Print them, inert: texts of kas and of others are in them."""
@@ -78,35 +84,51 @@ def _is_of(login: Login, address: str | None) -> bool:
     return address is None or Client(address, None).address == login.address
 
 
+def client_given(*, failure: int) -> Callable[[Callable[Concatenate[Client, P], T]], Callable[P, T]]:
+    """Return what adds the options of the connection to a command and hands it the client; see the module's docstring.
+
+    ``failure`` is the exit code where it fails.
+    """
+
+    def with_options(command: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
+        @click.option(
+            "--address",
+            metavar="URL",
+            envvar="KAS_ADDRESS",
+            help="API of kas. [KAS_ADDRESS, else that of `kas login`, else http://127.0.0.1:8153]",
+        )
+        @click.option(
+            "--ca-cert-file",
+            metavar="FILE",
+            envvar="KAS_CA_CERT_FILE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Trust the certificate authorities in this PEM file. [KAS_CA_CERT_FILE]",
+        )
+        @functools.wraps(command)
+        def wrapper(*args: P.args, **options: P.kwargs) -> T:
+            address, ca_cert_file = options.pop("address"), options.pop("ca_cert_file")
+            try:
+                client = make_client(
+                    address if isinstance(address, str) else None,
+                    ca_cert_file if isinstance(ca_cert_file, Path) else None,
+                )
+                return command(client, *args, **options)
+            except ClientError as error:
+                raise failure_of(error, failure) from error
+
+        return wrapper
+
+    return with_options
+
+
 def with_client(command: Callable[Concatenate[Client, P], T]) -> Callable[P, T]:
-    """Add the options of the connection to a command, and hand it the client; see the module's docstring."""
+    """Hand a command the client; it fails with exit code 1."""
+    return client_given(failure=1)(command)
 
-    @click.option(
-        "--address",
-        metavar="URL",
-        envvar="KAS_ADDRESS",
-        help="API of kas. [KAS_ADDRESS, else that of `kas login`, else http://127.0.0.1:8153]",
-    )
-    @click.option(
-        "--ca-cert-file",
-        metavar="FILE",
-        envvar="KAS_CA_CERT_FILE",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Trust the certificate authorities in this PEM file. [KAS_CA_CERT_FILE]",
-    )
-    @functools.wraps(command)
-    def wrapper(*args: P.args, **options: P.kwargs) -> T:
-        address, ca_cert_file = options.pop("address"), options.pop("ca_cert_file")
-        try:
-            client = make_client(
-                address if isinstance(address, str) else None,
-                ca_cert_file if isinstance(ca_cert_file, Path) else None,
-            )
-            return command(client, *args, **options)
-        except ClientError as error:
-            raise Failure(str(error), error.hint) from error
 
-    return wrapper
+def failure_of(error: ClientError, exit_code: int = 1) -> Failure:
+    """Return what a command ends with."""
+    return Failure(str(error), error.hint, NOT_CONNECTED if error.reason == "AgentNotConnected" else exit_code)
 
 
 def complete_agent(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:

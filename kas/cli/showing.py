@@ -55,7 +55,7 @@ def _watch(client: Client, listing: Listing, query: Query, *, output: Output, he
     initial: list[object] | None = []
     for line in client.watch(listing.path, **query):
         if output in {"json", "yaml"}:
-            _emit(line, output)
+            emit(line, output)
             continue
         match line["type"]:
             case "BOOKMARK" if initial is not None:
@@ -91,7 +91,7 @@ def show_tree(
     def redraw() -> None:
         for line in client.watch("tree", **query):
             if output in {"json", "yaml"}:
-                _emit(line, output)
+                emit(line, output)
             elif line["type"] in {"ADDED", "MODIFIED"}:
                 click.clear()  # does nothing unless a person looks
                 _write(tree_lines(view(line["object"], client.now()), headers=headers, screen=Screen.of_stdout()))
@@ -120,7 +120,7 @@ def document(value: object, output: Output) -> str:
     return yaml_text(value) if output == "yaml" else json_text(value) + "\n"
 
 
-def _emit(line: dict[str, object], output: Output) -> None:
-    """One JSON line or one YAML document a change, so that a reader of the stream can tell them apart."""
+def emit(line: dict[str, object], output: Output) -> None:
+    """Write one JSON line or one YAML document a change, so that a reader of the stream can tell them apart."""
     if line["type"] != "BOOKMARK":
         click.echo(json_text(line, indent=None) if output == "json" else f"---\n{yaml_text(line).rstrip()}")

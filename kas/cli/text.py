@@ -39,6 +39,11 @@ def inert(text: str) -> str:
     return line if line.isascii() and line.isprintable() else "".join(map(_escaped, line))
 
 
+def inert_line(text: str) -> str:
+    """Return a line like ``inert``, with its spaces as they are: where indentation means something."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_escaped, text.replace("\t", "    ")))
+
+
 def width(text: str) -> int:
     """Return how many terminal cells an inert text takes: 2 for wide characters, 0 for combining ones."""
     return cell_len(text)

@@ -11,14 +11,13 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from kas.cli.text import age, parse_time, span
+from kas.cli.views_orders import COMMIT_DIGITS, pinned_words, suspended_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from kas.web.payloads import Agent, AgentRef, Counts, Event, Object, ProjectTree, Ref, Sync, Token, Tree
-
-COMMIT_DIGITS = 8
 
 
 class Tone(Enum):
@@ -92,7 +91,7 @@ def _agent_row(value: Agent, now: datetime) -> tuple[Cell, ...]:
     return (
         Cell(value["name"]),
         Cell(value["project"]),
-        Cell(value["status"], _AGENT_TONES.get(value["status"], Tone.PLAIN)),
+        _agent_status(value),
         Cell(age(newest["connected_at"], now) if newest else "-"),
         Cell((newest["version"] if newest else "") or "-"),
         Cell(f"{healthy}/{total}", Tone.GOOD if total and healthy == total else Tone.PLAIN),
@@ -103,6 +102,12 @@ def _agent_row(value: Agent, now: datetime) -> tuple[Cell, ...]:
         Cell((newest["transport"] if newest else "") or "-"),
         Cell(str(len(value["connections"]))),
     )
+
+
+def _agent_status(value: Agent) -> Cell:
+    if value.get("suspension"):
+        return Cell(f"{value['status']},suspended", Tone.BUSY)
+    return Cell(value["status"], _AGENT_TONES.get(value["status"], Tone.PLAIN))
 
 
 def tokens(values: Sequence[Token], now: datetime) -> Table:
@@ -143,20 +148,29 @@ def _sync_row(value: Sync, now: datetime) -> tuple[Cell, ...]:
         Cell(value["project"]),
         Cell(value["ref"] or "-"),
         Cell(value["commit"][:COMMIT_DIGITS] or "-"),
-        Cell(value["state"], _SYNC_TONES.get(value["state"], Tone.PLAIN)),
+        sync_state(value),
         Cell(objects_summary(value["counts"]) if value["kind"] == "revision" else "-"),
         Cell(age(value["received_at"], now)),
         Cell(value["reason"] or "-"),
         Cell(value["received_at"]),
-        Cell(_took(value["received_at"], value["applied_at"])),
-        Cell(_took(value["received_at"], value["finished_at"])),
+        Cell(sync_took(value["received_at"], value["applied_at"])),
+        Cell(sync_took(value["received_at"], value["finished_at"])),
         Cell(value["agent"]["project"]),
         Cell(value["id"]),
         Cell(sync_message(value, now)),
     )
 
 
-def _took(start: str, end: str | None) -> str:
+def sync_state(value: Sync) -> Cell:
+    """Return the state, and what holds beside it, as kubectl has ``Ready,SchedulingDisabled``."""
+    words = [value["state"]]
+    words += ["suspended"] if value.get("suspension") else []
+    words += ["pinned"] if value.get("pin") else []
+    return Cell(",".join(words), _SYNC_TONES.get(value["state"], Tone.PLAIN) if len(words) == 1 else Tone.BUSY)
+
+
+def sync_took(start: str, end: str | None) -> str:
+    """Write how long something took; ``-`` for what has not ended."""
     if end is None:
         return "-"
     duration = parse_time(end) - parse_time(start)
@@ -178,10 +192,15 @@ def objects_summary(counts: Counts) -> str:
 
 
 def sync_message(value: Sync, now: datetime) -> str:
-    """Return the sync's own message, with what keeps it from going on: an agent that is not there."""
+    """Return what holds, the sync's own message, and what keeps it from going on: an agent that is not there."""
     own = value["message"] or value["reason"]
-    hint = away(value["agent"], now)
-    return "; ".join(part for part in (own, hint) if part)
+    return "; ".join(part for part in (*_held_words(value), own, away(value["agent"], now)) if part)
+
+
+def _held_words(value: Sync) -> list[str]:
+    """Say what holds for the sync's project; a kas before this one does not tell."""
+    words = [suspended_words(held)] if (held := value.get("suspension")) else []
+    return words + ([pinned_words(held)] if (held := value.get("pin")) else [])
 
 
 def away(agent: AgentRef, now: datetime) -> str:
@@ -248,10 +267,11 @@ def tree(value: Tree, now: datetime) -> Node:
     """Agent, projects, namespaces, kinds, objects; each level sorted, cluster-scoped objects first."""
     agent = value["agent"]
     title = Cell(f"agent {agent['project']}:{agent['name']}")
-    status = Cell(agent["status"], _AGENT_TONES.get(agent["status"], Tone.PLAIN))
+    suspended = suspended_words(held) if (held := agent.get("suspension")) else ""
+    message = "; ".join(part for part in (suspended, away(agent, now)) if part)
     return Node(
         title,
-        (status, Cell(""), Cell(away(agent, now))),
+        (_agent_status(agent), Cell(""), Cell(message)),
         tuple(_project_node(project, now) for project in value["projects"]),
     )
 
@@ -266,8 +286,8 @@ def _project_node(project: ProjectTree, now: datetime) -> Node:
     else:
         commit = sync["commit"][:COMMIT_DIGITS] or "no commit"
         title = f"project {project['project']} @ {commit} ({sync['ref']})"
-    state = Cell(sync["state"], _SYNC_TONES.get(sync["state"], Tone.PLAIN))
-    return Node(Cell(title), (state, Cell(age(sync["received_at"], now)), Cell(sync["message"])), children)
+    message = "; ".join([*_held_words(sync), *([sync["message"]] if sync["message"] else [])])
+    return Node(Cell(title), (sync_state(sync), Cell(age(sync["received_at"], now)), Cell(message)), children)
 
 
 def _namespace_nodes(objects: Sequence[Object]) -> Iterator[Node]:
