@@ -60,6 +60,13 @@ def _applied(kind: Kind, ref: ObjectRef, response: Response) -> Applied:
     return Applied(live_of(kind, metadata, ref), response.status == _CREATED, entries(metadata.get("managedFields")))
 
 
+def _apply_path(kind: Kind, ref: ObjectRef, *, force: bool, dry_run: bool) -> str:
+    return (
+        f"{object_path(kind, ref)}?fieldManager={FIELD_MANAGER}"
+        f"&force={'true' if force else 'false'}{'&dryRun=All' if dry_run else ''}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ListPage:
     """One page of a list.
@@ -102,12 +109,22 @@ class Objects:
             KubeError: 409 ``Conflict`` with ``conflicts`` when fields belong to others and ``force`` is False; 422
                 ``Invalid`` (500 in the server's own answer) when it does not fit the kind; any other refusal.
         """
-        path = (
-            f"{object_path(kind, ref)}?fieldManager={FIELD_MANAGER}"
-            f"&force={'true' if force else 'false'}{'&dryRun=All' if dry_run else ''}"
-        )
+        path = _apply_path(kind, ref, force=force, dry_run=dry_run)
         response = await self._sender.send("PATCH", path, body, content_type=APPLY_PATCH, accept=METADATA)
         return _applied(kind, ref, response)
+
+    async def rehearse(
+        self, kind: Kind, ref: ObjectRef, body: bytes, *, force: bool
+    ) -> tuple[Applied, dict[str, object]]:
+        """Let the server say what ``apply`` would return, and what the whole object would be; nothing is stored.
+
+        Raises:
+            KubeError: As for ``apply``.
+        """
+        path = _apply_path(kind, ref, force=force, dry_run=True)
+        response = await self._sender.send("PATCH", path, body, content_type=APPLY_PATCH)
+        document: dict[str, object] = orjson.loads(response.body)
+        return _applied(kind, ref, response), document
 
     async def look(self, kind: Kind, ref: ObjectRef) -> Applied | None:
         """Return what ``apply`` would return if it changed nothing; None when the object does not exist."""

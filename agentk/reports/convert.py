@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentk.apply.model import Outcome
+    from agentk.diff.fields import FieldChange
     from agentk.health.model import Health
     from agentlink.refs import ObjectRef
 
@@ -57,6 +58,18 @@ def outcome_message(status: ObjectStatus) -> wire.ObjectOutcome:
         reason=status.reason,
         message=status.message,
         path=status.path,
+    )
+
+
+def diff_message(outcome: Outcome, changes: Iterable[FieldChange]) -> wire.ObjectDiff:
+    """Return what would become of an object as the wire has it."""
+    return wire.ObjectDiff(
+        object=ref_message(outcome.ref),
+        result=_RESULTS[outcome.result],
+        reason=outcome.reason,
+        message=outcome.message,
+        path=outcome.path,
+        fields=[wire.FieldDiff(path=one.path, before=one.before, after=one.after) for one in changes],
     )
 
 
