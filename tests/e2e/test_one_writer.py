@@ -1,0 +1,158 @@
+"""Two replicas of one agent and one writer at a time, by the word of the API server's own audit log."""
+
+from __future__ import annotations
+
+import signal
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.audit import AuditLog, administrator, audited_control_plane
+from tests.support.driven import Driven, installed
+from tests.support.installation import Agent
+from tests.support.kube import Kube
+from tests.support.manifests import config_files, config_map
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.controlplane.server import ControlPlane
+    from tests.support.installation import Kas
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+OBJECTS = 800
+SHORT, LONG = 4, 60
+"""Seconds of a lease: so that one can be waited for, and so that none can."""
+STANDS_BY = "Another replica leads"
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+class Replicas:
+    """Two replicas, ``one`` and ``two``, of an agent that drives one project."""
+
+    def __init__(self, kas: Kas, plane: ControlPlane, audit: AuditLog, driven: Driven, directory: Path) -> None:
+        directory.mkdir()
+        self.kas = kas
+        self.audit = audit
+        self.driven = driven
+        self.kube = driven.kube
+        self.one = self._replica(plane, "one", directory, first=True)
+        self.two = self._replica(plane, "two", directory, first=False)
+        self.two.token_file.write_text(self.one.token_file.read_text())
+
+    def _replica(self, plane: ControlPlane, name: str, directory: Path, *, first: bool) -> Agent:
+        account = administrator(plane, self.kube, name, directory / f"kubeconfig-{name}")
+        return Agent(
+            self.kas,
+            "main",
+            project="own/main",
+            kubeconfig=account,
+            directory=directory / name,
+            environment={"POD_NAME": name},
+            register=first,
+        )
+
+    def start_second(self, lease_seconds: int) -> None:
+        """Start the second replica and wait until it stands by."""
+        before = self.two.log.read_text().count(STANDS_BY) if self.two.log.exists() else 0
+        self.two.start("--lease-seconds", str(lease_seconds))
+        wait_until(lambda: self.lines(self.two, STANDS_BY) > before, what="the second one stands by")
+        wait_until(lambda: self.connected() == ["one", "two"], what="both are connected")
+
+    def connected(self) -> list[str]:
+        """Return the pods that kas shows."""
+        (agent,) = (agent for agent in self.kas.get("agents") if agent["name"] == "main")
+        return sorted(connection["pod_name"] for connection in agent["connections"])
+
+    def writers(self) -> list[str]:
+        """Return who wrote, in turn; leases, for which both write, and those who are no replica left out."""
+        writes = self.audit.writes(but="leases")
+        return [who for who, _ in groupby(written.who for written in writes if written.who in {"one", "two"})]
+
+    def lines(self, agent: Agent, text: str) -> int:
+        """Return how many lines of a replica's log have this text."""
+        return agent.log.read_text().count(text)
+
+    def count(self) -> int:
+        """Return how many of the many objects there are."""
+        items = self.kube.get(CONFIG_MAPS, labelSelector="agentk.io/agent")["items"]
+        return sum(item["metadata"]["name"].startswith("many-") for item in items)
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Replicas]:
+    """A cluster, a kas, and the first replica, which leads and has synced one object; by default with a short lease."""
+    with (
+        audited_control_plane(tmp_path / "plane") as (plane, audit),
+        installed(tmp_path, plane.kubeconfig) as here,
+    ):
+        kube = Kube(plane.kubeconfig)
+        driven = Driven(here.kas, "main", "own/main", here.git.create("own/main"), kube, "default")
+        commit = driven.push({**config_files("main", "default"), "manifests/start.yaml": config_map("start")})
+        both = Replicas(here.kas, plane, audit, driven, tmp_path / "agents")
+        try:
+            both.one.start("--lease-seconds", str(getattr(request, "param", SHORT)))
+            driven.wait("healthy", commit=commit)
+            yield both
+        finally:
+            for agent in (both.one, both.two):
+                agent.stop()
+            kube.close()
+
+
+def test_a_leader_that_is_stopped_and_goes_on_writes_nothing_more_while_the_other_does(replicas: Replicas) -> None:
+    driven, one, two = replicas.driven, replicas.one, replicas.two
+    replicas.start_second(SHORT)
+
+    commit = driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
+    wait_until(lambda: replicas.kube.find(f"{CONFIG_MAPS}/many-1") or replicas.count(), what="it has begun")
+    one.process.send_signal(signal.SIGSTOP)
+    assert replicas.count() < OBJECTS, "stopped too late to be in the middle"
+    driven.wait("healthy", commit=commit)
+    assert replicas.count() == OBJECTS
+    one.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: replicas.lines(one, "This replica no longer leads"), what="the first one knows")
+
+    driven.goes_on()
+    assert replicas.writers() == ["one", "two"]
+    assert (replicas.lines(one, "NotLeader"), replicas.lines(two, "NotLeader")) == (0, 0)
+
+    # And back: the other one ends in good order, and the first begins from scratch.
+    two.stop()
+    wait_until(lambda: replicas.lines(one, "This replica leads") == 2, what="the first one leads again")
+    driven.goes_on()
+    assert replicas.writers() == ["one", "two", "one"]
+
+
+@pytest.mark.parametrize("replicas", [LONG], indirect=True)
+def test_a_rolling_update_passes_the_lease_on_without_waiting_and_without_losing_a_revision(replicas: Replicas) -> None:
+    driven, one, two = replicas.driven, replicas.one, replicas.two
+    replicas.start_second(LONG)
+
+    commit = driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
+    wait_until(replicas.count, what="it has begun")
+    one.stop()
+    driven.wait("healthy", commit=commit, within=LONG / 2)
+
+    assert replicas.count() == OBJECTS
+    assert replicas.writers() == ["one", "two"]
+    assert replicas.lines(two, "This replica leads") == 1
+
+
+def test_a_sync_that_is_well_stays_so_while_replicas_come_and_go(replicas: Replicas) -> None:
+    driven = replicas.driven
+    before = driven.sync()
+    replicas.start_second(SHORT)
+    replicas.two.stop()
+    replicas.start_second(SHORT)
+
+    after = driven.sync()
+    for key in ("state", "finished_at", "updated_at"):
+        assert after[key] == before[key]
+    events = [event["reason"] for event in replicas.kas.get("events", agent="main")]
+    assert events.count("Received") == 1
+    assert replicas.writers() == ["one"]
