@@ -40,8 +40,12 @@ def drift_of(live: Live | None, recorded: Recorded, settings: ProjectSettings) -
 
 
 def policy_for(desired: Desired, settings: ProjectSettings) -> DriftPolicy:
-    """Return what is done about drift of an object: what its own annotation says, otherwise what the project's does."""
-    return (desired.traits.drift if desired.traits is not None else None) or settings.drift
+    """Return what is done about drift of an object: what its own annotation says, otherwise what the project's does.
+
+    In a suspended project nothing is put back, whoever asks for it; it is told.
+    """
+    policy = (desired.traits.drift if desired.traits is not None else None) or settings.drift
+    return DriftPolicy.REPORT if settings.suspension is not None and policy is DriftPolicy.CORRECT else policy
 
 
 def describe(drift: Drift, changes: Sequence[Change] = ()) -> str:
