@@ -20,7 +20,6 @@ from agentk.apply.kinds import KindsWithDefined, defined_by
 from agentk.apply.model import Desired, Kind, Outcome, ProjectSettings, Result
 from agentk.apply.names import (
     AGENT_LABEL,
-    INVENTORY_LABEL,
     LIFECYCLE_MUTATION,
     LIFECYCLE_MUTATION_IGNORE,
     OWNING_INVENTORY,
@@ -29,6 +28,7 @@ from agentk.apply.rules.annotated import read_ordering
 from agentk.apply.rules.confine import refuse_place
 from agentk.apply.rules.depend import InvalidOrderError
 from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, refuse_binding, refuse_own
+from agentk.apply.rules.own_inventory import refuse_inventory
 from agentk.apply.rules.unappliable import refuse_kind
 from agentk.apply.traits import InvalidTraitError, traits_of
 from agentlink.refs import ObjectRef, group_of
@@ -216,9 +216,9 @@ class _Resolver:
         ref = ObjectRef(kind.group, kind.kind, intern(str(namespace)), name)
         self._check(ref, kind, manifest)
         labels = _strings(ref, metadata, "labels")
-        if INVENTORY_LABEL in labels and kind.kind == "ConfigMap" and not kind.group:
-            message = f"a ConfigMap with the label {INVENTORY_LABEL} is an inventory, which agentk alone writes"
-            raise _RefusedError(ref, "InventoryRefused", message + "; remove it from Git")
+        refusal = refuse_inventory(ref, labels, self._basis.inventory_id)
+        if refusal is not None:
+            raise _RefusedError(ref, refusal.reason, refusal.message)
         annotations = _strings(ref, metadata, "annotations")
         labels[AGENT_LABEL] = self._basis.agent_id
         annotations[OWNING_INVENTORY] = self._basis.inventory_id

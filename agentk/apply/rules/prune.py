@@ -12,6 +12,7 @@ from agentk.apply import deletion
 from agentk.apply.model import InventoryPolicy, Outcome, Prune, PruneConfirmation, Refusal, Release, Result
 from agentk.apply.names import OWNING_INVENTORY
 from agentk.apply.rules.in_use import staying
+from agentk.apply.rules.own_inventory import is_inventory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -132,7 +133,9 @@ def _judge(
 
 
 def _foreign(recorded: Recorded, live: Live, settings: ProjectSettings) -> Refusal | None:
-    """Return why the object is not ours any more."""
+    """Return why the object is not ours to delete."""
+    if is_inventory(recorded.ref, settings.inventory_id):
+        return Refusal("InventoryRefused", "is an inventory, which agentk never deletes")
     adopts = settings.inventory_policy is not InventoryPolicy.MUST_MATCH
     if live.owner != settings.inventory_id and not (live.owner is None and adopts):
         whose = f"belongs to inventory {live.owner}" if live.owner else f"has no annotation {OWNING_INVENTORY}"

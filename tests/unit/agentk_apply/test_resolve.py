@@ -192,6 +192,12 @@ def test_an_inventory_in_the_manifests_is_refused() -> None:
     assert refused.reason == "InventoryRefused"
 
 
+def test_a_configmap_with_the_name_of_an_inventory_is_refused_without_its_label_too() -> None:
+    manifest = config_map(f"inventory-{SETTINGS.inventory_id}.2")
+    (refused,) = resolve(snapshot(a=[manifest]), SETTINGS, KINDS, 7).refused
+    assert refused.reason == "InventoryRefused"
+
+
 @pytest.mark.parametrize(
     "manifest",
     [

@@ -163,3 +163,15 @@ def test_objects_that_stay_anyway_do_not_make_a_prune_large() -> None:
     ]
     decided = pruning(*left, owned=12)
     assert [len(wave) for wave in decided.waves] == [1]
+
+
+@pytest.mark.parametrize("policy", InventoryPolicy)
+@pytest.mark.parametrize("name", ["inventory-7-1", "inventory-7-1.3", "inventory-7-2"])
+def test_an_inventory_that_somebody_wrote_into_the_inventory_is_let_go_and_not_deleted(
+    name: str, policy: InventoryPolicy
+) -> None:
+    for owner in ("7-1", None):
+        recorded, live = of("", "ConfigMap", name)
+        found = pruning((recorded, replace(live, owner=owner)), settings=replace(SETTINGS, inventory_policy=policy))
+        assert found.waves == ()
+        assert found.forget == (recorded.ref,)
