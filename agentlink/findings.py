@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from agentlink.logs import inert
@@ -59,12 +58,15 @@ def exit_code(findings: Sequence[Finding]) -> int:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """Write findings grouped by area, and a last line that counts them. Control characters are written out."""
+    """Write findings by area, in the order in which areas are first met, and a last line that counts them.
+
+    Control characters are written out.
+    """
     checks = max((len(finding.check) for finding in findings), default=0)
     lines: list[str] = []
-    for area, found in groupby(findings, key=lambda finding: finding.area):
+    for area in dict.fromkeys(finding.area for finding in findings):
         lines.append(inert(area))
-        for finding in found:
+        for finding in (one for one in findings if one.area == area):
             message = inert(" ".join(finding.message.split()))
             lines.append(f"  {finding.level:<7}  {finding.check:<{checks}}  {message}")
             if finding.remedy:

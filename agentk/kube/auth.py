@@ -134,6 +134,9 @@ async def load_credentials(*, kubeconfig: str | None, context: str | None) -> Cr
         return Credentials(settings, reread)
 
     path = explicit or str(Path.home() / ".kube" / "config")
+    # The loader would print a line of its own and then miss the context.
+    if not _is_there(path):
+        raise _no_credentials(f"kubeconfig {path}", "there is no such file")
     try:
         loader = await _load_kube_config(
             config_file=path, context=context, client_configuration=settings, persist_config=False
@@ -147,6 +150,11 @@ async def load_credentials(*, kubeconfig: str | None, context: str | None) -> Cr
         missing = _MISSING.search(str(error))
         why = f"it has no {missing[1]}" if missing else f"it is not a valid kubeconfig ({type(error).__name__})"
     raise _no_credentials(f"kubeconfig {path}", why)
+
+
+def _is_there(path: str) -> bool:
+    """Tell whether any file of a ``KUBECONFIG`` exists, which may name several."""
+    return any(Path(part).expanduser().exists() for part in path.split(os.pathsep))
 
 
 def _no_credentials(source: str, why: str) -> KubeError:

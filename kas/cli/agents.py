@@ -82,9 +82,9 @@ Next:
        gitops:
          manifest_projects:
          - id: {created["project"]}
-  2. make a token:             kas token create --agent {created["project"]}:{created["name"]} > token
-  3. start it in the cluster:  agentk run --kas-address wss://KAS_HOST:8150 --token-file token
-  4. see it connect:           kas get agents --watch""",
+  2. install it in a cluster:  kas token create --agent {created["project"]}:{created["name"]} |
+       kas generate --agent-token - --kas-address wss://KAS_HOST:8150 | kubectl apply -f -
+  3. see it connect:           kas get agents --watch""",
         err=True,
     )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kas.cli.options import Output
     from kas.client import Client
 
-AUDIT = Listing("audit", audit_lines, "Nothing has been changed yet.")
+AUDIT = Listing("audit", audit_lines, "No changes found.")
 
 
 @click.command(

@@ -94,7 +94,7 @@ def create(
     click.echo(document(created, output).rstrip("\n") if output in {"json", "yaml"} else created["secret"])
     click.echo(
         f"Token {created['id']} of agent {found['project']}:{found['name']}. It is shown this once; keep it safe.\n"
-        "  use it:     agentk run --kas-address wss://KAS_HOST:8150 --token-file FILE\n"
+        "  use it:     kas generate --agent-token-file FILE --kas-address wss://KAS_HOST:8150 | kubectl apply -f -\n"
         f"  revoke it:  kas token revoke {created['id']}",
         err=True,
     )

@@ -119,6 +119,14 @@ async def test_a_kubeconfig_that_does_not_do_is_named(tmp_path: Path, content: s
     assert str(path) in caught.value.message
 
 
+async def test_a_kubeconfig_that_is_not_there_is_said_once_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KubeError, match="there is no such file"):
+        await KubeClient.connect(kubeconfig=str(tmp_path / "gone"))
+    assert capfd.readouterr() == ("", "")
+
+
 async def test_a_broken_user_is_named_without_its_password(
     kubeconfig_of: Callable[[dict[str, object]], str],
 ) -> None:

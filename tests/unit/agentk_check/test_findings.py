@@ -12,7 +12,7 @@ from agentlink.findings import Level, as_json, as_text, exit_code, failed, ok, w
 
 def test_text_groups_by_area_aligns_and_counts() -> None:
     text = as_text(
-        [ok("kas", "name", "is there"), failed("kas", "certificate", "is old", "renew it"), warning("x", "y", "z")]
+        [ok("kas", "name", "is there"), warning("x", "y", "z"), failed("kas", "certificate", "is old", "renew it")]
     )
 
     assert text.splitlines() == [
