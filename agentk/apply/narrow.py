@@ -60,7 +60,7 @@ def narrow(
     if basis is None or previous.refused or previous.blocked is not None or before.keys() - files.keys():
         return None
     changed = {path: sources for path, sources in files.items() if before.get(path) is not sources}
-    if not changed or len(changed) > len(files) * _MOST:
+    if len(changed) > len(files) * _MOST:
         return None
     was = {path: before[path] for path in changed if path in before}
     fresh, stale = (

@@ -50,7 +50,10 @@ class Drifting:
             KubeError: The cluster could not be asked.
             InventoryError: The inventory cannot be understood.
         """
-        drifted = [ref for ref in changed if self._has_drifted(ref) and self._may_correct(ref)]
+        found = [ref for ref in changed if self._has_drifted(ref)]
+        drifted = [ref for ref in found if self._may_correct(ref)]
+        if len(drifted) < len(found):
+            self._sync.doubt()
         return await self._repair(drifted) if drifted else None
 
     def _may_correct(self, ref: ObjectRef) -> bool:

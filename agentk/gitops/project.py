@@ -180,7 +180,7 @@ class ProjectLoop:
             self._failed(error)
             return
         self._unsettled = progress.finish()
-        standing.counts = count(result.outcomes)
+        standing.counts = count(result.outcomes, untouched=result.untouched)
         await standing.log_outcomes(result.outcomes)
         standing.tell_pruning(result)
         note = None
@@ -197,6 +197,7 @@ class ProjectLoop:
 
     def _failed(self, error: KubeError | InventoryError) -> None:
         """Report that the cluster could not be asked; try again soon, or when the server says so."""
+        self._sync.doubt()
         if isinstance(error, NotLeaderError):
             raise error
         reason = error.reason if isinstance(error, KubeError) else "InventoryUnreadable"

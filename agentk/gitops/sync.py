@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Outcome, Plan, Recorded, Result, Stage
+from agentk.apply.narrow import Narrowed, narrow
 from agentk.apply.needs import home_of
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 _FORBIDDEN = 403
 
+_SETTLED = frozenset({Result.CREATED, Result.CONFIGURED, Result.UNCHANGED, Result.PRUNED})
+"""After which an object is as Git wants it."""
+
 _STOPPED = frozenset({"DependencyFailed", "DependencyTimeout"})
 """Reasons of objects that were skipped because of another one."""
 
@@ -56,16 +60,25 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """How a sync went: the outcomes, and the refusal when nothing could be done at all."""
+    """How a sync went: the outcomes, and the refusal when nothing could be done at all.
+
+    ``untouched`` counts objects without an outcome: nothing about them changed in Git or in the cluster.
+    """
 
     outcomes: tuple[Outcome, ...]
     blocked: Outcome | None = None
+    untouched: int = 0
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
         """Return the outcomes that are failures, and after them the objects that wait for one that is not healthy."""
         failed = tuple(outcome for outcome in self.outcomes if outcome.result is Result.FAILED)
         return failed + tuple(outcome for outcome in self.outcomes if outcome.reason in _STOPPED)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every object is as Git wants it, without any reservation."""
+        return self.blocked is None and all(outcome.result in _SETTLED for outcome in self.outcomes)
 
     @property
     def superseded(self) -> bool:
@@ -88,6 +101,7 @@ class ProjectSync:
         self._patient_with: tuple[str, ProjectSettings] | None = None
         self._unwritten: dict[ObjectRef, Recorded | None] = {}
         self._damage: InventoryError | None = None
+        self._settled: tuple[ProjectSettings, int] | None = None
 
     @property
     def desired(self) -> Mapping[ObjectRef, Desired]:
@@ -102,6 +116,10 @@ class ProjectSync:
     def waiting(self) -> bool:
         """Tell whether a run waits for other objects' health, or for the end of objects."""
         return self._patience.waiting
+
+    def doubt(self) -> None:
+        """Look at every object in the next run: something may have happened to some that nobody has put right."""
+        self._settled = None
 
     def interrupt(self) -> None:
         """End the waits of a run that is under way, and so the run; running again goes on where it was."""
@@ -121,10 +139,44 @@ class ProjectSync:
         if self._patient_with != (snapshot.sync_id, self.settings):
             self._patience, self._patient_with = Patience(), (snapshot.sync_id, self.settings)
         self._patience.renew()
+        part = self._narrow(snapshot)
+        self._settled = None
         try:
-            return await self._run(snapshot, report)
+            result = await (self._run_part(part, report) if part else self._run(snapshot, report))
         finally:
             self._cluster.observer.begin()
+        if result.settled and self.settings.dry_run is DryRun.NONE:
+            self._settled = (self.settings, self._cluster.discovery.generation)
+        return result
+
+    def _narrow(self, snapshot: Snapshot) -> Narrowed | None:
+        """Return what alone has to be looked at; None where that is everything."""
+        cluster, resolved = self._cluster, self._resolved
+        if self._settled != (self.settings, cluster.discovery.generation) or cluster.observer.unwatched:
+            return None
+        if resolved is None or self._recorded is None or self._damage is not None:
+            return None
+        return narrow(
+            snapshot, self.settings, cluster.discovery, cluster.agent_id, previous=resolved, desired=self._desired
+        )
+
+    async def _run_part(self, part: Narrowed, report: Callable[[Outcome], None]) -> SyncResult:
+        """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
+        recorded = await self._read_inventory()
+        changed = part.changed
+        forbidden = await self._cluster.observer.ensure(self._places(changed, ()))
+        live, unseen = await self._look_at(leave_out(changed, (), forbidden).desired, ())
+        self._resolved, self._desired = part.whole, dict(part.desired)
+        todo = plan(
+            leave_out(changed, (), forbidden | unseen),
+            {one.ref: recorded[one.ref] for one in changed.desired if one.ref in recorded},
+            live,
+            self.settings,
+            kinds=self._cluster.discovery,
+            own_namespace=self._cluster.own_namespace,
+        )
+        result = await self._carry_out(todo, recorded, report)
+        return replace(result, untouched=len(part.desired) - len(changed.desired))
 
     async def _run(self, snapshot: Snapshot, report: Callable[[Outcome], None]) -> SyncResult:
         resolved = await self._resolve(snapshot)
@@ -170,7 +222,11 @@ class ProjectSync:
             self.settings,
             kinds=self._cluster.discovery,
         )
-        return await self._carry_out(todo, recorded, lambda _: None)
+        settled, self._settled = self._settled, None
+        result = await self._carry_out(todo, recorded, lambda _: None)
+        if result.settled:
+            self._settled = settled
+        return result
 
     async def _resolve(self, snapshot: Snapshot) -> Resolved:
         """Resolve; an unknown kind may be one that the cluster serves since we last asked."""

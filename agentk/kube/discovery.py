@@ -38,6 +38,8 @@ class Discovery:
         self._exact: dict[tuple[str, str, str], Served] = {}
         self._preferred: dict[tuple[str, str], Kind] = {}
         self._stale: frozenset[str] = frozenset()
+        self.generation = 0
+        """Grows when the cluster serves something else: what was decided before may be decided otherwise now."""
 
     @property
     def kinds(self) -> Mapping[tuple[str, str], Kind]:
@@ -83,6 +85,8 @@ class Discovery:
             kind = one.kind
             exact.setdefault((kind.group, kind.kind, kind.version), one)
             preferred.setdefault((kind.group, kind.kind), kind)
+        if (exact, preferred) != (self._exact, self._preferred):
+            self.generation += 1
         self._exact, self._preferred, self._stale = exact, preferred, frozenset(stale)
 
     async def _one_by_one(self, root: str, document: dict[str, object]) -> tuple[list[Served], set[str]]:

@@ -73,9 +73,12 @@ def diff_message(outcome: Outcome, changes: Iterable[FieldChange]) -> wire.Objec
     )
 
 
-def count(outcomes: Iterable[Outcome]) -> wire.SyncCounts:
-    """Count outcomes by result; ``total`` leaves out what was pruned, which Git no longer has."""
-    counts = wire.SyncCounts()
+def count(outcomes: Iterable[Outcome], *, untouched: int = 0) -> wire.SyncCounts:
+    """Count outcomes by result; ``total`` leaves out what was pruned, which Git no longer has.
+
+    ``untouched`` objects, of which there is no outcome, are unchanged.
+    """
+    counts = wire.SyncCounts(total=untouched, unchanged=untouched)
     for outcome in outcomes:
         name = outcome.result.value
         setattr(counts, name, getattr(counts, name) + 1)

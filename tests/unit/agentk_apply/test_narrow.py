@@ -49,7 +49,7 @@ def many(**changes: tuple[bytes, ...]) -> dict[str, tuple[bytes, ...]]:
     return {**BASE, **changes}
 
 
-BASE = {f"f{number}": (source(f"of-f{number}", "1"),) for number in range(FILES)}
+BASE: dict[str, tuple[bytes, ...]] = {f"f{number}": (source(f"of-f{number}", "1"),) for number in range(FILES)}
 
 
 def live(one: Desired) -> Live:
@@ -111,6 +111,12 @@ def test_one_changed_file_among_many_is_all_that_is_looked_at() -> None:
     assert len(part.whole.desired) == FILES
 
 
+def test_a_revision_that_changes_nothing_needs_no_look() -> None:
+    part = narrowed(dict(BASE))
+    assert part is not None
+    assert (part.changed.desired, len(part.whole.desired)) == ((), FILES)
+
+
 @pytest.mark.parametrize(
     "files",
     [
@@ -135,8 +141,7 @@ def test_one_changed_file_among_many_is_all_that_is_looked_at() -> None:
             ),
             id="it depends on another",
         ),
-        pytest.param({path: (source(f"of-{path}", "2"),) for path in BASE}, id="everything changed"),
-        pytest.param(dict(BASE), id="nothing changed"),
+        pytest.param(many(**{path: (source(f"of-{path}", "2"),) for path in BASE}), id="everything changed"),
     ],
 )
 def test_everything_is_looked_at_where(files: dict[str, tuple[bytes, ...]]) -> None:
@@ -145,7 +150,8 @@ def test_everything_is_looked_at_where(files: dict[str, tuple[bytes, ...]]) -> N
 
 def test_everything_is_looked_at_while_something_was_refused() -> None:
     base = many(f5=(source("of-f5", "1", kind="Widget"),))
-    assert narrowed({**base, "f3": (source("of-f3", "2"),)}, base) is None
+    files = base | many(f3=(source("of-f3", "2"),))
+    assert narrowed(files | {"f5": base["f5"]}, base) is None
 
 
 def test_everything_is_looked_at_when_settings_changed() -> None:
