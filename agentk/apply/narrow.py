@@ -54,7 +54,7 @@ def narrow(
         kinds: What the cluster serves; the same as for ``previous``.
         agent_id: The agent's.
         previous: The revision before, all of whose objects are in the cluster as it wants them.
-        desired: Its objects by name.
+        desired: Its objects by name, with what was done to them since ``resolve``.
     """
     before, files, basis = previous.sources, snapshot.files, previous.basis
     if basis is None or previous.refused or previous.blocked is not None or before.keys() - files.keys():
@@ -75,8 +75,9 @@ def narrow(
     concerned = (*wanted.values(), *(desired[ref] for ref in held))
     if not kept or not all(_is_alone(one) for one in concerned) or any(map(_is_filled, desired.values())):
         return None
-    whole = {**desired, **wanted}
-    return Narrowed(fresh, Resolved(tuple(whole.values()), basis=basis, sources=files), whole)
+    new = tuple(one for ref, one in wanted.items() if ref not in held)
+    whole = (*(wanted.get(one.ref, one) for one in previous.desired), *new)
+    return Narrowed(fresh, Resolved(whole, basis=basis, sources=files), {**desired, **wanted})
 
 
 def _is_alone(one: Desired) -> bool:
