@@ -29,7 +29,7 @@ class Narrowed:
     """What a revision changes.
 
     ``changed`` is what the changed files want, ``whole`` what ``resolve`` would have given for the revision (objects
-    that are new come last), and ``desired`` the same by name.
+    that are new come last), and ``desired`` what takes the place of the argument.
     """
 
     changed: Resolved
@@ -72,8 +72,8 @@ def narrow(
     wanted = {one.ref: one for one in fresh.desired}
     # None of theirs has left, and none is held by another file as well.
     kept = held <= wanted.keys() and not any(ref in desired and ref not in held for ref in wanted)
-    concerned = (*wanted.values(), *(desired[ref] for ref in held))
-    if not kept or not all(_is_alone(one) for one in concerned) or any(map(_is_filled, desired.values())):
+    concerned = (*wanted.values(), *(one for ref in held if (one := desired.get(ref))))
+    if not kept or not all(map(_is_alone, concerned)) or any(map(_is_filled, desired.values())):
         return None
     new = tuple(one for ref, one in wanted.items() if ref not in held)
     whole = (*(wanted.get(one.ref, one) for one in previous.desired), *new)
