@@ -206,8 +206,8 @@ def check(
 ) -> None:
     """Say whether agentk can work here: kas, its token, the API server, and which rights are missing.
 
-    Leaves nothing behind and does not disturb an agent that runs with the same token. Exit code 0: nothing failed,
-    1: something did, 2: wrong usage.
+    Leaves nothing behind and does not disturb an agent that runs with the same token. POD_NAMESPACE, if set, says where
+    agentk runs. Exit code 0: nothing failed, 1: something did, 2: wrong usage.
     """
     # Loaded here: --help and --version need none of it.
     from agentk.check.run import CheckOptions  # noqa: PLC0415 - see above
@@ -221,6 +221,7 @@ def check(
             ca_cert_file=ca_cert_file,
             kubeconfig=kubeconfig,
             context=context,
+            pod_namespace=os.environ.get("POD_NAMESPACE", ""),
             namespaces=namespaces,
             kinds=kinds,
         )

@@ -6,10 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from agentk.check.access import missing_rights, who_am_i
-from agentk.check.rights import Right, applicable, choose, judge, judge_inventories, resource_of
+from agentk.check.rights import Right, applicable, choose, judge, judge_inventories, judge_lease, resource_of
 from agentk.kube.client import KubeClient
 from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
+from agentk.kube.lease import LEASE
+from agentk.leadership.campaign import ROLE
+from agentk.leadership.campaign import VERBS as LEASE_VERBS
 from agentlink.findings import Finding, failed, ok, warning
 
 if TYPE_CHECKING:
@@ -34,7 +37,12 @@ _REMEDIES: Final = {
 
 
 async def check_cluster(
-    *, kubeconfig: str | None, context: str | None, namespaces: Sequence[str], kinds: Sequence[str]
+    *,
+    kubeconfig: str | None,
+    context: str | None,
+    namespaces: Sequence[str],
+    kinds: Sequence[str],
+    lease_namespace: str,
 ) -> AsyncIterator[Finding]:
     """Look at the cluster and yield what is found, up to the first step that fails.
 
@@ -43,6 +51,7 @@ async def check_cluster(
         context: None for its current one.
         namespaces: where rights are asked for; empty for the whole cluster.
         kinds: on what, such as ``deployments.apps``; empty for everything that manifests can hold.
+        lease_namespace: where agentk runs, and its lease lies.
     """
     try:
         client = await KubeClient.connect(kubeconfig=kubeconfig, context=context)
@@ -61,6 +70,7 @@ async def check_cluster(
                 yield warning(_AREA, "kinds", f"the server of {group_version} does not answer", remedy)
             for finding in await _rights(client, discovery, account, namespaces, kinds):
                 yield finding
+            yield await _lease(client, account, lease_namespace)
         except* KubeError as errors:
             yield _failure(errors)
 
@@ -110,6 +120,12 @@ async def _rights(
     missing = await missing_rights(client, asked, {resource_of(kind): kind for kind in chosen})
     findings += judge(asked, missing, account=account, narrowed=bool(names or namespaces))
     return findings + judge_inventories(asked, missing)
+
+
+async def _lease(client: KubeClient, account: str, namespace: str) -> Finding:
+    asked = [Right(namespace, resource_of(LEASE), verb) for verb in LEASE_VERBS]
+    missing = await missing_rights(client, asked, {resource_of(LEASE): LEASE})
+    return judge_lease(namespace, missing, role=ROLE, account=account)
 
 
 def _needed(

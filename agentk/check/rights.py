@@ -118,6 +118,27 @@ def judge_inventories(asked: Sequence[Right], missing: Collection[Right]) -> lis
     ] or [ok(_AREA, "inventory", f"inventories can be kept {_place(place)}") for place in places]
 
 
+def judge_lease(namespace: str, missing: Collection[Right], *, role: str, account: str) -> Finding:
+    """Tell whether agentk can have a lease, by which one of its replicas writes: without one it writes nothing.
+
+    Args:
+        namespace: where the lease lies, which is where agentk runs.
+        missing: the rights on leases there that it has not.
+        role: the Role that grants them in an installation of `kas generate`.
+        account: who agentk is; may be empty.
+    """
+    if not missing:
+        return ok(_AREA, "lease", f"a lease can be had in namespace {namespace}")
+    verbs = sorted(right.verb for right in missing)
+    return failed(
+        _AREA,
+        "lease",
+        f"may not {_listed(verbs)} leases.coordination.k8s.io in namespace {namespace}, and writes nothing without one",
+        f"bind {account or 'the account of agentk'} to a Role like {role} there, which `kas generate` writes; or say by"
+        " POD_NAMESPACE where agentk runs, if not there",
+    )
+
+
 def _count(resources: Collection[str], all_of: str) -> str:
     if not all_of and len(resources) <= 10:  # noqa: PLR2004 - as many as are read at a glance
         return ", ".join(sorted(resources))

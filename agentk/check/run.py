@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentk.check.cluster import check_cluster
 from agentk.check.server import check_server
+from agentk.leadership.leadership import lease_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What to check. ``token`` gives the agent's token or raises TokenError; empty tuples mean everything."""
+    """What to check. ``token`` gives the agent's token or raises TokenError; empty tuples mean everything.
+
+    ``pod_namespace`` is where agentk runs, empty to find out.
+    """
 
     kas_address: KasAddress
     token: Callable[[], str]
     ca_cert_file: Path | None
     kubeconfig: str | None
     context: str | None
+    pod_namespace: str
     namespaces: tuple[str, ...]
     kinds: tuple[str, ...]
 
@@ -42,5 +47,6 @@ async def _check(options: CheckOptions) -> list[Finding]:
         context=options.context,
         namespaces=options.namespaces,
         kinds=options.kinds,
+        lease_namespace=lease_namespace(options.pod_namespace),
     )
     return [*server, *[finding async for finding in cluster]]

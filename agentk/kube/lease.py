@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agentk.kube.client import KubeClient
 
-_LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases", namespaced=True)
+LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases", namespaced=True)
 _NOT_FOUND: Final = 404
 _WATCH_SECONDS: Final = 300
 
@@ -59,8 +59,8 @@ class Leases:
         self.namespace = namespace
         self.name = name
         self._client = client
-        self._collection = collection_path(_LEASE, namespace)
-        self._path = object_path(_LEASE, ObjectRef(_LEASE.group, _LEASE.kind, namespace, name))
+        self._collection = collection_path(LEASE, namespace)
+        self._path = object_path(LEASE, ObjectRef(LEASE.group, LEASE.kind, namespace, name))
 
     async def read(self, *, within: float) -> Lease | None:
         """Return it, None when there is none."""
@@ -89,8 +89,8 @@ class Leases:
         if before is not None:
             return await self._patch(before, spec, within=within)
         body = {
-            "apiVersion": _LEASE.api_version,
-            "kind": _LEASE.kind,
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
             "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": spec,
         }

@@ -12,7 +12,10 @@ import yaml
 
 from agentk.check.cluster import check_cluster
 from agentk.check.rights import VERBS
+from agentk.leadership.campaign import VERBS as LEASE_VERBS
 from agentlink.findings import Finding, Level
+from kas.install.objects import objects
+from kas.install.values import read_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,8 +31,10 @@ pytestmark = pytest.mark.cluster
 ALL_VERBS: list[str] = [*VERBS]
 
 
-async def checked(kubeconfig: str, *, namespaces: Sequence[str] = (), kinds: Sequence[str] = ()) -> list[Finding]:
-    found = check_cluster(kubeconfig=kubeconfig, context=None, namespaces=namespaces, kinds=kinds)
+async def checked(
+    kubeconfig: str, *, namespaces: Sequence[str] = (), kinds: Sequence[str] = (), home: str = "default"
+) -> list[Finding]:
+    found = check_cluster(kubeconfig=kubeconfig, context=None, namespaces=namespaces, kinds=kinds, lease_namespace=home)
     return [finding async for finding in found]
 
 
@@ -40,7 +45,7 @@ def failures(findings: Sequence[Finding], check: str = "rights") -> list[str]:
 async def test_an_administrator_may_do_everything(control_plane: Cluster) -> None:
     findings = await checked(str(control_plane.kubeconfig))
 
-    assert [f.check for f in findings] == ["API server", "account", "rights", "inventory"]
+    assert [f.check for f in findings] == ["API server", "account", "rights", "inventory", "lease"]
     assert {f.level for f in findings} == {Level.OK}
     assert "in the whole cluster with all" in findings[2].message
 
@@ -70,7 +75,7 @@ async def test_a_role_for_everything_in_a_namespace_is_complete_there_and_nothin
 ) -> None:
     kubeconfig = account([{"apiGroups": ["*"], "resources": ["*"], "verbs": ALL_VERBS}])
 
-    inside = await checked(kubeconfig, namespaces=[namespace])
+    inside = await checked(kubeconfig, namespaces=[namespace], home=namespace)
     outside = await checked(kubeconfig, namespaces=[namespace, "default"], kinds=["configmaps"])
 
     assert {f.level for f in inside} == {Level.OK}
@@ -95,6 +100,30 @@ async def test_an_account_without_rights_cannot_keep_inventories(account: Accoun
     assert "deployments.apps" in failures(findings)[0]
     assert len(failures(findings, "inventory")) == 1
     assert f"system:serviceaccount:{namespace}:" in findings[1].message
+
+
+@pytest.mark.parametrize("verb", LEASE_VERBS)
+async def test_every_right_on_leases_is_asked_for_where_agentk_runs(
+    verb: str, account: Account, namespace: str
+) -> None:
+    verbs = [other for other in LEASE_VERBS if other != verb]
+    kubeconfig = account([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs}])
+
+    (lease,) = (f for f in await checked(kubeconfig, kinds=["configmaps"], home=namespace) if f.check == "lease")
+
+    assert lease.level is Level.FAILED
+    assert lease.message.startswith(f"may not {verb} leases.coordination.k8s.io in namespace {namespace}")
+    assert "gitlab-agent-leader-election" in lease.remedy
+
+
+async def test_the_rights_of_the_generated_role_are_enough_for_a_lease(account: Account, namespace: str) -> None:
+    values = read_values({"kasAddress": "wss://kas.example.com", "token": "glagent-0123456789"})
+    (role,) = (one for one in objects(values, namespace) if one["kind"] == "Role")
+    kubeconfig = account(role["rules"])
+
+    (lease,) = (f for f in await checked(kubeconfig, kinds=["configmaps"], home=namespace) if f.check == "lease")
+
+    assert lease.level is Level.OK
 
 
 async def test_an_unknown_kind_is_answered_with_the_likely_one(control_plane: Cluster) -> None:
