@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentk.apply.execute import Executor
+from agentk.gitops.autoscalers import Autoscalers
 from agentk.gitops.link import Reconnect
 from agentk.gitops.observer import Observer
 from agentk.gitops.project import ProjectLoop
@@ -93,6 +94,8 @@ class Controller:
                         task.cancel()
                     if self._cluster is not None:
                         self._cluster.observer.stop()
+                        if self._cluster.autoscalers is not None:
+                            self._cluster.autoscalers.stop()
         finally:
             self._loops.clear()
             self._ending.clear()
@@ -189,7 +192,10 @@ class Controller:
             objects = Objects(kube)
             executor = Executor(objects, self._discovery, width=kube.limiter.concurrency.ceiling)
             observer = Observer(kube, agent_id, tasks)
-            self._cluster = Cluster(agent_id, self._discovery, objects, observer, executor, self._own_namespace)
+            scalers = Autoscalers(kube, self._discovery, tasks)
+            self._cluster = Cluster(
+                agent_id, self._discovery, objects, observer, executor, self._own_namespace, scalers
+            )
         return self._cluster
 
 

@@ -47,7 +47,7 @@ class ProjectLoop:
         objects = Objects(kube)
         cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
         store = self._store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
-        self._observer = cluster.observer
+        self._observer, self._autoscalers = cluster.observer, cluster.autoscalers
         self._settings = settings
         self._sync = ProjectSync(cluster, settings, store)
         self._standing = Standing(reports, settings, self._announce)
@@ -80,6 +80,11 @@ class ProjectLoop:
         self._changed[ref] = None
         self._wake.set()
 
+    def scaled(self, ref: ObjectRef) -> None:
+        """Take note that an object has an autoscaler from now on, or none any more."""
+        if self._sync.rescale(ref):
+            self.observed(ref)
+
     def blinded(self) -> None:
         """Say where the project stands anew: some of its objects' changes may go unseen."""
         self._report_health()
@@ -94,11 +99,15 @@ class ProjectLoop:
     async def run(self) -> None:
         """Work for as long as this replica leads."""
         self._observer.register(self.settings.inventory_id, self)
+        if self._autoscalers is not None:
+            self._autoscalers.register(self)
         try:
             async with self._events.running():
                 await self._work()
         finally:
             self._observer.unregister(self.settings.inventory_id)
+            if self._autoscalers is not None:
+                self._autoscalers.unregister(self)
 
     async def _work(self) -> None:
         try:
@@ -181,6 +190,7 @@ class ProjectLoop:
             return
         self._unsettled = progress.finish()
         standing.counts = count(result.outcomes, untouched=result.untouched)
+        self._drifting.noticed(result.outcomes)
         await standing.log_outcomes(result.outcomes)
         standing.tell_pruning(result)
         note = None

@@ -20,7 +20,9 @@ from agentk.apply.narrow import Narrowed, narrow
 from agentk.apply.needs import home_of
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
+from agentk.apply.rules.autoscale import may_be_scaled
 from agentk.apply.rules.forbidden import Place, leave_out, place_of
+from agentk.apply.traits import leave_scaled
 from agentk.apply.waiting import Patience
 from agentk.gitops.computing import computed
 from agentk.gitops.readiness import Readiness
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.execute import Executor
     from agentk.apply.model import Desired, Kind, Live, ProjectSettings, Snapshot
+    from agentk.gitops.autoscalers import Autoscalers
     from agentk.gitops.observer import Observer
     from agentk.kube.discovery import Discovery
     from agentk.kube.inventory_store import InventoryStore
@@ -48,7 +51,10 @@ _STOPPED = frozenset({"DependencyFailed", "DependencyTimeout"})
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The parts that every project of an agent shares. ``own_namespace`` is where agentk runs, empty if outside."""
+    """The parts that every project of an agent shares. ``own_namespace`` is where agentk runs, empty if outside.
+
+    Without ``autoscalers`` only those in a project's own revision are known.
+    """
 
     agent_id: int
     discovery: Discovery
@@ -56,6 +62,7 @@ class Cluster:
     observer: Observer
     executor: Executor
     own_namespace: str = ""
+    autoscalers: Autoscalers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class ProjectSync:
         self.settings = settings
         self._resolved: Resolved | None = None
         self._desired: dict[ObjectRef, Desired] = {}
+        self.rescaled: set[ObjectRef] = set()
         self._recorded: dict[ObjectRef, Recorded] | None = None
         self._patience = Patience()
         self._patient_with: tuple[str, ProjectSettings] | None = None
@@ -213,6 +221,7 @@ class ProjectSync:
         if self._resolved is None or recorded is None:
             return SyncResult(())
         desired = tuple(self._desired[ref] for ref in refs if ref in self._desired and ref in recorded)
+        self.rescaled.difference_update(one.ref for one in desired)
         live, unseen = await self._look_at(desired, ())
         drifted = replace(self._resolved, desired=desired, refused=(), sources={})
         todo = plan(
@@ -228,6 +237,36 @@ class ProjectSync:
             self._settled = settled
         return result
 
+    def rescale(self, ref: ObjectRef) -> bool:
+        """Take in that an object has an autoscaler, or none any more; tell whether it is to be applied for that.
+
+        ``rescaled`` holds it until it has been.
+        """
+        if self._resolved is None or ref not in self._desired:
+            return False
+        scaled = leave_scaled(self._resolved.desired, self._scalers)
+        changed = next((one for one in scaled if one.ref == ref), None)
+        if changed is None or changed.digest == self._desired[ref].digest:
+            return False
+        self._desired[ref] = changed
+        self.rescaled.add(ref)
+        return True
+
+    async def _leave_scaled(self, resolved: Resolved) -> Resolved:
+        """Leave replicas to autoscalers, of the cluster too where there is anything that they could scale."""
+        autoscalers = self._cluster.autoscalers
+        namespaces = {one.ref.namespace for one in resolved.desired if may_be_scaled(one.ref.group, one.ref.kind)}
+        if namespaces and autoscalers is not None:
+            await autoscalers.ensure(namespaces)
+        desired = leave_scaled(resolved.desired, self._scalers)
+        self.rescaled.clear()
+        self._desired = {one.ref: one for one in desired}
+        return replace(resolved, desired=desired)
+
+    @property
+    def _scalers(self) -> Mapping[ObjectRef, ObjectRef]:
+        return self._cluster.autoscalers.by_target if self._cluster.autoscalers is not None else {}
+
     async def _resolve(self, snapshot: Snapshot) -> Resolved:
         """Resolve; an unknown kind may be one that the cluster serves since we last asked."""
         discovery, agent_id = self._cluster.discovery, self._cluster.agent_id
@@ -239,8 +278,7 @@ class ProjectSync:
             await discovery.refresh()
             resolved = await computed(files, resolve, snapshot, self.settings, discovery, agent_id, resolved)
         self._resolved = resolved
-        self._desired = {one.ref: one for one in resolved.desired}
-        return resolved
+        return await self._leave_scaled(resolved)
 
     async def _read_inventory(self) -> dict[ObjectRef, Recorded]:
         if self._recorded is None or self._damage is not None:

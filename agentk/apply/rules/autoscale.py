@@ -33,14 +33,14 @@ def scaled_by(ref: ObjectRef, manifest: Mapping[str, object]) -> ObjectRef | Non
             return None
 
 
-def may_be_scaled(ref: ObjectRef) -> bool:
-    """Tell whether it is worth knowing the cluster's autoscalers for this object.
+def may_be_scaled(group: str, kind: str) -> bool:
+    """Tell whether it is worth knowing the cluster's autoscalers for objects of this kind.
 
     Any kind may have a scale of its own; of custom ones nobody but the server can tell, so they count.
     """
-    if ref.group in _BUILT_IN:
-        return ref.kind in _SCALABLE
-    return "." in ref.group and not ref.group.endswith(".k8s.io")
+    if group in _BUILT_IN:
+        return kind in _SCALABLE
+    return "." in group and not group.endswith(".k8s.io")
 
 
 def autoscaled(desired: Desired) -> tuple[str, str]:
