@@ -84,7 +84,7 @@ def failed(ref: ObjectRef) -> Refusal:
 
 
 def find_cycles(edges: Mapping[ObjectRef, Sequence[ObjectRef]]) -> dict[ObjectRef, Refusal]:
-    """Find the objects that depend on themselves through others, each with a cycle that it is part of.
+    """Find the objects that depend on themselves through others, each with a cycle among them.
 
     Args:
         edges: Of each object what it depends on; objects that depend on nothing may be missing.
@@ -92,13 +92,19 @@ def find_cycles(edges: Mapping[ObjectRef, Sequence[ObjectRef]]) -> dict[ObjectRe
     found: dict[ObjectRef, Refusal] = {}
     for members in _knots(edges):
         within = frozenset(members)
-        for ref in members:
-            listed = [str(one) for one in _cycle_through(ref, edges, within)]
-            if len(listed) > _LISTED:
-                listed = [*listed[: _LISTED - 1], f"… {len(listed) - _LISTED} more …", listed[-1]]
-            message = f"depends on itself: {' → '.join(listed)}; break the cycle"
-            found[ref] = Refusal("DependencyCycle", message)
+        if len(members) > _LISTED:
+            # To each its own way would cost the square of their number, and say nothing that can be read.
+            found |= dict.fromkeys(members, _cycle(_cycle_through(min(members), edges, within)))
+        else:
+            found |= {ref: _cycle(_cycle_through(ref, edges, within)) for ref in members}
     return found
+
+
+def _cycle(way: Sequence[ObjectRef]) -> Refusal:
+    listed = [str(ref) for ref in way]
+    if len(listed) > _LISTED:
+        listed = [*listed[: _LISTED - 1], f"… {len(listed) - _LISTED} more …", listed[-1]]
+    return Refusal("DependencyCycle", f"depends on itself: {' → '.join(listed)}; break the cycle")
 
 
 def _cycle_through(
