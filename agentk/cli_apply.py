@@ -24,8 +24,8 @@ Exit codes: 0 everything was applied (and with --wait is healthy), 1 something w
 or manifests that cannot be read, 130 interrupted.
 """
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
-"""Leaves room for what the inventory's ConfigMap and label put in front."""
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,42}[a-z0-9])?")
+"""Leaves room for what the labels of the inventory's ConfigMaps put around it."""
 
 
 def _duration(_: click.Context, __: click.Parameter, value: str) -> float:
@@ -37,7 +37,7 @@ def _duration(_: click.Context, __: click.Parameter, value: str) -> float:
 
 def _name(_: click.Context, __: click.Parameter, value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise click.BadParameter("expected at most 50 lower-case letters, digits and '-', not at the ends")
+        raise click.BadParameter("expected at most 44 lower-case letters, digits and '-', not at the ends")
     return value
 
 

@@ -123,10 +123,6 @@ class InventoryConflictError(KubeError):
     """The inventory changed since it was read, or its name is taken by another ConfigMap."""
 
 
-class InventoryTooLargeError(KubeError):
-    """The inventory does not fit into one ConfigMap."""
-
-
 def is_retryable(status: int, reason: str) -> bool:
     """Decide whether a failure may pass by itself: connection errors, timeouts, 429 and 5xx; a conflict (409) does not.
 

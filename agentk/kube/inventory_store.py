@@ -39,6 +39,9 @@ _SHARD: Final = "shard"
 _PAGE: Final = 20
 """ConfigMaps in a page of the list: 6 MB of JSON if all are full."""
 
+_ON_THE_SPOT: Final = 1_000
+"""Entries whose change is decided in a few milliseconds; more of them in a thread, so that nobody waits."""
+
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -173,10 +176,12 @@ class InventoryStore:
             await self.read()
             layout = self._layout
             assert layout is not None  # noqa: S101 - what read leaves behind
-        writes = layout.change(changed, removed)
-        if not writes:
-            return
         self._layout = None  # until everything is written; whoever breaks this off has to read again
+        changed, removed = list(changed), list(removed)
+        if len(changed) + len(removed) <= _ON_THE_SPOT:
+            writes = layout.change(changed, removed)
+        else:
+            writes = await asyncio.to_thread(layout.change, changed, removed)
         for write in writes:
             await self._carry_out(write)
         self._layout = layout
