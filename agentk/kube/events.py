@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from agentk.kube.client import KubeClient
-    from agentk.kube.inventory_store import StoredMap
+    from agentk.kube.inventory_maps import StoredMap
 
 log = logs.get_logger("events")
 

@@ -16,9 +16,10 @@ import orjson
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import Kind
 from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL, INVENTORY_SHARD, INVENTORY_SHARDS
-from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, listed, written
+from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, written
 from agentk.kube.client import MERGE_PATCH, METADATA
 from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
+from agentk.kube.inventory_maps import Document, StoredMap, document_of, fault_in, is_done, listed_by, stored_of
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
 from agentk.kube.sending import Sender
@@ -57,28 +58,6 @@ class Inventory:
     uid: str
     resource_version: str
     damage: InventoryError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMap:
-    """One ConfigMap as it was last seen; ``uid`` and ``version`` are empty until it was."""
-
-    ref: ObjectRef
-    uid: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"ConfigMap {self.ref.namespace}/{self.ref.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """One ConfigMap as it was answered."""
-
-    stored: StoredMap
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    data: Mapping[str, str]
 
 
 class InventoryStore:
@@ -134,9 +113,9 @@ class InventoryStore:
             return None
         head = heads[0]
         self._stored[HEAD] = head.stored
-        layout = Layout(_listed(head))
+        layout = Layout(listed_by(head))
         records: dict[ObjectRef, Recorded] = {}
-        damage = [_in(head, layout.read(HEAD, head.data, records))]
+        damage = [fault_in(head, layout.read(HEAD, head.data, records))]
         for shard in shards:
             number = self._number(shard)
             if number is None:
@@ -145,7 +124,7 @@ class InventoryStore:
             # A large one takes a while; others have work too.
             await asyncio.sleep(0)
             self._stored[number] = shard.stored
-            damage.append(_in(shard, layout.read(number, shard.data, records)))
+            damage.append(fault_in(shard, layout.read(number, shard.data, records)))
         damage += [self._missing(number) for number in layout.missing]
         faults = [fault for fault in damage if fault is not None]
         self._layout = layout
@@ -186,7 +165,7 @@ class InventoryStore:
             await self._carry_out(write)
         self._layout = layout
 
-    async def _find(self) -> tuple[list[_Document], list[_Document]]:
+    async def _find(self) -> tuple[list[Document], list[Document]]:
         """Return the ConfigMaps with the inventory's label: heads, of which there should be one, and shards."""
         try:
             return await self._list("")
@@ -196,13 +175,13 @@ class InventoryStore:
                 raise
             return await self._list(self._namespace)
 
-    async def _list(self, namespace: str) -> tuple[list[_Document], list[_Document]]:
+    async def _list(self, namespace: str) -> tuple[list[Document], list[Document]]:
         selector = f"{INVENTORY_LABEL} in ({self._id},{self._id}.{_SHARD})"
-        found: list[_Document] = []
+        found: list[Document] = []
         async for page in self._sender.pages(collection_path(_CONFIG_MAP, namespace), selector=selector, size=_PAGE):
             if page.first:
                 found.clear()
-            found += map(_document, page.items)
+            found += map(document_of, page.items)
         heads = [one for one in found if one.labels.get(INVENTORY_LABEL) == self._id]
         return heads, [one for one in found if one.labels.get(INVENTORY_LABEL) != self._id]
 
@@ -243,7 +222,7 @@ class InventoryStore:
                 ) from error
             self._stored[number] = found.stored
             return
-        self._stored[number] = _stored_of(orjson.loads(response.body))
+        self._stored[number] = stored_of(orjson.loads(response.body))
 
     async def _patch(self, patch: Patch) -> None:
         before = self._stored[patch.number]
@@ -264,11 +243,11 @@ class InventoryStore:
             if error.status not in {_CONFLICT, _NOT_FOUND}:
                 raise
             found = await self._get(before.ref)
-            if found is None or found.stored.uid != before.uid or not _is_done(patch, found):
+            if found is None or found.stored.uid != before.uid or not is_done(patch, found):
                 raise self._changed(before, error) from error
             self._stored[patch.number] = found.stored
             return
-        self._stored[patch.number] = _stored_of(orjson.loads(response.body))
+        self._stored[patch.number] = stored_of(orjson.loads(response.body))
 
     async def _delete(self, shard: StoredMap) -> None:
         preconditions = {"uid": shard.uid, "resourceVersion": shard.version}
@@ -281,14 +260,14 @@ class InventoryStore:
             if error.status != _NOT_FOUND:
                 raise
 
-    async def _get(self, ref: ObjectRef) -> _Document | None:
+    async def _get(self, ref: ObjectRef) -> Document | None:
         try:
             response = await self._sender.send("GET", object_path(_CONFIG_MAP, ref))
         except KubeError as error:
             if error.status != _NOT_FOUND:
                 raise
             return None
-        return _document(orjson.loads(response.body))
+        return document_of(orjson.loads(response.body))
 
     def _ref(self, number: int) -> ObjectRef:
         """Return where a ConfigMap is to be made: shards beside their head."""
@@ -297,13 +276,13 @@ class InventoryStore:
         name = f"inventory-{self._id}"
         return ObjectRef("", "ConfigMap", namespace, name if number == HEAD else f"{name}.{number}")
 
-    def _number(self, shard: _Document) -> int | None:
+    def _number(self, shard: Document) -> int | None:
         """Return a shard's number, None where name, place and number do not fit together."""
         text = shard.labels.get(INVENTORY_SHARD, "")
         number = int(text) if text.isascii() and text.isdigit() else HEAD
         return number if number != HEAD and shard.stored.ref == self._ref(number) else None
 
-    def _headless(self, shards: list[_Document]) -> InventoryError:
+    def _headless(self, shards: list[Document]) -> InventoryError:
         ref = shards[0].stored.ref
         return InventoryError(
             f"ConfigMap {ref.namespace}/inventory-{self._id}",
@@ -322,7 +301,7 @@ class InventoryStore:
             " hold stays in the cluster",
         )
 
-    def _stranger(self, shard: _Document) -> InventoryError:
+    def _stranger(self, shard: Document) -> InventoryError:
         return InventoryError(
             str(shard.stored),
             f"is labelled as a shard of inventory {self._id} and cannot be one by its name, place or number; nothing is"
@@ -335,44 +314,3 @@ class InventoryStore:
             f" ({error.message})"
         )
         return InventoryConflictError(_CONFLICT, "InventoryConflict", message)
-
-
-def _listed(head: _Document) -> frozenset[int]:
-    try:
-        return listed(head.annotations.get(INVENTORY_SHARDS, ""))
-    except InventoryError as error:
-        raise InventoryError(
-            f"{head.stored}, annotation {INVENTORY_SHARDS}:",
-            f"{error}; nothing is applied or pruned until it is put back as it was, or removed",
-        ) from error
-
-
-def _in(where: _Document, fault: InventoryError | None) -> InventoryError | None:
-    return InventoryError(f"{where.stored}, {fault.place}", fault.message) if fault else None
-
-
-def _is_done(patch: Patch, found: _Document) -> bool:
-    """Tell whether a ConfigMap is as a patch leaves it. Of entries that it does not name only the number is known."""
-    if patch.shards is not None and found.annotations.get(INVENTORY_SHARDS) != written(patch.shards):
-        return False
-    return len(found.data) == patch.entries and all(found.data.get(key) == value for key, value in patch.data.items())
-
-
-def _document(item: Mapping[str, Mapping[str, object]]) -> _Document:
-    metadata = item["metadata"]
-    return _Document(
-        _stored_of(item),
-        _mapping(metadata.get("labels")),
-        _mapping(metadata.get("annotations")),
-        _mapping(item.get("data")),
-    )
-
-
-def _stored_of(item: Mapping[str, Mapping[str, object]]) -> StoredMap:
-    metadata = item["metadata"]
-    ref = ObjectRef("", "ConfigMap", str(metadata["namespace"]), str(metadata["name"]))
-    return StoredMap(ref, str(metadata["uid"]), str(metadata["resourceVersion"]))
-
-
-def _mapping(found: object) -> Mapping[str, str]:
-    return found if isinstance(found, dict) else {}

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from agentk.kube.client import KubeClient
 from agentk.kube.events import DIFFERENT_MESSAGES, MAX_MESSAGE, REPEAT_SECONDS, WINDOW_SECONDS, EventRecorder
-from agentk.kube.inventory_store import StoredMap
+from agentk.kube.inventory_maps import StoredMap
 from agentlink.refs import ObjectRef
 from tests.support.waiting import eventually
 

@@ -9,7 +9,8 @@ import pytest
 from agentk.apply.model import Recorded
 from agentk.kube.client import KubeClient
 from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
-from agentk.kube.inventory_store import InventoryStore, StoredMap
+from agentk.kube.inventory_maps import StoredMap
+from agentk.kube.inventory_store import InventoryStore
 from agentlink.refs import ObjectRef
 from tests.support.waiting import eventually
 
