@@ -19,7 +19,8 @@ _WORDS: Final = re.compile(
     r"|cannot change roleRef"
     r"|spec is immutable after creation"
     r"|pod updates may not change fields"
-    r"|updates to [a-z]+(?: spec for fields other than| are forbidden)"
+    r"|updates to [a-z]+ are forbidden"
+    r"|(?P<most>updates to [a-z]+ spec) for fields other than"
     r"|(?:is|are) immutable"
 )
 
@@ -38,5 +39,7 @@ def immutable_fields(causes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         words = _WORDS.search(message)
         if words is None:
             return ()
-        found.append(f"{field}: {words[0]}")
+        found.append(
+            f"{field}: {words['most']} of this field are forbidden" if words["most"] else f"{field}: {words[0]}"
+        )
     return tuple(dict.fromkeys(found))
