@@ -73,7 +73,7 @@ def narrow(
     # None of theirs has left, and none is held by another file as well.
     kept = held <= wanted.keys() and not any(ref in desired and ref not in held for ref in wanted)
     concerned = (*wanted.values(), *(one for ref in held if (one := desired.get(ref))))
-    if not kept or not all(map(_is_alone, concerned)) or any(map(_is_filled, desired.values())):
+    if not kept or not all(map(_is_alone, concerned)) or any(map(_concerns_others, desired.values())):
         return None
     new = tuple(one for ref, one in wanted.items() if ref not in held)
     whole = (*(wanted.get(one.ref, one) for one in previous.desired), *new)
@@ -88,6 +88,7 @@ def _is_alone(one: Desired) -> bool:
     return not one.ignore_mutation and b'"replicas"' not in one.body
 
 
-def _is_filled(one: Desired) -> bool:
-    """Tell whether an object has fields from another, which may be among those that changed."""
-    return one.ordering is not None and bool(one.ordering.mutations)
+def _concerns_others(one: Desired) -> bool:
+    """Tell whether an unchanged object has to do with any that changed: it takes a field from it, or goes before it."""
+    ordering = one.ordering
+    return ordering is not None and (bool(ordering.mutations) or ordering.wave < 0)
