@@ -72,11 +72,6 @@ def told(found: Iterable[Change]) -> str:
     return "; ".join(_told(change) for change in found)
 
 
-def managers_of(found: Iterable[Change]) -> tuple[str, ...]:
-    """Return who it was, as far as that is known."""
-    return tuple(change.manager for change in found if change.manager)
-
-
 def _told(change: Change) -> str:
     more = f" and {len(change.fields) - _SHOWN} more" if len(change.fields) > _SHOWN else ""
     fields = ", ".join(islice(change.fields, _SHOWN)) + more

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentk.apply.managers import Entry
 from agentk.apply.model import IgnoreRule
 from agentk.apply.pointers import PointerError
 from agentk.apply.rules.ignore import hand_over, leave_out, left_to_others
 from agentlink.refs import ObjectRef
 
+if TYPE_CHECKING:
+    from agentk.apply.managers import Entry
+
 REF = ObjectRef("apps", "Deployment", "shop", "web")
 FIELDS = ("/spec/replicas",)
-APPLIED = {"f:spec": {"f:replicas": {}, "f:selector": {}, "f:paused": {}}}
+APPLIED: dict[str, Any] = {"f:spec": {"f:replicas": {}, "f:selector": {}, "f:paused": {}}}
 
 
 @pytest.mark.parametrize(

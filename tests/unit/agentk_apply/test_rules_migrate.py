@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentk.apply.managers import Entry
 from agentk.apply.rules.migrate import is_due, take_over
 
-OURS = {"f:data": {"f:a": {}}}
-LAST_APPLIED = {"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}}}
+if TYPE_CHECKING:
+    from agentk.apply.managers import Entry
+
+OURS: dict[str, Any] = {"f:data": {"f:a": {}}}
+LAST_APPLIED: dict[str, Any] = {
+    "f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}}
+}
 
 
 def entry(manager: str, fields: dict[str, Any], operation: str = "Update", **more: str) -> Entry:

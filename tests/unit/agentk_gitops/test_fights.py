@@ -55,11 +55,11 @@ def test_corrections_that_are_far_apart_are_no_fight() -> None:
 def test_what_was_done_last_is_remembered_for_as_long_as_it_may_be_a_fight() -> None:
     clock = Clock()
     fights = Fights(clock)
-    fights.note(REF, "never corrected")
-    assert not fights.told(REF)
-    fights.enter(REF)
-    fights.note(REF, "was changed by somebody")
-    assert fights.told(REF) == "was changed by somebody"
+    fights.note(WEB, "never corrected")
+    assert not fights.told(WEB)
+    fights.enter(WEB)
+    fights.note(WEB, "was changed by somebody")
+    assert fights.told(WEB) == "was changed by somebody"
     clock.now += WINDOW_SECONDS * 2
     fights.enter(OTHER)
-    assert not fights.told(REF)
+    assert not fights.told(WEB)
