@@ -41,7 +41,7 @@ class ProjectLoop:
 
     def __init__(self, kube: KubeClient, cluster: Cluster, settings: ProjectSettings, reports: ReportQueue) -> None:
         kube = kube.in_lane(settings.inventory_id)
-        self._events = EventRecorder(kube)
+        self._events = EventRecorder(kube, refused=cluster.events_refused)
         if settings.impersonate_user:
             kube = kube.impersonating(settings.impersonate_user)
         objects = Objects(kube)

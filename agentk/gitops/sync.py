@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,7 @@ class Cluster:
     executor: Executor
     own_namespace: str = ""
     autoscalers: Autoscalers | None = None
+    events_refused: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,19 +87,26 @@ class _Series:
 class EventRecorder:
     """Takes events at once, and writes them beside everything else (see ``running``)."""
 
-    def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        refused: dict[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Make a recorder.
 
         Args:
             client: Writes them; needs to create and patch events where inventories are.
+            refused: Shared by all recorders of a process: until when namespaces in which events are forbidden are left
+                alone.
             clock: Seconds that only grow.
         """
         self._sender = Sender(client, RetryPolicy(attempts=2), timeout=10.0)
         self._clock = clock
         self._series: dict[_Kind, dict[str, _Series]] = {}
         self._unwritten: dict[int, _Series] = {}
-        self._muted: dict[str, float] = {}
-        self._refused = False
+        self._refused = {} if refused is None else refused
         self._wake = asyncio.Event()
 
     def note(self, reason: str, message: str, inventory: StoredMap, *, warning: bool = False) -> None:
@@ -174,15 +181,15 @@ class EventRecorder:
 
     async def _write(self, series: _Series) -> None:
         namespace = series.kind.regarding.namespace
-        if self._muted.get(namespace, 0.0) > self._clock():
+        if self._refused.get(namespace, 0.0) > self._clock():
             return
         try:
             await self._send(series)
         except KubeError as error:
+            said = bool(self._refused)
             if error.status == _FORBIDDEN:
-                self._muted[namespace] = self._clock() + _MUTE_SECONDS
-            if error.status == _FORBIDDEN and not self._refused:
-                self._refused = True
+                self._refused[namespace] = self._clock() + _MUTE_SECONDS
+            if error.status == _FORBIDDEN and not said:
                 log.warning(
                     "Kubernetes Events are not written; let agentk create and patch events, or do without them",
                     namespace=namespace,

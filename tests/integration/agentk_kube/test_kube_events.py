@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -192,15 +193,19 @@ async def test_without_the_right_to_write_events_it_is_said_once_and_nobody_is_d
     weak = await Watched.connect(kubeconfig=kubeconfig_of({"token": account_token}))
     assert isinstance(weak, Watched)
     weak.answered = []
-    recorder = EventRecorder(weak)
+    refused: dict[str, float] = {}
+    recorder, another = EventRecorder(weak, refused=refused), EventRecorder(weak, refused=refused)
     with capture_logs() as told:
-        async with weak, recorder.running():
+        async with weak, recorder.running(), another.running():
             for number in range(5):
                 recorder.note("Synced", f"revision {number}", inventory)
             await eventually(lambda: bool(weak.answered), what="the first was refused")
-            recorder.note("Pruned", "something else", inventory)
+            another.note("Pruned", "of another project", inventory)
+            clear = StoredMap(replace(inventory.ref, namespace="default"), "", "")
+            another.note("Pruned", "where nobody was refused yet", clear)
+            await eventually(lambda: len(weak.answered) > 1, what="that was refused too")
     (line,) = [one for one in told if one["log_level"] == "warning"]
     assert "create and patch events" in line["event"]
-    assert weak.answered == ["POST"], "what is forbidden is not asked for again and again"
+    assert weak.answered == ["POST", "POST"], "what is forbidden is not asked for again and again"
     assert described.all() == []
     assert watched.answered == []
