@@ -51,9 +51,13 @@ class HealthWatch:
         settings = self._sync.settings
         if settings.dry_run is not DryRun.NONE or result.blocked is not None:
             return
-        desired, rules = self._sync.desired, settings.health_rules
-        self._summary.expect(one.ref for one in desired.values() if needs_status(one.kind, rules))
-        self.pass_on(desired)
+        rules = settings.health_rules
+        # Kinds are few and objects many; objects of one kind share it, or nearly so.
+        kinds = {id(one.kind): one.kind for one in self._sync.desired.values()}
+        concerned = {key for key, kind in kinds.items() if needs_status(kind, rules)}
+        refs = [one.ref for one in self._sync.desired.values() if id(one.kind) in concerned] if concerned else []
+        self._summary.expect(refs)
+        self.pass_on(refs)
         self._deadline = time.monotonic() + settings.reconcile_timeout if settings.reconcile_timeout else 0.0
 
     def pass_on(self, refs: Iterable[ObjectRef]) -> None:

@@ -313,11 +313,13 @@ class Observer:
         if is_older(live, before):
             return
         self._lost_since = None
-        self._live[live.ref] = live
+        same = before is not None and before.resource_version == live.resource_version
+        if not same:  # what is known already shares its name with what the project remembers
+            self._live[live.ref] = live
         if event.raw is not None:
             if (health := self._judge.assess(live, event.raw)) is not None:
                 self._health[live.ref] = health
-        elif before is not None and before.resource_version == live.resource_version:
+        elif same:
             return
         self._tell(live.ref, live.owner, before.owner if before else None)
 
