@@ -7,14 +7,13 @@ applied, the observer tells how the objects fare. Only the source of the manifes
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.execute import Executor
 from agentk.apply.inventory import InventoryError
-from agentk.apply.model import DryRun, Result, Snapshot
+from agentk.apply.model import DryRun, Snapshot
 from agentk.gitops.observer import Observer
 from agentk.gitops.sync import Cluster, ProjectSync
 from agentk.health.rules import needs_status
@@ -28,7 +27,8 @@ from agentk.kube.objects import Objects
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentk.apply.model import Outcome, ProjectSettings
+    from agentk.apply.model import ProjectSettings
+    from agentk.gitops.sync import SyncResult
     from agentk.standalone.showing import Show
     from agentlink.refs import ObjectRef
 
@@ -100,7 +100,7 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
                 snapshot, lambda outcome: None if outcome.reason in _LEFT else show.outcome(outcome)
             )
             left = sum(outcome.reason in _LEFT for outcome in result.outcomes)
-            problem = _problem_of(result.outcomes, result.blocked)
+            problem = _problem_of(result)
             if not problem and options.wait is not None and settings.dry_run is DryRun.NONE:
                 problem = await _wait(sync, observer, followed, show, options.wait)
         except (KubeError, InventoryError) as error:
@@ -112,12 +112,12 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
     return not problem
 
 
-def _problem_of(outcomes: tuple[Outcome, ...], blocked: Outcome | None) -> str:
-    if blocked is not None:
-        return f"nothing was applied: {blocked.ref} {blocked.message}"
-    if any(outcome.reason in _CONFIRM for outcome in outcomes):
+def _problem_of(result: SyncResult) -> str:
+    if result.blocked is not None:
+        return f"nothing was applied: {result.blocked.ref} {result.blocked.message}"
+    if any(outcome.reason in _CONFIRM for outcome in result.outcomes):
         return "objects wait for their prune to be confirmed; look at them, and run again with --yes to delete them"
-    failed = Counter(outcome.result for outcome in outcomes)[Result.FAILED]
+    failed = len(result.failed)
     return f"{failed} objects failed" if failed > 1 else "one object failed" if failed else ""
 
 

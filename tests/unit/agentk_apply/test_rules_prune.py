@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from agentk.apply.model import InventoryPolicy, Kind, Live, ProjectSettings, Propagation, Recorded, Refusal, Result
+from agentk.apply.model import (
+    InventoryPolicy,
+    Kind,
+    Live,
+    Ordering,
+    ProjectSettings,
+    Propagation,
+    PruneConfirmation,
+    Recorded,
+    Refusal,
+    Result,
+)
 from agentk.apply.rules.prune import Pruning, decide
 from agentlink.refs import ObjectRef
 
@@ -175,3 +186,78 @@ def test_an_inventory_that_somebody_wrote_into_the_inventory_is_let_go_and_not_d
         found = pruning((recorded, replace(live, owner=owner)), settings=replace(SETTINGS, inventory_policy=policy))
         assert found.waves == ()
         assert found.forget == (recorded.ref,)
+
+
+def test_an_object_whose_annotations_ask_to_stay_is_let_go() -> None:
+    decided = pruning((RECORDED, replace(LIVE, keep_on_remove=True)))
+    assert (decided.waves, decided.forget, decided.decided) == ((), (), ())
+    assert [(one.ref, one.uid) for one in decided.releases] == [(REF, "uid-1")]
+
+
+def test_the_namespace_of_the_inventory_is_never_pruned() -> None:
+    settings = replace(SETTINGS, default_namespace="shop")
+    decided = pruning(of("", "Namespace", "shop", ""), settings=settings, confirmed=True)
+    assert [one.reason for one in decided.decided] == ["Protected"]
+    assert decided.forget == ()
+
+
+@pytest.mark.parametrize(
+    ("confirmation", "percent", "owned", "count", "waits"),
+    [
+        (PruneConfirmation.WHEN_LARGE, 50, 20, 10, False),
+        (PruneConfirmation.WHEN_LARGE, 50, 19, 10, True),
+        (PruneConfirmation.WHEN_LARGE, 10, 100, 10, False),
+        (PruneConfirmation.WHEN_LARGE, 10, 99, 10, True),
+        (PruneConfirmation.WHEN_LARGE, 1, 10, 9, False),
+        (PruneConfirmation.WHEN_LARGE, 100, 10, 10, False),
+        (PruneConfirmation.ALWAYS, 50, 1000, 1, True),
+        (PruneConfirmation.NEVER, 1, 10, 10, False),
+    ],
+)
+def test_a_prune_waits_as_the_configuration_says(
+    confirmation: PruneConfirmation, percent: int, owned: int, count: int, *, waits: bool
+) -> None:
+    settings = replace(SETTINGS, prune_confirmation=confirmation, prune_large_percent=percent)
+    left = [of("", "ConfigMap", f"c{i}") for i in range(count)]
+    decided = pruning(*left, settings=settings, owned=owned)
+    assert [one.reason for one in decided.decided] == (["PruneNeedsConfirmation"] * count if waits else [])
+    assert sum(len(wave) for wave in decided.waves) == (0 if waits else count)
+    assert pruning(*left, settings=settings, owned=owned, confirmed=True).waves
+
+
+def test_a_configuration_that_never_asks_prunes_precious_kinds_too() -> None:
+    settings = replace(SETTINGS, prune_confirmation=PruneConfirmation.NEVER)
+    assert pruning(of("", "PersistentVolumeClaim", "data"), settings=settings).waves
+
+
+def test_what_is_let_go_keeps_its_namespace_and_what_it_depends_on() -> None:
+    needed, live_needed = of("", "Secret", "needed")
+    kept, live_kept = of("", "ConfigMap", "kept")
+    live_kept = replace(live_kept, keep_on_remove=True, ordering=Ordering((needed.ref,)))
+    decided = pruning(
+        (needed, live_needed),
+        (kept, live_kept),
+        of("", "Namespace", "web", ""),
+        of("", "Secret", "free"),
+        confirmed=True,
+    )
+    assert {one.ref.name: one.reason for one in decided.decided} == {"needed": "DependedOn", "web": "NamespaceInUse"}
+    assert [one.ref.name for one in decided.releases] == ["kept"]
+    assert [[one.ref.name for one in wave] for wave in decided.waves] == [["free"]]
+
+
+def test_what_another_project_needs_stays() -> None:
+    other = replace(LIVE, ref=replace(REF, name="theirs"), owner="9-9", ordering=Ordering((REF,)))
+    decided = decide(
+        [RECORDED],
+        {REF: LIVE},
+        SETTINGS,
+        kinds=AllServed(),
+        owned=100,
+        hold=None,
+        own_namespace="",
+        confirmed=False,
+        others=[other],
+    )
+    assert decided.waves == ()
+    assert [(one.reason, "web/configmap/theirs" in one.message) for one in decided.decided] == [("DependedOn", True)]
