@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,15 @@ _log = logging.getLogger(__name__)
 # How often mirrors are tidied, in seconds.
 _MAINTENANCE_INTERVAL = 600.0
 _NUMBERS = re.compile(r"\d+")
+_ORDER = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class RefState:
     """What is known of a ref at ``at``.
 
-    With ``error`` the last look failed, and ``commit`` is the last good one, None if there never was one.
+    With ``error`` the last look failed, and ``commit`` is the last good one, None if there never was one. ``number``
+    is higher than that of every state, of whatever ref, that this process knew before; 0 for one that is no watcher's.
     """
 
     project: str
@@ -43,6 +46,7 @@ class RefState:
     commit: str | None
     error: GitError | None
     at: datetime
+    number: int = field(default=0, compare=False)
 
 
 class _Watch:
@@ -61,7 +65,7 @@ class _Watch:
         before = self.state
         if before is not None and before.commit == commit and _gist(before.error) == _gist(error):
             return
-        self.state = RefState(self.project, self.ref, commit, error, datetime.now(UTC))
+        self.state = RefState(self.project, self.ref, commit, error, datetime.now(UTC), next(_ORDER))
         self.changed.set()
         self.changed = asyncio.Event()
 

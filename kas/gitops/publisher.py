@@ -19,6 +19,7 @@ import functools
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from agentlink import logs
 from agentlink.manifests.model import ManifestError
@@ -91,6 +92,14 @@ class Publisher:
         self.commands = commands
         self.holds = holds
         self.snapshots = Snapshots(mirrors, limits)
+        self._notes: WeakValueDictionary[int, Notes] = WeakValueDictionary()
+
+    def notes_of(self, agent_id: int) -> Notes:
+        """Return the notes that all streams of an agent share, for as long as it has any."""
+        notes = self._notes.get(agent_id)
+        if notes is None:
+            notes = self._notes[agent_id] = Notes(agent_id)
+        return notes
 
     @asynccontextmanager
     async def open(self, identity: AgentIdentity, hello: wire.Hello) -> AsyncIterator[AsyncIterator[wire.KasMessage]]:
@@ -119,7 +128,7 @@ class AgentStream:
         self._config: tuple[str, AgentConfig, Mapping[str, int]] | None = None
         self._deliveries: dict[str, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
-        self._notes = Notes(identity.agent_id)
+        self._notes = publisher.notes_of(identity.agent_id)
         self._log = log.bind(agent_id=identity.agent_id, agent_name=identity.agent_name)
 
     async def run(self) -> None:
@@ -307,6 +316,8 @@ class AgentStream:
                 self._held[project_id] = base
         sync_id = sync_id_of(self._identity.agent_id, project_id, commit, snapshot.digest)
         self.outbox.offer(Offer(project_id, sync_id, snapshot, state.at))
+        if not self._notes.overtake(project_id, state.number):
+            return
         objects = sum(len(file.objects) for file in snapshot.files)
         received = self._publisher.sync_log.received
         self._notes.add(

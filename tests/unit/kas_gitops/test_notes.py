@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import pytest
 
@@ -61,3 +62,27 @@ async def test_more_notes_than_may_wait_drop_the_oldest() -> None:
         await store.complete.wait()
         running.cancel()
     assert store.stored == [*range(101, 100 + WAITING), 9]
+
+
+async def test_when_one_stream_ends_another_of_the_agent_goes_on_where_it_was() -> None:
+    store, notes = Store(), Notes(7)
+    async with asyncio.TaskGroup() as tasks:
+        first, second = (tasks.create_task(notes.run()) for _ in range(2))
+        for number in range(10):
+            notes.add("a note", functools.partial(store.store, number))
+        await store.asked.wait()
+        first.cancel()
+        store.away = False
+        async with asyncio.timeout(10):
+            await store.complete.wait()
+        second.cancel()
+
+    assert store.stored == list(range(10))
+
+
+def test_a_stream_that_lags_behind_another_is_told_so() -> None:
+    notes = Notes(7)
+
+    assert [notes.overtake(1, number) for number in (3, 3, 2, 4, 3)] == [True, True, False, True, False]
+    assert notes.overtake(2, 1)
+    assert notes.overtake(1, 0)
