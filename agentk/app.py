@@ -109,7 +109,7 @@ async def _serve(options: Options, life: Lifecycle) -> None:
         timing=options.lease,
         on_trouble=lambda trouble: controller.hindered(trouble),  # noqa: PLW0108 - made below
     )
-    controller = Controller(kube, reports, own_namespace=options.pod_namespace, stand=leadership.stand)
+    controller = Controller(kube, reports, link=link, own_namespace=options.pod_namespace, stand=leadership.stand)
     if options.observability is not None:
         host, port = options.observability
         try:
@@ -117,6 +117,7 @@ async def _serve(options: Options, life: Lifecycle) -> None:
         except OSError as error:
             raise StartError(f"--observability-address {host}:{port}: cannot listen: {error}") from error
     await life.background("link", link.run(controller.consume))
+    await life.start("commands", controller.commands.running())
     # Given back last: nothing writes any more then, and kas has heard what was done.
     await life.start("leadership", leadership.standing())
     await life.start("reports", _flushed(reports))

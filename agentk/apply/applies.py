@@ -13,7 +13,7 @@ from agentk.apply.applying import apply_one, failed
 from agentk.apply.filling import fill, takes_secrets, withheld
 from agentk.apply.model import Outcome, Refusal, Result, Until
 from agentk.apply.rules.depend import failed as dependency_failed
-from agentk.apply.waiting import SupersededError, superseded
+from agentk.apply.waiting import STOPPED, SupersededError, superseded
 from agentk.kube.errors import KubeError
 
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ class Applies:
 
         async def work(queue: Iterator[Apply]) -> None:
             for action in queue:
+                if self._patience.stopped:
+                    self._skip((action,), STOPPED)
+                    continue
                 failed = next((need.ref for need in action.after if need.ref in self._broken), None)
                 if failed is not None:
                     self._skip((action,), dependency_failed(failed))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentk.apply.applying import failed
 from agentk.apply.model import Outcome, Propagation, Refusal, Result
-from agentk.apply.waiting import SupersededError
+from agentk.apply.waiting import STOPPED, SupersededError
 from agentk.kube.errors import KubeError, UidConflictError
 
 if TYPE_CHECKING:
@@ -81,6 +81,9 @@ class Prunes:
 
         async def work(queue: Iterator[Release]) -> None:
             for release in queue:
+                if self._patience.stopped:
+                    self._note(_skipped(release.ref, STOPPED))
+                    continue
                 self._note(await self._release(release))
 
         async with asyncio.TaskGroup() as group:
@@ -101,6 +104,9 @@ class Prunes:
 
         async def work(queue: Iterator[Prune], waits: asyncio.TaskGroup) -> None:
             for prune in queue:
+                if self._patience.stopped:
+                    self._note(_skipped(prune.ref, STOPPED))
+                    continue
                 remaining = next((ref for ref in prune.after if ref in self._staying), None)
                 if remaining is not None:
                     message = f"is no longer in Git, and stays because {remaining}, which needs it, is still there"

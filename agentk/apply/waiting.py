@@ -56,6 +56,12 @@ class Patience:
         self._began: dict[ObjectRef, float] = {}
         self._open: set[asyncio.Timeout] = set()
         self._over = False
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Tell whether the run at hand is not even to begin with another object."""
+        return self._stopped
 
     @property
     def over(self) -> bool:
@@ -69,7 +75,12 @@ class Patience:
 
     def renew(self) -> None:
         """Let a further run wait again, for what is left of each wait's time."""
-        self._over = False
+        self._over = self._stopped = False
+
+    def stop(self) -> None:
+        """End every wait, and the run with the objects that are under way."""
+        self._stopped = True
+        self.give_up()
 
     def give_up(self) -> None:
         """End every wait."""
@@ -108,6 +119,9 @@ class Patience:
             raise
         finally:
             self._open.discard(scope)
+
+
+STOPPED: Final = Refusal("Superseded", "was not begun with, because the project was suspended first")
 
 
 def superseded(ref: ObjectRef) -> Refusal:

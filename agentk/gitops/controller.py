@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agentk.apply.execute import Executor
+from agentk.apply.model import Refusal
 from agentk.gitops.autoscalers import Autoscalers
+from agentk.gitops.commands import Commands
 from agentk.gitops.link import Reconnect
 from agentk.gitops.observer import Observer
 from agentk.gitops.project import ProjectLoop
-from agentk.gitops.receive import Configured, Received, Receiver, TransferError
+from agentk.gitops.receive import Accompanied, Configured, Ordered, Received, Receiver, TransferError
 from agentk.gitops.sync import Cluster
 from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from agentk.apply.model import ProjectSettings, Snapshot
+    from agentk.gitops.commands import Answering
     from agentk.kube.client import KubeClient
     from agentk.leadership.campaign import Trouble
     from agentk.leadership.guard import Guard
@@ -39,12 +42,27 @@ _SHOWN_FILES = 10
 
 
 class Controller:
-    """The agent's projects. ``own_namespace`` is where agentk runs, empty when it runs outside the cluster."""
+    """The agent's projects. Its ``commands`` are carried out while they run."""
 
     def __init__(
-        self, kube: KubeClient, reports: ReportQueue, *, own_namespace: str, stand: Callable[[int], None]
+        self,
+        kube: KubeClient,
+        reports: ReportQueue,
+        *,
+        link: Answering,
+        own_namespace: str,
+        stand: Callable[[int], None],
     ) -> None:
-        """Prepare; ``stand`` is told which agent this is, as soon as kas has said so."""
+        """Prepare.
+
+        Args:
+            kube: The cluster.
+            reports: Takes what is to be told.
+            link: Takes what commands are answered.
+            own_namespace: Where agentk runs, empty when it runs outside the cluster.
+            stand: Is told which agent this is, as soon as kas has said so.
+        """
+        self.commands = Commands(link, self._commanded)
         self._kube = kube
         self._reports = reports
         self._own_namespace = own_namespace
@@ -151,8 +169,19 @@ class Controller:
                 if found is not None:
                     found[0].offer(snapshot)
                 self._tell_trouble(snapshot)
+            case Ordered(command):
+                self.commands.take(command)
+            case Accompanied(command_id, snapshot):
+                self.commands.accompany(command_id, snapshot)
             case None:
                 pass
+
+    def _commanded(self, project_id: int) -> ProjectLoop | Refusal:
+        """Return the loop that drives a project, or why none does here."""
+        if self._tasks is None:
+            return Refusal("NotLeader", "another replica of this agent leads, or none yet")
+        found = self._loops.get(project_id)
+        return found[0] if found is not None else Refusal("UnknownProject", "the agent does not drive this project")
 
     def _configure(self, configured: Configured) -> None:
         self._configured = configured

@@ -23,7 +23,7 @@ from agentk.kube.watch import Gone, Interrupted, Synced, Unserved, Upsert, Watch
 from agentlink import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from agentk.apply.model import HealthRule, Kind, Live
     from agentk.apply.rules.forbidden import Place
@@ -128,12 +128,16 @@ class Observer:
         changed = self._judge.judge_by(inventory_id, rules)
         if rules and self._judging is None:
             self._judging = self._tasks.create_task(self._judge.run(), name="judge")
-        for (group, kind, _), following in self._followed.items():
-            if (group, kind) in changed:
-                following.stop()
+        self.renew(changed)
         for ref in [ref for ref in self._health if (ref.group, ref.kind) in changed]:
             if (live := self._live.get(ref)) is None or live.owner == inventory_id:
                 del self._health[ref]
+
+    def renew(self, kinds: Collection[tuple[str, str]]) -> None:
+        """List and watch these kinds, each (group, kind), anew when ``ensure`` is asked for them."""
+        for (group, kind, _), following in self._followed.items():
+            if (group, kind) in kinds:
+                following.stop()
 
     async def ensure(self, wanted: Mapping[Kind, frozenset[str]]) -> dict[Place, str]:
         """Watch these kinds; return when each has been listed once, so that ``live`` is complete for them.

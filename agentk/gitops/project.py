@@ -2,6 +2,8 @@
 
 One task a project, so that projects never wait for each other's syncs. Here is what comes next; what is told of it is
 in ``standing.py``, how the objects fare in ``health_watch.py``, what others change in ``drifting.py``.
+
+A suspended project is looked at and never written to: its syncs are put off until it is resumed, and drift is told.
 """
 
 from __future__ import annotations
@@ -11,22 +13,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentk.apply.inventory import InventoryError
-from agentk.apply.model import DryRun, Result
+from agentk.apply.model import DryRun, Refusal, Result
 from agentk.gitops.drifting import Drifting
 from agentk.gitops.health_watch import HealthWatch
+from agentk.gitops.orders import Order, Orders
 from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.standing import Standing
-from agentk.gitops.sync import ProjectSync, SyncResult
+from agentk.gitops.sync import ProjectSync, SyncResult, unconfirmed
 from agentk.kube.errors import KubeError, NotLeaderError
 from agentk.kube.events import EventRecorder
 from agentk.kube.inventory_store import InventoryStore
 from agentk.kube.objects import Objects
 from agentk.reports.convert import count
+from agentlink.refs import digest_of
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from agentk.apply.model import ProjectSettings, Snapshot
     from agentk.gitops.announcing import Announcement
@@ -34,6 +38,13 @@ if TYPE_CHECKING:
     from agentk.kube.client import KubeClient
     from agentk.reports.queue import ReportQueue
     from agentlink.refs import ObjectRef
+
+
+CONFIRMED_SECONDS = 10.0
+"""How long who confirmed a prune waits for its end; objects with finalizers may take longer than anybody waits."""
+
+_SUSPENDED = Refusal("Suspended", "nothing is done for a suspended project; resume it first")
+_INTERRUPTED = Refusal("Interrupted", "the project is not driven here any more; try again")
 
 
 class ProjectLoop:
@@ -55,6 +66,9 @@ class ProjectLoop:
         self._drifting = Drifting(cluster.observer, self._sync, self._standing)
         self._retry = RetryClock()
         self._waiting: Snapshot | None = None
+        self._orders = Orders()
+        self._applied = False
+        self._unconfirmed: frozenset[ObjectRef] = frozenset()
         self._changed: dict[ObjectRef, None] = {}
         self._unsettled: set[ObjectRef] | None = None
         self._wake = asyncio.Event()
@@ -65,15 +79,52 @@ class ProjectLoop:
         return self._settings
 
     def offer(self, snapshot: Snapshot) -> None:
-        """Take a newer snapshot; one that still waits is superseded by it."""
+        """Take a newer snapshot; one that still waits is superseded by it, as are the waits of the one at hand."""
         self._waiting = snapshot
+        held = self._standing.snapshot
+        if held is not None and held.sync_id != snapshot.sync_id:
+            self._sync.interrupt()
         self._wake.set()
 
     def reconfigure(self, settings: ProjectSettings) -> None:
         """Take what the configuration now says; the newest snapshot is synced anew if that changed anything."""
         if settings != self.settings:
             self._settings = settings
+            self._sync.interrupt(stop=settings.suspension is not None)
             self._wake.set()
+
+    async def reconcile(self) -> Refusal | None:
+        """Sync the newest revision anew, taking nothing for granted; return when that has begun, or why it has not."""
+        return await self._order(Order())
+
+    async def confirm_prune(self, digest: bytes) -> Refusal | None:
+        """Carry out the prune that waits, if it is of the objects with this digest; return when it is over, or why not.
+
+        Of a prune that takes its time this only says that it has begun.
+        """
+        waiting = self._unconfirmed
+        if digest_of(waiting) != digest or not waiting:
+            return _other_prune(waiting)
+        order = Order(waiting)
+        try:
+            async with asyncio.timeout(CONFIRMED_SECONDS):
+                return await self._order(order)
+        except TimeoutError:
+            return None
+
+    def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None] | None:  # noqa: ARG002 - it is the port's
+        """Tell what a revision would change; None while nobody can."""
+        return None
+
+    async def _order(self, order: Order) -> Refusal | None:
+        if self._standing.snapshot is None and self._waiting is None:
+            return Refusal("NothingReceived", "no revision of the project has arrived yet; `kas get syncs` says why")
+        if self._settings.suspension is not None:
+            return _SUSPENDED
+        self._orders.add(order)
+        self._sync.interrupt()
+        self._wake.set()
+        return await asyncio.shield(order.answer)
 
     def observed(self, ref: ObjectRef) -> None:
         """Take note that something happened to one of the project's objects."""
@@ -105,6 +156,7 @@ class ProjectLoop:
             async with self._events.running():
                 await self._work()
         finally:
+            self._orders.refuse_all(_INTERRUPTED)
             self._observer.unregister(self.settings.inventory_id)
             if self._autoscalers is not None:
                 self._autoscalers.unregister(self)
@@ -132,6 +184,8 @@ class ProjectLoop:
             await self._sleep()
         elif self._sync.settings != self._settings:
             await self._begin(held)
+        elif self._orders:
+            await self._obey(self._orders.take(), held)
         elif self._retry.due:
             await self._drive(held)
         elif self._changed:
@@ -161,7 +215,8 @@ class ProjectLoop:
     def _has_work(self) -> bool:
         if self._waiting is not None:
             return True
-        return self._standing.snapshot is not None and (bool(self._changed) or self._sync.settings != self._settings)
+        held = self._standing.snapshot is not None
+        return held and (bool(self._changed) or bool(self._orders) or self._sync.settings != self._settings)
 
     def _is_held(self, snapshot: Snapshot) -> bool:
         """Tell whether this is the revision at hand, offered again after a reconnect: nothing is to be done."""
@@ -170,30 +225,89 @@ class ProjectLoop:
 
     async def _begin(self, snapshot: Snapshot) -> None:
         """Start on a new revision, or anew on this one by other settings."""
-        self._sync.settings = self._settings
+        held = self._standing.snapshot
+        self._go_by_settings()
         self._retry.reset()
+        if self._is_suspended and held is not None and held.sync_id == snapshot.sync_id:
+            await self._observe(snapshot)
+            return
+        self._applied = False
         self._standing.begin(snapshot)
         await self._drive(snapshot)
 
-    async def _drive(self, snapshot: Snapshot) -> None:
+    def _go_by_settings(self) -> None:
+        """Go over to what the configuration now says."""
+        settings = self._sync.settings = self._settings
+        self._observer.judge_by(settings.inventory_id, settings.health_rules)
+        self._standing.suspend(settings.suspension)
+
+    @property
+    def _is_suspended(self) -> bool:
+        return self._sync.settings.suspension is not None
+
+    async def _obey(self, order: Order, held: Snapshot) -> None:
+        """Do what somebody ordered, unless things have changed since."""
+        try:
+            if self._is_suspended:
+                order.settle(_SUSPENDED)
+                return
+            self._retry.reset()
+            if order.confirmed is None:
+                order.settle()
+                self._sync.distrust()
+                self._standing.begin(held)
+                await self._drive(held)
+            else:
+                await self._drive(held, order.confirmed)
+                order.settle(_other_prune(self._unconfirmed) if self._unconfirmed else None)
+        finally:
+            order.settle(_INTERRUPTED)
+
+    async def _observe(self, snapshot: Snapshot) -> None:
+        """Look at the project's objects, and do nothing about them, while it is suspended."""
+        recovering = self._retry.pending
+        try:
+            await self._sync.observe(snapshot)
+        except (KubeError, InventoryError) as error:
+            self._failed(error)
+            return
+        self._retry.reset()
+        if not self._applied and self._sync.is_applied:
+            self._applied = True
+            self._standing.enter(wire.SYNC_STATE_APPLIED)
+        elif not self._applied and (recovering or self._standing.state == wire.SYNC_STATE_APPLYING):
+            self._standing.tell(wire.SYNC_STATE_RECEIVED)
+        self._health.watch(SyncResult(()), None)
+        self._report_health()
+
+    async def _drive(self, snapshot: Snapshot, confirmed: frozenset[ObjectRef] = frozenset()) -> None:
         """Sync a revision, for the first time or again after a failure."""
+        if self._is_suspended:
+            await self._observe(snapshot)
+            return
         standing = self._standing
         if not self._retry.pending:
             standing.tell(wire.SYNC_STATE_APPLYING)
         standing.enter(wire.SYNC_STATE_APPLYING)
         progress = Progress(standing.reports, self._sync, snapshot, self._unsettled, quiet=self._retry.pending)
         try:
-            result = await self._sync.run(snapshot, progress.note)
+            result = await self._sync.run(snapshot, progress.note, confirmed=confirmed)
         except (KubeError, InventoryError) as error:
             progress.finish()
             self._failed(error)
             return
         self._unsettled = progress.finish()
+        self._unconfirmed = unconfirmed(result.outcomes)
+        self._applied = not result.failed and not result.superseded
         standing.counts = count(result.outcomes, untouched=result.untouched)
         self._drifting.noticed(result.outcomes)
         await standing.log_outcomes(result.outcomes)
         standing.tell_pruning(result)
         note = None
+        if result.superseded:
+            # What is newer is at hand and comes next; the run only counts if that turns out to change nothing.
+            self._retry.soon()
+            return
         if result.failed:
             self._retry.later()
             standing.tell_failure(result)
@@ -236,8 +350,18 @@ class ProjectLoop:
 
     def _report_health(self) -> None:
         """Tell how the revision fares, unless it has not been applied whole."""
-        if not self._retry.pending:
+        if self._applied and not self._retry.pending:
             self._health.report()
+
+
+def _other_prune(waiting: frozenset[ObjectRef]) -> Refusal:
+    """Say that what was confirmed is not what waits."""
+    if not waiting:
+        return Refusal("PruneSetChanged", "no prune waits for a confirmation now; `kas get syncs` shows how it stands")
+    return Refusal(
+        "PruneSetChanged",
+        f"{len(waiting)} objects wait to be deleted now, and they are not those that were looked at; look again",
+    )
 
 
 def _note(settings: ProjectSettings, result: SyncResult) -> tuple[str, str]:

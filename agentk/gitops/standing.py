@@ -17,7 +17,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from agentk.apply.model import Outcome, ProjectSettings, Snapshot
+    from agentk.apply.model import Outcome, ProjectSettings, Snapshot, Suspension
     from agentk.gitops.sync import SyncResult
     from agentk.reports.convert import ObjectStatus
     from agentk.reports.queue import ReportQueue
@@ -43,6 +43,8 @@ class Standing:
         self._path = settings.path
         self._snapshot: Snapshot | None = None
         self._state = wire.SYNC_STATE_UNSPECIFIED
+        self._suspension: Suspension | None = None
+        self._newest: tuple[wire.SyncState, str, str] | None = None
         self._told: tuple[wire.SyncState, str, str] | None = None
         self._announced: Announcement | None = None
 
@@ -67,6 +69,12 @@ class Standing:
         self.log = log.bind(project_id=self._path, commit_id=snapshot.commit)
         self.tell(wire.SYNC_STATE_RECEIVED)
 
+    def suspend(self, suspension: Suspension | None) -> None:
+        """Say with every state, from the present one on, that nothing is done for the project; None: not any more."""
+        self._suspension = suspension
+        if suspension is not None and self._newest is not None:
+            self.tell(*self._newest)
+
     def enter(self, state: wire.SyncState) -> None:
         """Take on a state without telling it."""
         self._state = state
@@ -74,6 +82,9 @@ class Standing:
     def tell(self, state: wire.SyncState, reason: str = "", message: str = "") -> None:
         """Report a state of the current revision, unless it is the one reported last."""
         self._state = state
+        self._newest = (state, reason, message)
+        if self._suspension is not None:
+            reason, message = "Suspended", _suspended(self._suspension, reason, message)
         told = (state, reason, message)
         if told == self._told or self._snapshot is None:
             return
@@ -89,9 +100,9 @@ class Standing:
 
     def tell_again(self) -> None:
         """Report the state of the current revision anew: kas may have lost it."""
-        if self._told is not None:
-            told, self._told = self._told, None
-            self.tell(*told)
+        self._told = None
+        if self._newest is not None:
+            self.tell(*self._newest)
 
     def tell_failure(self, result: SyncResult) -> None:
         """Report that objects failed, and which came first."""
@@ -138,3 +149,17 @@ class Standing:
 
 def _short(ref: ObjectRef) -> str:
     return f"{ref.kind.lower()}.{ref.group}/{ref.name}" if ref.group else f"{ref.kind.lower()}/{ref.name}"
+
+
+def words_of(suspension: Suspension) -> str:
+    """Say who suspended a project, until when and why."""
+    words = f"suspended by {suspension.by}" if suspension.by else "suspended by config.yaml (suspend: true)"
+    if suspension.until:
+        words += f" until {suspension.until}"
+    return f"{words}: {suspension.reason}" if suspension.reason else words
+
+
+def _suspended(suspension: Suspension, reason: str, message: str) -> str:
+    """Say that a project is suspended, and how it is beside that."""
+    beside = ": ".join(part for part in (reason, message) if part)
+    return f"{words_of(suspension)}; {beside}" if beside else words_of(suspension)

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 _FORBIDDEN = 403
 
+_LET_GO = frozenset({"Released", "Recreated"})
+"""Reasons of objects that exist, and are not ours any more."""
+
 _SETTLED = frozenset({Result.CREATED, Result.CONFIGURED, Result.UNCHANGED, Result.PRUNED})
 """After which an object is as Git wants it."""
 
@@ -130,16 +133,53 @@ class ProjectSync:
         """Look at every object in the next run: something may have happened to some that nobody has put right."""
         self._settled = None
 
-    def interrupt(self) -> None:
-        """End the waits of a run that is under way, and so the run; running again goes on where it was."""
-        self._patience.give_up()
+    def interrupt(self, *, stop: bool = False) -> None:
+        """End the waits of a run that is under way, and so the run; running again goes on where it was.
 
-    async def run(self, snapshot: Snapshot, report: Callable[[Outcome], None]) -> SyncResult:
+        Args:
+            stop: Begin with no further object either.
+        """
+        if stop:
+            self._patience.stop()
+        else:
+            self._patience.give_up()
+
+    @property
+    def is_applied(self) -> bool:
+        """Tell whether the cluster, as far as the inventory says, is what the last snapshot wants."""
+        recorded, resolved = self._recorded, self._resolved
+        if recorded is None or resolved is None or resolved.refused or recorded.keys() != self._desired.keys():
+            return False
+        return all(recorded[ref].digest == one.digest for ref, one in self._desired.items())
+
+    async def observe(self, snapshot: Snapshot) -> None:
+        """Look at what a sync of the snapshot would work on, and go on watching it; nothing is written.
+
+        Raises:
+            KubeError: The cluster could not be asked.
+            InventoryError: The inventory cannot be understood.
+        """
+        self.doubt()
+        resolved = await self._resolve(snapshot)
+        await self._cluster.observer.ensure(self._places(resolved, await self._read_inventory()))
+        self._cluster.observer.begin()
+
+    def distrust(self) -> None:
+        """Take nothing for granted: the next run reads the inventory, and lists every kind, anew."""
+        kinds = {(ref.group, ref.kind) for ref in (*self._desired, *(self._recorded or ()))}
+        self._cluster.observer.renew(kinds)
+        self._recorded = self._resolved = None
+        self.doubt()
+
+    async def run(
+        self, snapshot: Snapshot, report: Callable[[Outcome], None], *, confirmed: frozenset[ObjectRef] = frozenset()
+    ) -> SyncResult:
         """Make the cluster what the snapshot says.
 
         Args:
             snapshot: The revision.
             report: Told of each object's outcome as it is known; the whole comes in the result.
+            confirmed: Objects whose deletion somebody confirmed; it counts if exactly these wait for that.
 
         Raises:
             KubeError: The cluster could not be asked or the inventory not be written. What was done is remembered.
@@ -148,10 +188,10 @@ class ProjectSync:
         if self._patient_with != (snapshot.sync_id, self.settings):
             self._patience, self._patient_with = Patience(), (snapshot.sync_id, self.settings)
         self._patience.renew()
-        part = self._narrow(snapshot)
+        part = self._narrow(snapshot) if not confirmed else None
         self._settled = None
         try:
-            result = await (self._run_part(part, report) if part else self._run(snapshot, report))
+            result = await (self._run_part(part, report) if part else self._run(snapshot, report, confirmed))
         finally:
             self._cluster.observer.begin()
         if result.settled and self.settings.dry_run is DryRun.NONE:
@@ -187,7 +227,9 @@ class ProjectSync:
         result = await self._carry_out(todo, recorded, report)
         return replace(result, untouched=len(part.desired) - len(changed.desired))
 
-    async def _run(self, snapshot: Snapshot, report: Callable[[Outcome], None]) -> SyncResult:
+    async def _run(
+        self, snapshot: Snapshot, report: Callable[[Outcome], None], confirmed: frozenset[ObjectRef]
+    ) -> SyncResult:
         resolved = await self._resolve(snapshot)
         recorded = await self._read_inventory()
         observer = self._cluster.observer
@@ -196,21 +238,35 @@ class ProjectSync:
         named = (ref for ref in (*recorded, *_dependencies(visible)) if place_of(ref) not in forbidden)
         live, unseen = await self._look_at(visible, named)
         resolved = leave_out(resolved, recorded, forbidden | unseen)
-        todo = await computed(
+        resolved = self._with_damage(resolved)
+        todo = await self._decide(resolved, recorded, live)
+        if confirmed and unconfirmed(todo.decided) == confirmed:
+            todo = await self._decide(resolved, recorded, live, prune_confirmed=True)
+        result = await self._carry_out(todo, recorded, report)
+        # Kinds that this very sync has made served.
+        await observer.ensure(self._places(resolved, recorded))
+        return result
+
+    async def _decide(
+        self,
+        resolved: Resolved,
+        recorded: Mapping[ObjectRef, Recorded],
+        live: Mapping[ObjectRef, Live],
+        *,
+        prune_confirmed: bool = False,
+    ) -> Plan:
+        return await computed(
             len(resolved.desired) + len(recorded),
             plan,
-            self._with_damage(resolved),
+            resolved,
             recorded,
             live,
             self.settings,
             kinds=self._cluster.discovery,
             own_namespace=self._cluster.own_namespace,
+            prune_confirmed=prune_confirmed,
             others=self._others(recorded),
         )
-        result = await self._carry_out(todo, recorded, report)
-        # Kinds that this very sync has made served.
-        await observer.ensure(self._places(resolved, recorded))
-        return result
 
     async def repair(self, refs: Iterable[ObjectRef]) -> SyncResult:
         """Put drifted objects back as they were applied; work for these objects alone, whatever the project's size.
@@ -218,6 +274,7 @@ class ProjectSync:
         Raises:
             KubeError: As for ``run``.
         """
+        self._patience.renew()
         recorded = self._recorded
         if self._resolved is None or recorded is None:
             return SyncResult(())
@@ -409,7 +466,7 @@ class ProjectSync:
         """Take over what an action did to the object, ahead of the watches."""
         observer = self._cluster.observer
         pruned = outcome.result is Result.PRUNED and outcome.uid and not outcome.reason
-        if pruned or (outcome.result is Result.SKIPPED and outcome.reason == "Released"):
+        if pruned or (outcome.result is Result.SKIPPED and outcome.reason in _LET_GO):
             self._forget(outcome.ref, recorded)
         elif outcome.digest:
             self._record(Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid), recorded)
@@ -439,6 +496,11 @@ class ProjectSync:
         except BaseException:
             self._recorded = None
             raise
+
+
+def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:
+    """Return the objects that left Git and wait for somebody to confirm that they are deleted."""
+    return frozenset(outcome.ref for outcome in outcomes if outcome.reason == "PruneNeedsConfirmation")
 
 
 def _dependencies(desired: Iterable[Desired]) -> Iterator[ObjectRef]:

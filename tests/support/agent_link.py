@@ -12,6 +12,7 @@ from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.auth import new_agent_token
 from kas.rpc.listener import AgentListener, ListenerSettings
+from kas.rpc.service import AnswerRefusedError
 from kas.store.errors import NotFound
 from kas.store.store import Store
 from tests.support.waiting import eventually
@@ -44,10 +45,11 @@ class Kas:
     disconnected: list[tuple[Session, str]] = field(default_factory=list)
     refused: list[tuple[Refusal, int | None]] = field(default_factory=list)
     taken: int = 0
+    answers: list[wire.AnswerRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.listener = AgentListener(
-            self.settings, tokens=self.database.tokens, publisher=self, sink=self, observer=self
+            self.settings, tokens=self.database.tokens, publisher=self, sink=self, observer=self, answers=self
         )
 
     async def register(self, name: str = "my-agent") -> tuple[str, int]:
@@ -85,6 +87,12 @@ class Kas:
         if self.store_error is not None:
             raise self.store_error
         self.stored.append((identity, request))
+
+    async def answer(self, agent_id: int, answerer: str, request: wire.AnswerRequest) -> None:
+        assert agent_id, answerer
+        if not request.command_id:
+            raise AnswerRefusedError("nobody waits for the answer to this command")
+        self.answers.append(request)
 
     def on_connected(self, session: Session) -> None:
         self.connected.append(session)

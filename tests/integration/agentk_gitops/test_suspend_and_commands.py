@@ -1,0 +1,151 @@
+"""What people order of a project, and what is left alone while it is suspended, against the real API server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentlink.refs import ObjectRef, digest_of
+from agentlink.v1 import agentlink_pb2 as wire
+from tests.support.driven_agent import DrivenAgent, driven_agent
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.controlplane.cluster import Cluster
+    from tests.support.kube import Kube
+
+pytestmark = pytest.mark.cluster
+
+SUSPENSION = wire.Suspension(by="alice", reason="an incident")
+
+
+@pytest.fixture
+async def agent(control_plane: Cluster, kube: Kube, tmp_path: Path) -> AsyncIterator[DrivenAgent]:
+    async with driven_agent(control_plane, kube, tmp_path) as driven:
+        yield driven
+
+
+def value(kube: Kube, agent: DrivenAgent, name: str) -> str | None:
+    found = kube.find(f"/api/v1/namespaces/{agent.namespace}/configmaps/{name}")
+    return found["data"]["value"] if found else None
+
+
+async def test_a_suspended_project_is_looked_at_and_not_written_to_until_it_is_resumed(
+    agent: DrivenAgent, kube: Kube
+) -> None:
+    agent.configure()
+    first = agent.offer(agent.config_map("a"), agent.config_map("b"))
+    await agent.reached(first, "healthy")
+
+    agent.configure(suspension=SUSPENSION)
+    told = await agent.reached(first, "healthy", reason="Suspended")
+    assert "suspended by alice: an incident" in told.message
+
+    path = f"/api/v1/namespaces/{agent.namespace}/configmaps/a"
+    kube.patch(path, {"data": {"value": "by hand"}})
+    await eventually(lambda: (one := agent.outcome("a")) and one.reason == "Drifted", what="drift is told")
+    second = agent.offer(agent.config_map("a", "2"))
+    await agent.reached(second, "received", reason="Suspended")
+    refused = await agent.order(reconcile=wire.Reconcile())
+    assert (refused.reason, refused.done) == ("Suspended", True)
+    assert value(kube, agent, "a") == "by hand"
+    assert value(kube, agent, "b") == "1"
+
+    agent.configure()
+    await agent.reached(second, "healthy")
+    assert value(kube, agent, "a") == "2"
+    assert value(kube, agent, "b") is None
+
+
+async def test_an_agent_that_starts_while_a_project_is_suspended_applies_nothing_and_sees_what_is_applied(
+    control_plane: Cluster, agent: DrivenAgent, kube: Kube, tmp_path: Path
+) -> None:
+    agent.configure()
+    await agent.reached(agent.offer(agent.config_map("a")), "healthy")
+    # The same agent, started anew: what it did before is in the cluster alone.
+    (tmp_path / "anew").mkdir()
+    async with driven_agent(control_plane, kube, tmp_path / "anew", of=agent) as anew:
+        anew.configure(suspension=SUSPENSION)
+        await anew.reached(anew.offer(anew.config_map("a")), "healthy", reason="Suspended")
+        newer = anew.offer(anew.config_map("a", "2"), anew.config_map("b"))
+        await anew.reached(newer, "received", reason="Suspended")
+        assert value(kube, agent, "a") == "1"
+        assert value(kube, agent, "b") is None
+        anew.configure()
+        await anew.reached(newer, "healthy")
+        assert value(kube, agent, "a") == "2"
+
+
+async def test_reconcile_reads_inventory_and_objects_anew_and_answers_when_it_has_begun(
+    agent: DrivenAgent, kube: Kube
+) -> None:
+    agent.configure()
+    unreceived = await agent.order(reconcile=wire.Reconcile())
+    assert unreceived.reason == "NothingReceived"
+    sync_id = agent.offer(agent.config_map("a"))
+    await agent.reached(sync_id, "healthy")
+    before = len(agent.syncs(sync_id))
+
+    # An inventory that somebody deleted is not noticed by itself.
+    selector = f"cli-utils.sigs.k8s.io/inventory-id={agent.inventory_id}"
+    inventories = f"/api/v1/namespaces/{agent.namespace}/configmaps"
+
+    def inventory() -> list[str]:
+        return [one["metadata"]["name"] for one in kube.get(inventories, labelSelector=selector)["items"]]
+
+    for name in inventory():
+        kube.delete(f"{inventories}/{name}")
+    answer = await agent.order(reconcile=wire.Reconcile())
+
+    assert (answer.reason, answer.message) == ("", "")
+    await eventually(lambda: len(agent.syncs(sync_id)) > before, what="a new sync is told")
+    await agent.reached(sync_id, "healthy")
+    assert inventory()
+
+
+async def test_a_prune_is_confirmed_for_exactly_the_objects_that_were_looked_at(agent: DrivenAgent, kube: Kube) -> None:
+    names = [f"map-{number}" for number in range(12)]
+    agent.configure()
+    await agent.reached(agent.offer(*[agent.config_map(name) for name in names]), "healthy")
+    nothing = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of([])))
+    assert nothing.reason == "PruneSetChanged"
+
+    sync_id = agent.offer(agent.config_map(names[0]))
+    await agent.reached(sync_id, "healthy", reason="PruneNeedsConfirmation")
+    waiting = [ObjectRef("", "ConfigMap", agent.namespace, name) for name in names[1:]]
+    wrong = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of(waiting[1:])))
+    assert wrong.reason == "PruneSetChanged"
+    assert "11 objects wait" in wrong.message
+    assert value(kube, agent, names[1]) == "1"
+
+    right = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of(waiting)))
+
+    assert right.reason == "", right
+    told = await agent.reached(sync_id, "healthy")
+    assert (told.counts.pruned, told.counts.total) == (11, 1)
+    assert [value(kube, agent, name) for name in names] == ["1", *[None] * 11]
+    again = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of(waiting)))
+    assert again.reason == "PruneSetChanged"
+
+
+async def test_what_cannot_be_ordered_is_answered_with_the_reason(agent: DrivenAgent) -> None:
+    agent.configure()
+    await agent.reached(agent.offer(agent.config_map("a")), "healthy")
+
+    assert (await agent.order(project=99, reconcile=wire.Reconcile())).reason == "UnknownProject"
+    assert (await agent.order()).reason == "UnknownCommand"
+
+
+async def test_the_answer_outlives_a_connection_that_breaks(agent: DrivenAgent) -> None:
+    agent.configure()
+    sync_id = agent.offer(agent.config_map("a"))
+    await agent.reached(sync_id, "healthy")
+    command = agent.command(reconcile=wire.Reconcile())
+    agent.kas.send(wire.KasMessage(command=command))
+    await eventually(lambda: agent.kas.taken >= 5, what="the command is sent")
+    agent.kas.listener.sessions.close_all()
+    assert (await agent.answered(command)).reason == ""
