@@ -54,6 +54,8 @@ def reconcile(
     items = cast("list[Reconciled]", answer["items"])
     if output in {"json", "yaml"} and not wait:
         click.echo(document(answer, output), nl=False)
+    if not items:
+        click.echo(f"agent {inert(agent)} has no manifest projects", err=True)
     for item in items:
         if item["reason"]:
             click.echo(f"error: {inert(item['project'])}: {inert(item['message'] or item['reason'])}", err=True)

@@ -43,23 +43,27 @@ class HoldBoard:
         self._clock = clock
         self._known: dict[int, tuple[HoldRecord, ...]] = {}
         self._changed: dict[int, asyncio.Event] = {}
+        # What is read later must be learnt later, or an order that came in between would be forgotten.
+        self._reading = asyncio.Lock()
 
     async def refresh(self, agent_id: int) -> None:
         """Read anew what holds for an agent, and tell its streams; call it after the store was changed."""
-        found = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
-        self._learn(agent_id, found)
+        async with self._reading:
+            found = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
+            self._learn(agent_id, found)
 
     async def follow_others(self) -> None:
         """Learn what other replicas of kas were told, for ever."""
         while True:
             await asyncio.sleep(OTHERS_SECONDS)
-            holding: dict[int, list[HoldRecord]] = {}
-            for hold in await when_available(self._holds.in_force, what="what holds"):
-                holding.setdefault(hold.agent_id, []).append(hold)
-            for agent_id, known in list(self._known.items()):
-                found = tuple(holding.get(agent_id, ()))
-                if found != known:
-                    self._learn(agent_id, found)
+            async with self._reading:
+                holding: dict[int, list[HoldRecord]] = {}
+                for hold in await when_available(self._holds.in_force, what="what holds"):
+                    holding.setdefault(hold.agent_id, []).append(hold)
+                for agent_id, known in list(self._known.items()):
+                    found = tuple(holding.get(agent_id, ()))
+                    if found != known:
+                        self._learn(agent_id, found)
 
     def _learn(self, agent_id: int, found: tuple[HoldRecord, ...]) -> None:
         self._known[agent_id] = found

@@ -149,15 +149,15 @@ class Operator:
             )
         return text
 
-    async def reconcile(self, agent: AgentRecord, project_id: int) -> Answered:
-        """Have an agent sync a project anew.
+    async def reconcile(self, agent: AgentRecord, project_id: int, *, within: float = COMMAND_SECONDS) -> Answered:
+        """Have an agent sync a project anew; it has so many seconds to answer.
 
         Raises:
             CommandError: it did not answer.
         """
-        command = new_command(project_id, within=COMMAND_SECONDS)
+        command = new_command(project_id, within=within)
         command.reconcile.SetInParent()
-        return await self._ask(agent, command)
+        return await self._ask(agent, command, within)
 
     async def confirm_prune(self, agent: AgentRecord, project_id: int, digest: bytes) -> Answered:
         """Have an agent carry out the prune that waits, if ``digest`` is still that of its objects.
@@ -167,7 +167,7 @@ class Operator:
         """
         command = new_command(project_id, within=COMMAND_SECONDS)
         command.confirm_prune.objects_digest = digest
-        return await self._ask(agent, command)
+        return await self._ask(agent, command, COMMAND_SECONDS)
 
     async def diff(
         self, agent: AgentRecord, project: ManifestProjectConfig, ref: str | None, *, within: float
@@ -255,8 +255,8 @@ class Operator:
         tree = await self._publisher.mirrors.mirror(project).tree(commit)
         return next((entry.blob_id for entry in tree if entry.path == path), "")
 
-    async def _ask(self, agent: AgentRecord, command: wire.Command) -> Answered:
-        async with aclosing(self._commands.give(agent.id, Delivery(command), within=COMMAND_SECONDS)) as parts:
+    async def _ask(self, agent: AgentRecord, command: wire.Command, within: float) -> Answered:
+        async with aclosing(self._commands.give(agent.id, Delivery(command), within=within)) as parts:
             objects: list[wire.ObjectDiff] = []
             async for part in parts:
                 objects.extend(part.objects)

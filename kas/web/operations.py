@@ -15,8 +15,8 @@ from agentlink.logs import get_logger
 from agentlink.manifests.model import ManifestError
 from agentlink.refs import digest_of
 from kas.git.errors import GitError
-from kas.gitops.commands import AgentNotConnectedError, CommandError
-from kas.gitops.operating import OperationError
+from kas.gitops.commands import AgentNotConnectedError, CommandError, NotAnsweredError
+from kas.gitops.operating import COMMAND_SECONDS, OperationError
 from kas.reports.feed import Resync
 from kas.store.holds import HoldScope
 from kas.store.times import utc_now
@@ -185,9 +185,9 @@ class Operations:
             raise of_operation(error) from error
         names = ", ".join(project.project for project in projects)
         await self._note(caller, agent, "project.reconcile", f"projects {names}")
-        turns = asyncio.Semaphore(_AT_ONCE)
+        turns, until = asyncio.Semaphore(_AT_ONCE), asyncio.get_running_loop().time() + COMMAND_SECONDS
         async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(self._reconcile_one(agent, project, turns)) for project in projects]
+            asked = [tasks.create_task(self._reconcile_one(agent, project, turns, until)) for project in projects]
         results = [task.result() for task in asked]
         if results and all(result["reason"] == AgentNotConnectedError.reason for result in results):
             raise of_operation(AgentNotConnectedError(results[0]["message"]))
@@ -250,14 +250,18 @@ class Operations:
                     yield project, part
 
     async def _reconcile_one(
-        self, agent: AgentRecord, project: ManifestProjectConfig, turns: asyncio.Semaphore
+        self, agent: AgentRecord, project: ManifestProjectConfig, turns: asyncio.Semaphore, until: float
     ) -> payloads.Reconciled:
+        """Tell of one project, of many that take turns and have the same time."""
         path = project.project
         at = time_of(self._clock())
         async with turns:
             project_id = await self._store.projects.id_of(path)
+            within = until - asyncio.get_running_loop().time()
             try:
-                answer = await self._operator.reconcile(agent, project_id)
+                if within <= 0:
+                    raise NotAnsweredError("the agent answered none of those before it in time")
+                answer = await self._operator.reconcile(agent, project_id, within=within)
             except CommandError as error:
                 return payloads.Reconciled(project=path, at=at, reason=error.reason, message=str(error))
         return payloads.Reconciled(project=path, at=at, reason=answer.reason, message=answer.message)

@@ -44,6 +44,8 @@ def sync(**given: object) -> Sync:
         applied_at="2026-11-21T11:59:01.250Z",
         finished_at="2026-11-21T11:59:20.000Z",
         updated_at=EARLIER,
+        suspension=None,
+        pin=None,
     )
     return {**base, **given}  # type: ignore[typeddict-item]
 
@@ -56,6 +58,7 @@ def agent(*connections: Connection, status: AgentStatus = "connected", healthy: 
         status=status,
         last_seen_at=None,
         created_at="2026-11-18T12:00:00.000Z",
+        suspension=None,
         connections=list(connections),
         syncs={"total": total, "healthy": healthy},
     )
