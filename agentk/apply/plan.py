@@ -61,7 +61,7 @@ def plan(
     cycles = staging.cycles(resolved.desired)
     for desired in resolved.desired:
         action: Apply | Outcome
-        if (cycle := cycles.get(desired.ref)) is not None:
+        if cycles and (cycle := cycles.get(desired.ref)) is not None:
             action = Outcome(desired.ref, Result.FAILED, desired.path, cycle.reason, cycle.message)
         else:
             action = decide_one(desired, recorded.get(desired.ref), live.get(desired.ref), settings)
@@ -74,8 +74,9 @@ def plan(
     by_ref = {desired.ref: desired for desired in resolved.desired}
     staged = staging.stage(explain_first(applies), by_ref, broken, live.keys(), kinds)
     decided += staged.decided
-    refused = {outcome.ref for outcome in staged.decided}
-    applies = [action for action in applies if action.desired.ref not in refused]
+    if staged.decided:
+        refused = {outcome.ref for outcome in staged.decided}
+        applies = [action for action in applies if action.desired.ref not in refused]
     complete = not staged.decided and not any(outcome.result is Result.FAILED for outcome in decided)
     wanted = set(by_ref)
     wanted.update(_may_mean(resolved.refused, settings))

@@ -104,23 +104,39 @@ class _Staging:
         self._there = there
         self._kinds = kinds
         self._places: dict[ObjectRef, _Place] = {}
+        self._shared: dict[tuple[str, int, bool], _Place] = {}
         self._homes: dict[str, tuple[Need, ...]] = {}
         self._definitions: dict[int, tuple[Need, ...]] = {}
         self._defined_by = {(kind.group, kind.kind): one.ref for one in desired.values() for kind in one.defines}
-        self._ranks: dict[int, Rank] = {}
+        self._has_waves = any(one.ordering is not None and one.ordering.wave for one in desired.values())
+        self._placed: list[tuple[Apply, _Place]] = []
 
     def run(self) -> Staged:
-        for action in self._actions.values():
-            self._settle(action)
-        self._stop_waves()
+        self._placed = [(action, self._find(action)) for action in self._actions.values()]
+        if self._has_waves and self._broken:
+            self._stop_waves()
         decided = []
-        for ref, action in self._actions.items():
-            if (refused := self._places[ref].refusal) is not None:
-                result, why = refused
-                decided.append(Outcome(ref, result, action.desired.path, why.reason, why.message))
+        for action, place in self._placed:
+            if place.refusal is not None:
+                result, why = place.refusal
+                desired = action.desired
+                decided.append(Outcome(desired.ref, result, desired.path, why.reason, why.message))
         return Staged(tuple(self._stages()), tuple(decided))
 
-    def _settle(self, root: Apply) -> None:
+    def _find(self, action: Apply) -> _Place:
+        """Find the place of one apply. Objects are many, and nearly all of a kind and a namespace share theirs."""
+        desired = action.desired
+        if desired.ordering is not None:
+            return self._settle(action)
+        key = (desired.ref.namespace, id(desired.kind), action.why is Why.DRIFTED)
+        place = self._shared.get(key)
+        if place is None:
+            place = self._shared[key] = self._settle(action)
+        elif place.refusal is not None:
+            self._broken.add(desired.ref)
+        return place
+
+    def _settle(self, root: Apply) -> _Place:
         """Find the place of one apply, after those of everything it needs."""
         stack = [root]
         while stack:
@@ -141,6 +157,7 @@ class _Staging:
             self._places[ref] = place
             if place.refusal is not None:
                 self._broken.add(ref)
+        return self._places[root.desired.ref]
 
     def _needs(self, action: Apply) -> tuple[tuple[Need, ...], tuple[Result, Refusal] | None]:
         """Return what an apply waits for, or why it cannot be applied at all."""
@@ -179,24 +196,15 @@ class _Staging:
         if refusal is None and needs:
             failed = next((need.ref for need in needs if need.ref in self._broken), None)
             refusal = None if failed is None else (Result.SKIPPED, depend.failed(failed))
-        wave, rank, late = self._wave(action), self._rank(action.desired.kind), False
+        at_once = action.why is Why.DRIFTED or bool(action.settled)
+        wave = _AT_ONCE if at_once else _wave_of(action.desired)
+        rank, late = rank_of(action.desired.kind), False
         for need in needs:
             late = late or need.until is Until.HEALTHY
             place = self._places.get(need.ref)
             if place is not None:
                 wave, rank, late = max(wave, place.wave), max(rank, place.rank), late or place.late
         return _Place(wave, rank, late, needs, refusal)
-
-    def _wave(self, action: Apply) -> int:
-        if action.why is Why.DRIFTED or action.settled:
-            return _AT_ONCE
-        return _wave_of(action.desired)
-
-    def _rank(self, kind: Kind) -> Rank:
-        found = self._ranks.get(id(kind))
-        if found is None:
-            found = self._ranks[id(kind)] = rank_of(kind)
-        return found
 
     def _stop_waves(self) -> None:
         """Refuse what is in a higher wave than an object that is known not to be applied."""
@@ -208,35 +216,39 @@ class _Staging:
         if lowest is None:
             return
         wave, culprit = lowest
-        for ref, place in self._places.items():
+        for number, (action, place) in enumerate(self._placed):
             if place.wave > wave and place.refusal is None:
-                self._places[ref] = replace(place, refusal=(Result.SKIPPED, depend.failed(culprit)))
-                self._broken.add(ref)
+                self._placed[number] = action, replace(place, refusal=(Result.SKIPPED, depend.failed(culprit)))
+                self._broken.add(action.desired.ref)
 
     def _stages(self) -> Iterator[Stage]:
         waves: defaultdict[int, defaultdict[Rank, tuple[list[Apply], list[Apply]]]]
         waves = defaultdict(lambda: defaultdict(lambda: ([], [])))
-        for ref, action in self._actions.items():
-            place = self._places[ref]
+        for action, place in self._placed:
             if place.refusal is None:
                 ready = replace(action, after=place.after) if place.after else action
                 waves[place.wave][place.rank][place.late].append(ready)
+        later = {action.desired.ref: place.wave for action, place in self._placed} if self._has_waves else {}
         passed = _AT_ONCE
         for wave in sorted(waves):
-            gate, passed = self._gate(passed, wave), wave
+            gate, passed = self._gate(passed, wave, later), wave
             for rank in sorted(waves[wave]):
                 now, late = waves[wave][rank]
                 yield Stage(tuple(now), late=tuple(late), gate=gate)
                 gate = ()
 
-    def _gate(self, passed: int, wave: int) -> tuple[ObjectRef, ...]:
-        """Return the objects of the waves from ``passed`` on and below ``wave``, whether applied now or before."""
-        found = []
-        for ref, one in self._desired.items():
-            own, place = _wave_of(one), self._places.get(ref)
-            if passed <= (own if place is None else max(own, place.wave)) < wave and ref not in self._broken:
-                found.append(ref)
-        return tuple(found)
+    def _gate(self, passed: int, wave: int, later: Mapping[ObjectRef, int]) -> tuple[ObjectRef, ...]:
+        """Return the objects of the waves from ``passed`` on and below ``wave``, whether applied now or before.
+
+        ``later`` are the waves in which objects are applied, which may be higher than their own.
+        """
+        if not self._has_waves:
+            return ()
+        return tuple(
+            ref
+            for ref, one in self._desired.items()
+            if passed <= max(_wave_of(one), later.get(ref, _AT_ONCE)) < wave and ref not in self._broken
+        )
 
 
 def _wave_of(desired: Desired) -> int:
