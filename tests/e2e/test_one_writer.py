@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ import pytest
 from tests.support.audit import AuditLog, administrator, audited_control_plane
 from tests.support.driven import Driven, installed
 from tests.support.installation import Agent
+from tests.support.installed_agent import fetch
 from tests.support.kube import Kube
 from tests.support.manifests import config_files, config_map
+from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -56,10 +59,10 @@ class Replicas:
             register=first,
         )
 
-    def start_second(self, lease_seconds: int) -> None:
+    def start_second(self, lease_seconds: int, *more: str) -> None:
         """Start the second replica and wait until it stands by."""
         before = self.two.log.read_text().count(STANDS_BY) if self.two.log.exists() else 0
-        self.two.start("--lease-seconds", str(lease_seconds))
+        self.two.start("--lease-seconds", str(lease_seconds), *more)
         wait_until(lambda: self.lines(self.two, STANDS_BY) > before, what="the second one stands by")
         wait_until(lambda: self.connected() == ["one", "two"], what="both are connected")
 
@@ -148,8 +151,14 @@ def test_a_sync_that_is_well_stays_so_while_replicas_come_and_go(replicas: Repli
     before = driven.sync()
     replicas.start_second(SHORT)
     replicas.two.stop()
-    replicas.start_second(SHORT)
+    port = free_port()
+    replicas.start_second(SHORT, "--observability-address", f"127.0.0.1:{port}")
 
+    status, body = fetch(port, "readiness")
+    ready = json.loads(body)
+    assert (status, ready["status"], ready["leading"]) == (200, "ready", False)
+    assert ready["leader"].startswith("one_")
+    assert "agentk_leading 0.0" in fetch(port, "metrics")[1]
     after = driven.sync()
     for key in ("state", "finished_at", "updated_at"):
         assert after[key] == before[key]

@@ -7,6 +7,7 @@ kubelet gets it. ``in_pod`` gives it a pod's files and environment as well.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import subprocess
@@ -106,6 +107,17 @@ def kubeconfig(cluster: ControlPlane, token: str, file: Path) -> Path:
     }
     file.write_text(json.dumps(config))
     return file
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """GET a path of a listener on loopback; return the status and the body, whatever they are."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", f"/{path}")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
 def can_be_in_pod() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from tests.support.installation import Agent
 from tests.support.installed_agent import (
     apply,
     documents,
+    fetch,
     generate,
     kubeconfig,
     path_of,
@@ -19,6 +21,7 @@ from tests.support.installed_agent import (
     token_file,
 )
 from tests.support.manifests import config_files, config_map, deployment
+from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -74,7 +77,7 @@ class Scoped:
         return f"agentk-{agent['id']}"
 
     @contextmanager
-    def running(self) -> Iterator[Agent]:
+    def running(self, *args: str) -> Iterator[Agent]:
         """Run agentk."""
         token = service_account_token(self.kube, self.home, f"{self.home}-gitlab-agent")
         config = kubeconfig(self._cluster, token, self._directory / "kubeconfig")
@@ -91,7 +94,7 @@ class Scoped:
             register=False,
         )
         try:
-            yield agent.start()
+            yield agent.start(*args)
         finally:
             agent.stop()
 
@@ -186,15 +189,18 @@ def test_without_any_one_right_on_leases_nothing_is_written_and_it_is_said_whom_
             lease = {"metadata": {"name": agent.lease_name()}, "spec": {}}
             kube.create(f"/apis/coordination.k8s.io/v1/namespaces/{agent.home}/leases", lease)
         commit = agent.push({"a.yaml": config_map("a")})
-        with agent.running() as process:
+        port = free_port()
+        with agent.running("--observability-address", f"127.0.0.1:{port}") as process:
             sync = agent.kas.wait_sync(AGENT, state="failed", commit=commit, reason="LeaseForbidden")
             log = process.log.read_text()
+            status, body = fetch(port, "readiness")
 
         assert kube.find(f"/api/v1/namespaces/{agent.inside}/configmaps/a") is None
         assert f"cannot {verb} resource" in sync["message"]
         assert f"in namespace {agent.home}" in sync["message"]
         assert "gitlab-agent-leader-election" in sync["message"]
         assert "LeaseForbidden" in log
+        assert (status, sync["message"] in json.loads(body)["message"]) == (503, True)
         assert "LeaseForbidden" in {event["reason"] for event in agent.kas.get("events", agent=AGENT)}
 
 
