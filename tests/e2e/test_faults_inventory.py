@@ -24,7 +24,20 @@ pytestmark = pytest.mark.cluster
 
 LABEL = "cli-utils.sigs.k8s.io/inventory-id"
 LISTED = "agentk.io/inventory-shards"
-PROJECTS = ("deleted", "value", "key", "doubled", "shard", "foreign", "list", "headless", "running", "meddled", "told")
+PROJECTS = (
+    "deleted",
+    "value",
+    "key",
+    "doubled",
+    "shard",
+    "foreign",
+    "list",
+    "headless",
+    "running",
+    "meddled",
+    "told",
+    "refused",
+)
 HARMED = PROJECTS[:8]
 
 
@@ -261,15 +274,34 @@ def test_what_somebody_writes_into_an_inventory_is_noticed_and_makes_nobody_else
     project.kube.create(project.collection, {"metadata": {"name": "somebodys"}, "data": {"value": "theirs"}})
     found = project.inventory()
     assert found is not None
-    key = f"{project.namespace}_somebodys__ConfigMap"
-    project.kube.patch(f"{project.collection}/{found['metadata']['name']}", {"data": {key: ""}})
+    keys = [f"{project.namespace}_{name}__ConfigMap" for name in ("somebodys", found["metadata"]["name"])]
+    project.kube.patch(f"{project.collection}/{found['metadata']['name']}", {"data": dict.fromkeys(keys, "")})
     project.push({"manifests/changes.yaml": config_map("meddled-changes", "2")})
     project.remove("manifests/leaves.yaml")
     project.recovers(pruned=True)
     assert project.value("somebodys") == "theirs"
     after = project.inventory()
     assert after is not None
-    assert key not in after["data"], "it is released"
+    assert after["metadata"]["uid"] == found["metadata"]["uid"], "an inventory is never pruned"
+    assert not after["data"].keys() & set(keys), "both are released"
+
+
+def test_an_inventory_in_git_is_refused_with_its_label_and_without(projects: dict[str, Project]) -> None:
+    project = projects["refused"]
+    found = project.inventory()
+    assert found is not None
+    metadata = found["metadata"]
+    labelled = config_map("mine").replace("  name: mine\n", f"  name: mine\n  labels: {{{LABEL}: '7-7'}}\n")
+    for manifest in (config_map(metadata["name"]), config_map(f"{metadata['name']}.1"), labelled):
+        commit = project.push({"manifests/inventory.yaml": manifest})
+        sync = project.wait("failed", commit=commit, reason="InventoryRefused")
+        assert "remove it from Git" in sync["message"]
+    after = project.inventory()
+    assert after is not None
+    assert after["data"].keys() == found["data"].keys()
+    assert project.config_map("mine") is None
+    commit = project.remove("manifests/inventory.yaml")
+    project.wait("healthy", commit=commit)
 
 
 def test_what_agentk_does_is_told_by_events_on_the_inventory(projects: dict[str, Project]) -> None:
