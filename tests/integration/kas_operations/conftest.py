@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -171,6 +172,27 @@ class Kas:
             out, err = await process.communicate()
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(), err.decode())
+
+    async def cli_on_terminal(self, *arguments: str, typed: str = "", secret: str = "") -> Ran:
+        """Run a command on a terminal, where somebody types; both of its streams come back as one."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("KAS_", "NO_COLOR"))}
+        ours, theirs = pty.openpty()
+        try:
+            os.write(ours, typed.encode())
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "kas"),
+                *arguments,
+                env={**kept, "KAS_ADDRESS": self.address, "KAS_TOKEN": secret or self.secret, "TERM": "xterm"},
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+            )
+            async with asyncio.timeout(60):
+                code = await process.wait()
+            return Ran(code, os.read(ours, 1 << 16).decode(), "")
+        finally:
+            os.close(ours)
+            os.close(theirs)
 
     async def cli_json(self, *arguments: str) -> Any:  # noqa: ANN401 -- JSON
         """Run a command that succeeds and return what it wrote."""

@@ -144,6 +144,20 @@ async def test_a_prune_is_confirmed_for_exactly_the_objects_that_were_shown(kas:
     assert line.subject.endswith(": demo/configmap/old, demo/deployment.apps/gone")
 
 
+async def test_on_a_terminal_somebody_is_asked_and_only_yes_is_yes(kas: Kas) -> None:
+    async with kas.played() as agent:
+        await ready(kas, agent)
+        await waits(kas, OLD)
+        for typed in ("n\n", "\n"):
+            refused = await kas.cli_on_terminal("confirm-prune", APP, "--agent", NAME, typed=typed)
+            assert refused.code == 1
+            assert "Delete these 1 objects from the cluster? [y/N]" in refused.out
+            assert agent.commands == []
+        done = await kas.cli_on_terminal("confirm-prune", APP, "--agent", NAME, typed="y\n")
+        assert (done.code, "prune of 1 objects" in done.out) == (0, True)
+        assert len(agent.commands) == 1
+
+
 async def test_when_others_wait_by_then_nothing_is_pruned_and_they_are_shown(kas: Kas) -> None:
     def changed(_: wire.Command) -> Answer:
         ref = wire.ObjectRef(kind="ConfigMap", namespace="demo", name="old")
@@ -240,6 +254,17 @@ async def test_a_diff_of_any_ref_goes_to_the_agent_as_a_difference_and_comes_bac
         by_commit = await kas.cli("diff", APP, "--agent", NAME, "--ref", feature, "-o", "yaml")
         assert by_commit.out.startswith("---\ntype: PROJECT\n")
         assert [snapshot.commit for snapshot in agent.accompanied] == [feature] * 3
+
+
+async def test_a_terminal_shows_colours_and_that_something_goes_on(kas: Kas) -> None:
+    async with kas.played(compared) as agent:
+        await ready(kas, agent)
+        ran = await kas.cli_on_terminal("diff", APP, "--agent", NAME)
+        assert ran.code == 1
+        assert f"comparing {APP} with the cluster" in ran.out
+        assert '\x1b[32m  + "2' in ran.out
+        assert '\x1b[31m  - "1"' in ran.out
+        assert "\\u001b[31m" in ran.out
 
 
 async def test_no_changes_are_exit_code_0_and_objects_that_cannot_be_compared_2(kas: Kas) -> None:

@@ -9,11 +9,13 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
+from agentlink.refs import ObjectRef
 from kas.store import migrate
+from kas.store.batches import Batch
 from kas.store.database import Database
 from kas.store.errors import NotFound
 from kas.store.holds import HoldScope
-from kas.store.records import Actor, HoldKind
+from kas.store.records import Actor, HoldKind, ObjectRecord
 from kas.store.store import Store
 
 if TYPE_CHECKING:
@@ -159,3 +161,30 @@ async def test_a_database_of_the_release_before_gets_the_table_and_keeps_what_it
         assert await store.holds.in_force(5) == (held,)
     finally:
         await store.close()
+
+
+async def test_objects_that_an_agent_says_do_not_wait_any_more_are_forgotten_and_no_others(
+    store: Store, clock: Clock
+) -> None:
+    scope = await scoped(store)
+    other_project = await store.projects.id_of("group/other")
+    assert scope.project_id is not None
+
+    def record(name: str, reason: str, project_id: int) -> ObjectRecord:
+        ref = ObjectRef("", "ConfigMap", "demo", name)
+        return ObjectRecord(scope.agent_id, project_id, ref, "skipped", "", reason, "", "", "s", clock())
+
+    kept = record("kept", "Waits", scope.project_id)
+    records = (
+        *(kept, record("gone", "Waits", scope.project_id), record("else", "Other", scope.project_id)),
+        record("gone", "Waits", other_project),
+    )
+    await store.batches.write(Batch(scope.agent_id, (), records, ()))
+
+    await store.objects.forget_waiting(scope.agent_id, scope.project_id, reason="Waits", waiting={kept.object})
+
+    left = await store.objects.list(scope.agent_id)
+    assert [(one.project_id, one.object.name) for one in left] == [
+        *((scope.project_id, "else"), (scope.project_id, "kept")),
+        (other_project, "gone"),
+    ]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
+from kas.gitops import holds
 from kas.gitops.holds import HoldBoard, pin_of, suspension_of
 from kas.store.records import HoldKind, HoldRecord
+
+if TYPE_CHECKING:
+    import pytest
 
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 FOREVER = HoldRecord(1, 5, 7, HoldKind.SUSPENSION, "alice", "", AT)
@@ -22,9 +28,9 @@ class Stored:
         self.holds = holds
         self.asked = 0
 
-    async def in_force(self, agent_id: int) -> tuple[HoldRecord, ...]:
+    async def in_force(self, agent_id: int | None = None) -> tuple[HoldRecord, ...]:
         self.asked += 1
-        return tuple(hold for hold in self.holds if hold.agent_id == agent_id)
+        return tuple(hold for hold in self.holds if agent_id in {None, hold.agent_id})
 
 
 def test_of_two_suspensions_the_one_that_lasts_longer_counts() -> None:
@@ -63,3 +69,16 @@ async def test_a_suspension_whose_time_is_over_is_told_without_anybody_doing_any
         assert await anext(following) == (soon, PIN)
         assert await anext(following) == (PIN,)
         assert datetime.now(UTC) >= (soon.until or AT)
+
+
+async def test_what_another_replica_was_told_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holds, "OTHERS_SECONDS", 0.01)
+    stored = Stored()
+    board = HoldBoard(stored, clock=lambda: AT)  # type: ignore[arg-type]  # all it asks for
+    async with asyncio.TaskGroup() as tasks, aclosing(board.follow(5)) as following:
+        learning = tasks.create_task(board.follow_others())
+        assert await anext(following) == ()
+        stored.holds = (FOREVER, replace(PIN, agent_id=6))
+        async with asyncio.timeout(30):
+            assert await anext(following) == (FOREVER,)
+        learning.cancel()
