@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import DryRun
+from agentk.apply.rules.autoscale import autoscaled
 from agentk.health.rules import needs_status
 from agentk.health.summary import HealthSummary, Phase
 from agentk.reports.convert import ObjectStatus, health_of
@@ -69,7 +70,10 @@ class HealthWatch:
                 continue
             health = self._observer.health(ref)
             if self._summary.update(ref, health) and health is not None:
-                news.append(ObjectStatus(ref, health=health_of(health), message=health.message))
+                # What is said of an object's health takes the place of what was said when it was applied.
+                reason, scaled = autoscaled(one)
+                message = "; ".join(part for part in (health.message, scaled) if part)
+                news.append(ObjectStatus(ref, health=health_of(health), reason=reason, message=message))
         self._standing.tell_objects(news)
 
     def report(self) -> None:
