@@ -48,8 +48,8 @@ class Commanded(Protocol):
     async def confirm_prune(self, digest: bytes) -> Refusal | None:
         """Carry out the prune that waits, if it is of these objects; return when that is over."""
 
-    def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None] | None:
-        """Tell what a revision would change, object by object; None where that is not possible."""
+    def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None]:
+        """Tell what a revision would change, object by object."""
 
 
 class Answering(Protocol):
@@ -151,12 +151,9 @@ class Commands:
             yield _no(Refusal("InventoryUnreadable", str(error)))
 
     async def _diff(self, project: Commanded, command_id: str) -> AsyncGenerator[wire.AnswerRequest, None]:
-        found = project.diff(await self._snapshots[command_id])
-        if found is None:
-            yield _no(Refusal("NotSupported", "this agentk cannot tell what a revision would change; update it"))
-            return
+        snapshot = await self._snapshots[command_id]
         part, counts = wire.AnswerRequest(), wire.SyncCounts()
-        async with aclosing(found) as objects:
+        async with aclosing(project.diff(snapshot)) as objects:
             async for one in objects:
                 _fit(one)
                 _count(counts, one)

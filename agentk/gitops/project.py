@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Refusal, Result
 from agentk.gitops.drifting import Drifting
+from agentk.gitops.foreseeing import foresee
 from agentk.gitops.health_watch import HealthWatch
 from agentk.gitops.orders import Order, Orders
 from agentk.gitops.progress import Progress
@@ -58,6 +59,7 @@ class ProjectLoop:
         objects = Objects(kube)
         cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
         store = self._store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
+        self._kube, self._cluster = kube, cluster
         self._observer, self._autoscalers = cluster.observer, cluster.autoscalers
         self._settings = settings
         self._sync = ProjectSync(cluster, settings, store)
@@ -112,9 +114,9 @@ class ProjectLoop:
         except TimeoutError:
             return None
 
-    def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None] | None:  # noqa: ARG002 - it is the port's
-        """Tell what a revision would change; None while nobody can."""
-        return None
+    def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None]:
+        """Tell what a revision would change."""
+        return foresee(self._kube, self._cluster, self._settings, snapshot)
 
     async def _order(self, order: Order) -> Refusal | None:
         if self._standing.snapshot is None and self._waiting is None:

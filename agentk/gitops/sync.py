@@ -230,6 +230,26 @@ class ProjectSync:
     async def _run(
         self, snapshot: Snapshot, report: Callable[[Outcome], None], confirmed: frozenset[ObjectRef]
     ) -> SyncResult:
+        todo, resolved, recorded = await self._foresee(snapshot, confirmed)
+        result = await self._carry_out(todo, recorded, report)
+        # Kinds that this very sync has made served.
+        await self._cluster.observer.ensure(self._places(resolved, recorded))
+        return result
+
+    async def foresee(self, snapshot: Snapshot) -> Plan:
+        """Return what a sync of the snapshot would do now; for an instance that never syncs, nothing is written.
+
+        Raises:
+            KubeError: The cluster could not be asked.
+            InventoryError: The inventory cannot be understood.
+        """
+        todo, _, _ = await self._foresee(snapshot, frozenset())
+        return todo
+
+    async def _foresee(
+        self, snapshot: Snapshot, confirmed: frozenset[ObjectRef]
+    ) -> tuple[Plan, Resolved, dict[ObjectRef, Recorded]]:
+        """Resolve, look and plan; return with the plan what Git wants, as far as may be, and the inventory."""
         resolved = await self._resolve(snapshot)
         recorded = await self._read_inventory()
         observer = self._cluster.observer
@@ -242,10 +262,7 @@ class ProjectSync:
         todo = await self._decide(resolved, recorded, live)
         if confirmed and unconfirmed(todo.decided) == confirmed:
             todo = await self._decide(resolved, recorded, live, prune_confirmed=True)
-        result = await self._carry_out(todo, recorded, report)
-        # Kinds that this very sync has made served.
-        await observer.ensure(self._places(resolved, recorded))
-        return result
+        return todo, resolved, recorded
 
     async def _decide(
         self,

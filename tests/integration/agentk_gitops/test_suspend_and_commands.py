@@ -149,3 +149,53 @@ async def test_the_answer_outlives_a_connection_that_breaks(agent: DrivenAgent) 
     await eventually(lambda: agent.kas.taken >= 5, what="the command is sent")
     agent.kas.listener.sessions.close_all()
     assert (await agent.answered(command)).reason == ""
+
+
+async def test_a_diff_says_what_a_revision_would_change_and_changes_nothing(agent: DrivenAgent, kube: Kube) -> None:
+    agent.configure()
+    sync_id = agent.offer(agent.config_map("kept"), agent.config_map("changed"), agent.config_map("left"))
+    await agent.reached(sync_id, "healthy")
+    told = len(agent.syncs(sync_id))
+    command = agent.command(diff=wire.Diff())
+    agent.kas.send(wire.KasMessage(command=command))
+    objects = [agent.config_map("kept"), agent.config_map("changed", "2"), agent.config_map("new")]
+    agent.offer(*objects, command_id=command.id)
+
+    last = await agent.answered(command)
+
+    assert last.reason == "", last
+    parts = [part for part in agent.kas.answers if part.command_id == command.id]
+    results = {one.object.name: wire.Result.Name(one.result) for part in parts for one in part.objects}
+    assert results == {
+        "kept": "RESULT_UNCHANGED",
+        "changed": "RESULT_CONFIGURED",
+        "left": "RESULT_PRUNED",
+        "new": "RESULT_CREATED",
+    }
+    fields = [field for part in parts for one in part.objects if one.object.name == "changed" for field in one.fields]
+    assert ("/data/value", '"1"', '"2"') in [(field.path, field.before, field.after) for field in fields]
+    assert (last.counts.total, last.counts.pruned, last.counts.created) == (3, 1, 1)
+    assert [value(kube, agent, name) for name in ("changed", "left", "new")] == ["1", "1", None]
+    assert len(agent.syncs(sync_id)) == told
+
+
+async def test_a_sync_that_is_under_way_stops_with_the_next_object_when_the_project_is_suspended(
+    agent: DrivenAgent, kube: Kube
+) -> None:
+    many = [agent.config_map(f"map-{number:04}") for number in range(1500)]
+    agent.configure()
+    sync_id = agent.offer(*many)
+    path = f"/api/v1/namespaces/{agent.namespace}/configmaps"
+
+    def count() -> int:
+        return len(kube.get(path, labelSelector=f"agentk.io/agent={agent.agent_id}")["items"])
+
+    await eventually(lambda: count() > 0, what="the first object")
+    agent.configure(suspension=SUSPENSION)
+    await agent.reached(sync_id, "received", reason="Suspended")
+    stopped_at = count()
+    assert 0 < stopped_at < len(many)
+
+    agent.configure()
+    done = await agent.reached(sync_id, "healthy")
+    assert (done.counts.total, done.counts.created) == (len(many), len(many) - stopped_at)
