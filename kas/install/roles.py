@@ -29,16 +29,16 @@ _API = "rbac.authorization.k8s.io"
 _READ = ("get", "list", "watch")
 _WRITE = ("create", "update", "patch", "delete")
 
-_EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
-"""To tell of a project on its inventory (``agentk/kube/events.py``); without it everything works but that."""
-
-_GRANT = {"apiGroups": [_API], "resources": ["clusterroles", "roles"], "verbs": ["bind", "escalate"]}
-
 _LEASES = {
     "apiGroups": ["coordination.k8s.io"],
     "resources": ["leases"],
     "verbs": ["get", "create", "patch", "watch"],
 }
+
+_GRANT = {"apiGroups": [_API], "resources": ["clusterroles", "roles"], "verbs": ["bind", "escalate"]}
+
+_EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
+"""To tell of a project on its inventory (``agentk/kube/events.py``); without it everything works but that."""
 
 _INVENTORIES = "configmaps"
 """Where agentk remembers what it applied: needed whatever the kinds are."""
@@ -48,12 +48,12 @@ def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
     """Yield roles and bindings for the account in ``namespace``: of the cluster, or of each chosen namespace."""
     yield from _role(values, LEASE_ROLE, [_LEASES], namespace, namespace)
     read, write = _rules(values, _READ), _rules(values, _WRITE)
-    if values.scope.kinds:
-        write.append(dict(_EVENTS))
     accounts = _accounts(values)
     places = _places(values)
     if places == (None,) and not values.scope.kinds:
         write.append(dict(_GRANT))
+    if values.scope.kinds:
+        write.append(dict(_EVENTS))
     for where in places:
         yield from _role(values, READ_ROLE, read, namespace, where)
         yield from _role(values, WRITE_ROLE, write, namespace, where)

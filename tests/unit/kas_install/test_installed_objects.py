@@ -12,14 +12,12 @@ from tests.support.certificate import CERTIFICATE
 
 TOKEN = "glagent-0123456789"
 ACCOUNTS: dict[str, list[str]] = {"apiGroups": [""], "resources": ["serviceaccounts"]}
+LEASES = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch", "watch"]}]
 GRANT: dict[str, list[str]] = {
     "apiGroups": ["rbac.authorization.k8s.io"],
     "resources": ["clusterroles", "roles"],
     "verbs": ["bind", "escalate"],
 }
-LEASES = [
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch", "watch"]}
-]
 NEEDED = {"kasAddress": "wss://kas.example.com", "token": TOKEN}
 
 
