@@ -58,6 +58,15 @@ class Drifting:
         drifted = [ref for ref in changed if self._is_due(ref)]
         return await self._repair(drifted) if drifted else None
 
+    def is_to_put_back(self, ref: ObjectRef) -> bool:
+        """Tell whether an object is not as it was applied, and Git wants it just so."""
+        sync = self._sync
+        recorded, desired = sync.recorded(ref), sync.desired.get(ref)
+        if recorded is None or desired is None or desired.ignore_mutation or not sync.is_as_recorded(ref):
+            return False
+        drift = drift_of(self._observer.live.get(ref), recorded, sync.settings)
+        return drift is not None and policy_for(desired, sync.settings) is DriftPolicy.CORRECT
+
     def noticed(self, outcomes: Iterable[Outcome]) -> None:
         """Tell of drift that a whole sync came upon: what happened while nobody watched."""
         found = {one.ref: one for one in outcomes if one.reason in {CORRECTED, DRIFTED}}

@@ -47,6 +47,9 @@ CONFIRMED_SECONDS = 10.0
 _SUSPENDED = Refusal("Suspended", "nothing is done for a suspended project; resume it first")
 _INTERRUPTED = Refusal("Interrupted", "the project is not driven here any more; try again")
 
+_OWN_ANSWER_SECONDS = 0.2
+"""How long what a watch tells may be ahead of the answer to our own request for it."""
+
 
 class ProjectLoop:
     """Drives one project, from ``run`` until cancelled."""
@@ -131,7 +134,17 @@ class ProjectLoop:
     def observed(self, ref: ObjectRef) -> None:
         """Take note that something happened to one of the project's objects."""
         self._changed[ref] = None
+        if self._sync.waiting:
+            # The loop itself waits: what cannot wait is told here, and put back in between.
+            self._health.pass_on((ref,))
+            if self._drifting.is_to_put_back(ref):
+                asyncio.get_running_loop().call_later(_OWN_ANSWER_SECONDS, self._make_way, ref)
         self._wake.set()
+
+    def _make_way(self, ref: ObjectRef) -> None:
+        """Interrupt a sync that waits, to put an object back that is still not as it was applied."""
+        if self._sync.waiting and self._drifting.is_to_put_back(ref):
+            self._sync.interrupt()
 
     def scaled(self, ref: ObjectRef) -> None:
         """Take note that an object has an autoscaler from now on, or none any more."""

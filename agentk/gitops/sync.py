@@ -150,7 +150,7 @@ class ProjectSync:
         recorded, resolved = self._recorded, self._resolved
         if recorded is None or resolved is None or resolved.refused or recorded.keys() != self._desired.keys():
             return False
-        return all(recorded[ref].digest == one.digest for ref, one in self._desired.items())
+        return all(self.is_as_recorded(ref) for ref in self._desired)
 
     async def observe(self, snapshot: Snapshot) -> None:
         """Look at what a sync of the snapshot would work on, and go on watching it; nothing is written.
@@ -170,6 +170,14 @@ class ProjectSync:
         self._cluster.observer.renew(kinds)
         self._recorded = self._resolved = None
         self.doubt()
+
+    def is_as_recorded(self, ref: ObjectRef) -> bool:
+        """Tell whether an object was applied as Git wants it now; of one that is filled from others, whether ever."""
+        recorded, one = self.recorded(ref), self._desired.get(ref)
+        if recorded is None or one is None:
+            return False
+        filled = one.ordering is not None and bool(one.ordering.mutations)
+        return bool(recorded.digest) and (filled or recorded.digest == one.digest)
 
     async def run(
         self, snapshot: Snapshot, report: Callable[[Outcome], None], *, confirmed: frozenset[ObjectRef] = frozenset()
@@ -295,7 +303,12 @@ class ProjectSync:
         recorded = self._recorded
         if self._resolved is None or recorded is None:
             return SyncResult(())
-        desired = tuple(self._desired[ref] for ref in refs if ref in self._desired and ref in recorded)
+        # What Git has newly of an object that waits for others is the next sync's to apply.
+        desired = tuple(
+            one
+            for ref in refs
+            if (one := self._desired.get(ref)) and ref in recorded and (not one.ordering or self.is_as_recorded(ref))
+        )
         self.rescaled.difference_update(one.ref for one in desired)
         live, unseen = await self._look_at(desired, ())
         drifted = replace(self._resolved, desired=desired, refused=(), sources={})
