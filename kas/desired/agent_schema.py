@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from agentlink.durations import parse_duration
+from agentlink.expressions import Expression, ExpressionError
 from kas.desired.references import RefSpec, RefSpecKind, checked_branch_or_tag, checked_commit, checked_project
 
 LogLevel = Literal["debug", "info", "warn", "error"]
@@ -30,8 +31,6 @@ PruneConfirmation = Literal["when_large", "always", "never"]
 MAX_RULES = 200
 """Ignore rules, health rules and namespaces that one project may have, of each."""
 MAX_FIELDS = 50
-MAX_EXPRESSION = 4096
-"""Characters of a health expression."""
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
@@ -51,6 +50,14 @@ def _duration(value: object) -> float:
 def _namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
         raise ValueError("expected a namespace: at most 63 lower-case letters, digits and '-', not at the ends")
+    return text
+
+
+def _expression(text: str) -> str:
+    try:
+        Expression(text)
+    except ExpressionError as error:
+        raise ValueError(f"expected a CEL expression over self: {error}") from None
     return text
 
 
@@ -89,7 +96,7 @@ _Namespace = Annotated[StrictStr, AfterValidator(_namespace)]
 _Kind = Annotated[StrictStr, AfterValidator(_kind)]
 _Group = Annotated[StrictStr, AfterValidator(_group)]
 _Pointer = Annotated[StrictStr, AfterValidator(_pointer)]
-_Expression = Annotated[StrictStr, Field(max_length=MAX_EXPRESSION)]
+_Expression = Annotated[StrictStr, AfterValidator(_expression)]
 _ServiceAccount = Annotated[StrictStr, AfterValidator(_service_account)]
 
 

@@ -78,6 +78,8 @@ def test_every_rule_arrives_as_it_was_written() -> None:
         ("health: [{kind: Widget}]", "health[0]"),
         ("health: [{kind: Widget, group: example.com/v1, current: 'true'}]", "health[0].group"),
         (f"health: [{{kind: Widget, current: '{'a' * 4097}'}}]", "health[0].current"),
+        ("health: [{kind: Widget, current: 'self.status.phase ='}]", "health[0].current"),
+        ("health: [{kind: Pod, failed: 'true'}, {kind: Widget, current: 'true', failed: '1 + 1'}]", "health[1].failed"),
     ],
 )
 def test_a_rule_that_cannot_work_is_refused_with_its_key(text: str, key: str) -> None:
@@ -85,6 +87,23 @@ def test_a_rule_that_cannot_work_is_refused_with_its_key(text: str, key: str) ->
     with pytest.raises(ConfigError) as caught:
         parse_agent_config(data, path=PATH, own_project="group/config", limits=Limits())
     assert [finding.key for finding in caught.value.findings] == [f"gitops.manifest_projects[0].{key}"]
+
+
+def test_an_expression_that_cannot_be_read_is_refused_with_line_and_place() -> None:
+    text = """\
+gitops:
+  manifest_projects:
+  - health:
+    - kind: Widget
+      current: |-
+        self.status.phase == "Ready" &&
+        object.status.ready
+"""
+    with pytest.raises(ConfigError) as caught:
+        parse_agent_config(text.encode(), path=PATH, own_project="group/config", limits=Limits())
+    (finding,) = caught.value.findings
+    assert (finding.key, finding.line) == ("gitops.manifest_projects[0].health[0].current", 5)
+    assert "expected a CEL expression over self: line 2, column 14: undeclared reference to 'object" in finding.message
 
 
 def test_a_policy_of_a_newer_kas_counts_as_the_careful_one() -> None:
