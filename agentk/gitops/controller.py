@@ -108,6 +108,9 @@ class Controller:
                     yield
                 finally:
                     self._tasks = self._guard = None
+                    if not guard.is_open():
+                        # Nobody waits any more whether it opens again, such as with a last write of an inventory.
+                        guard.end()
                     for _, task in self._loops.values():
                         task.cancel()
                     if self._cluster is not None:

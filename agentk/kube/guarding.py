@@ -22,7 +22,7 @@ class Guard(Protocol):
         """Tell whether a write may leave in this moment."""
 
     async def opened(self) -> None:
-        """Return when writes may leave; raise NotLeaderError when they never will again."""
+        """Return when writes may leave; raise NotLeaderError when they never will again, KubeError to try later."""
 
 
 async def when_open(guard: Guard, exchange: Callable[[], Awaitable[T]]) -> T:

@@ -188,6 +188,7 @@ class Campaign:
                 self.guard, self._term = Guard(self._agent_id, clock=self._clock), election.term
                 log.info("This replica leads", identity=self._identity, lease=self._leases.name)
             self.guard.extend(election.open_until)
+            self.guard.hinder(self.trouble.message if self.trouble is not None else "")
         if election.other and election.other != self.leader:
             log.info("Another replica leads; standing by", leader=election.other, lease=self._leases.name)
         self.leader = election.other

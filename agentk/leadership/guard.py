@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agentk.kube.errors import NotLeaderError
+from agentk.kube.errors import KubeError, NotLeaderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,12 +33,19 @@ class Guard:
         self._clock = clock
         self._until = 0.0
         self._over = False
+        self._hindrance = ""
         self._news = asyncio.Event()
 
     def extend(self, until: float) -> None:
         """Let writes leave until then, by the same clock."""
         if until > self._until:
             self._until = until
+            self._tell()
+
+    def hinder(self, why: str) -> None:
+        """Say why the lease cannot be renewed, empty when it can: while the guard is closed nobody waits for that."""
+        if why != self._hindrance:
+            self._hindrance = why
             self._tell()
 
     def end(self) -> None:
@@ -60,10 +67,13 @@ class Guard:
 
         Raises:
             NotLeaderError: They never will again.
+            KubeError: Nobody knows when, since the API server does not renew the lease; trying again may help.
         """
         while not self.is_open():
             if self._over:
                 raise NotLeaderError
+            if self._hindrance:
+                raise KubeError(0, "Unreachable", self._hindrance)
             await self._news.wait()
 
     async def ended(self) -> None:

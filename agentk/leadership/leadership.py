@@ -121,7 +121,7 @@ class Leadership:
 
         The context is to be left when the term has ended, and once it is, nothing may be writing any more.
         """
-        while self._campaign is None or (guard := self._campaign.guard) is None:
+        while self._campaign is None or (guard := self._campaign.guard) is None or guard.is_over:
             await self._news.wait()
         self._idle.clear()
         try:

@@ -40,6 +40,7 @@ class Replicas:
     def __init__(self, kas: Kas, plane: ControlPlane, audit: AuditLog, driven: Driven, directory: Path) -> None:
         directory.mkdir()
         self.kas = kas
+        self.plane = plane
         self.audit = audit
         self.driven = driven
         self.kube = driven.kube
@@ -165,3 +166,15 @@ def test_a_sync_that_is_well_stays_so_while_replicas_come_and_go(replicas: Repli
     events = [event["reason"] for event in replicas.kas.get("events", agent="main")]
     assert events.count("Received") == 1
     assert replicas.writers() == ["one"]
+
+
+def test_an_agent_ends_in_good_order_while_nobody_can_say_who_leads(replicas: Replicas) -> None:
+    driven, one = replicas.driven, replicas.one
+    driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
+    wait_until(replicas.count, what="it has begun")
+    replicas.plane.stop_api_server()
+    driven.wait("failed", reason="ApiServerUnreachable")
+    wait_until(lambda: replicas.lines(one, "No lease can be had"), what="the lease cannot be renewed")
+
+    assert one.process.terminate(timeout=30) == 0
+    assert not replicas.lines(one, "did not stop in time")

@@ -48,6 +48,24 @@ async def test_who_waits_goes_on_when_it_opens_again(clock: Clock) -> None:
         guard.extend(110.0)
 
 
+async def test_while_it_is_closed_and_the_lease_cannot_be_renewed_writes_fail_and_are_worth_another_try(
+    clock: Clock,
+) -> None:
+    guard = Guard(7, clock=clock)
+    guard.extend(110.0)
+    guard.hinder("cannot reach the server")
+    await guard.opened()
+
+    clock.now = 110.0
+    with pytest.raises(KubeError, match="cannot reach the server") as refused:
+        await guard.opened()
+    assert refused.value.retryable
+
+    guard.hinder("")
+    guard.extend(120.0)
+    await guard.opened()
+
+
 async def test_once_over_it_stays_over_and_nobody_waits(clock: Clock) -> None:
     guard = Guard(7, clock=clock)
     guard.extend(110.0)
