@@ -54,7 +54,11 @@ async def apply_one(objects: Objects, action: Apply, *, dry_run: bool) -> Outcom
     try:
         return await _Applying(objects, action, dry_run=dry_run).run()
     except KubeError as error:
-        return failed(error, action.desired.ref, action.desired.path)
+        outcome = failed(error, action.desired.ref, action.desired.path)
+    if action.rehearse and action.drift is not None:
+        # Finding out what drifted was refused, by a webhook that knows no dry run for one; that it did is known.
+        return Outcome(action.desired.ref, Result.SKIPPED, action.desired.path, DRIFTED, describe(action.drift))
+    return outcome
 
 
 def failed(error: KubeError, ref: ObjectRef, path: str) -> Outcome:
@@ -87,10 +91,11 @@ class _Applying:
         try:
             applied = await self._apply()
         except KubeError as error:
-            if not error.immutable:
+            if not error.immutable or action.rehearse:
                 raise
-            if not self._writes and (action.recreate or action.rehearse):
-                return self._would_be_recreated()
+            if self._rehearsal and action.recreate:
+                message = "cannot be changed in place, and would be deleted and created again"
+                return Outcome(self._ref, Result.CONFIGURED, self._desired.path, "DryRun", message)
             applied = await self._recreate(error)
             self._said = "Recreated", f"was deleted and created again: {'; '.join(error.immutable)}"
         if self._writes:
@@ -192,13 +197,6 @@ class _Applying:
         except TimeoutError:
             message = f"was deleted to be created again, and is not gone after {_GONE_SECONDS:g} s; see its finalizers"
             raise KubeError(_CONFLICT, "RecreateWaits", message) from None
-
-    def _would_be_recreated(self) -> Outcome:
-        action = self._action
-        if action.rehearse and action.drift is not None:
-            return Outcome(self._ref, Result.SKIPPED, self._desired.path, DRIFTED, describe(action.drift))
-        message = "cannot be changed in place, and would be deleted and created again"
-        return Outcome(self._ref, Result.CONFIGURED, self._desired.path, "DryRun", message)
 
     def _outcome(self, applied: Applied, found: Applied | None) -> Outcome:
         action, desired, live = self._action, self._desired, applied.live

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentk.apply.model import DriftPolicy
 from agentk.kube.objects import Objects
 from agentk.kube.retry import RetryPolicy
 from tests.support.engine import Manifest, Project, config_map, path
@@ -137,6 +138,23 @@ async def test_an_object_that_is_wrong_in_other_ways_too_is_not_deleted(
     assert kube.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/wrong")["spec"]["selector"]["matchLabels"] == {
         "app": "a"
     }
+
+
+async def test_what_somebody_recreated_is_not_recreated_where_drift_is_only_reported(
+    project: Project, kube: Kube, namespace: str
+) -> None:
+    project.settings = replace(project.settings, recreate=True, drift=DriftPolicy.REPORT)
+    await project.sync(deployment("replaced", "a"))
+    deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    metadata = kube.get(f"{deployments}/replaced")["metadata"]
+    kube.delete(f"{deployments}/replaced")
+    theirs = deployment("replaced", "b")
+    theirs["metadata"] |= {"labels": metadata["labels"], "annotations": metadata["annotations"]}
+    uid = kube.create(deployments, theirs)["metadata"]["uid"]
+
+    assert await project.sync(deployment("replaced", "a"))
+    assert project.outcome("replaced").reason == "Drifted"
+    assert kube.get(f"{deployments}/replaced")["metadata"]["uid"] == uid
 
 
 @contextmanager
