@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agentk.gitops.controller import Controller
 from agentk.gitops.link import Link, LinkError, ReportRejected
 from agentk.kube.client import KubeClient
+from agentk.kube.concurrency import CEILING
 from agentk.kube.errors import KubeError
 from agentk.leadership.election import Timing
 from agentk.leadership.leadership import Leadership, lease_namespace
@@ -43,7 +44,8 @@ class Options:
 
     ``token`` gives the agent's token, anew for every connection. ``kubeconfig`` and ``context`` of None: in-cluster
     where there is a service account, the user's kubeconfig otherwise. ``observability`` is host and port, None for
-    nowhere. ``lease`` is how long other replicas leave a lease alone that is not renewed any more.
+    nowhere. ``lease`` is how long other replicas leave a lease alone that is not renewed any more. ``max_requests`` to
+    the API server are in flight at most.
     """
 
     kas_address: KasAddress
@@ -55,6 +57,7 @@ class Options:
     pod_name: str = ""
     observability: tuple[str, int] | None = None
     lease: Timing = field(default_factory=Timing)
+    max_requests: int = CEILING
     log_level: str = "info"
     log_format: logs.LogFormat = logs.LogFormat.AUTO
 
@@ -137,7 +140,12 @@ async def _lead(leadership: Leadership, controller: Controller) -> None:
 @asynccontextmanager
 async def _kubernetes(options: Options) -> AsyncIterator[KubeClient]:
     try:
-        kube = await KubeClient.connect(kubeconfig=options.kubeconfig, context=options.context, connections=CONNECTIONS)
+        kube = await KubeClient.connect(
+            kubeconfig=options.kubeconfig,
+            context=options.context,
+            connections=CONNECTIONS,
+            max_requests=options.max_requests,
+        )
     except KubeError as error:
         raise StartError(f"kubernetes: {error.message}") from error
     try:

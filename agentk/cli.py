@@ -120,6 +120,15 @@ def _token_of(token_file: Path | None) -> Callable[[], str]:
     show_envvar=True,
     help="How long other replicas leave the lease of one alone that has gone silent.",
 )
+@click.option(
+    "--max-requests",
+    type=click.IntRange(1, 1000),
+    default=32,
+    show_default=True,
+    envvar="AGENTK_MAX_REQUESTS",
+    show_envvar=True,
+    help="Requests to the API server in flight at most; fewer while it asks for less.",
+)
 def run(
     *,
     kas_address: KasAddress,
@@ -131,6 +140,7 @@ def run(
     log_level: str,
     log_format: str,
     lease_seconds: int,
+    max_requests: int,
 ) -> None:
     """Connect to kas and keep the cluster as Git says, until SIGTERM.
 
@@ -154,6 +164,7 @@ def run(
         log_level=log_level,
         log_format=LogFormat(log_format),
         lease=Timing(lease_seconds),
+        max_requests=max_requests,
     )
     try:
         token()

@@ -67,11 +67,12 @@ def measure_restart() -> list[Result]:
         seconds = time.time() - began
         _settle(log)
         events = [event for event in _since(log, began) if "/leases" not in event["requestURI"]]
-    writes = sum(event["verb"] not in READS for event in events)
+    written = [event for event in events if event["verb"] not in READS]
+    writes = [f"{event['verb']} {event['requestURI'].partition('?')[0]}" for event in written]
     pages = [event for event in events if event["verb"] == "list" and "limit=500" in event["requestURI"]]
     single = sum(event["verb"] == "get" and "objectRef" in event for event in events)
     return [
-        Result("restart_writes", writes, "requests", None, f"aim 0; agentk restarted over {MANY:,} synced objects"),
+        Result("restart_writes", len(writes), "requests", None, "; ".join(writes) or f"aim 0; over {MANY:,} objects"),
         Result("restart_single_reads", single, "requests", None, "aim 0; of one object each"),
         Result("restart_pages", len(pages), "requests", len(pages) / (MANY / 500), f"{MANY // 500} pages of 500"),
         Result("restart_requests", len(events), "requests", None, "all, discovery and watches too"),

@@ -42,16 +42,20 @@ class ConfigMapWatch:
         self._closed = False
 
     def __enter__(self) -> Self:
+        self._response = self._open()
+        self._thread.start()
+        return self
+
+    def _open(self) -> http.client.HTTPResponse:
         parts = urlsplit(self._control_plane.url)
         tls = ssl.create_default_context(cafile=str(self._control_plane.ca_file))
         self._connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, context=tls)
         headers = {"Authorization": f"Bearer {self._control_plane.token}", "User-Agent": "bench"}
         self._connection.request("GET", f"{self._path}?watch=1&resourceVersion={self._version}", headers=headers)
-        self._response = self._connection.getresponse()
-        if self._response.status != http.client.OK:
-            raise NothingSeenError(f"the watch of {self._path} was refused with {self._response.status}")
-        self._thread.start()
-        return self
+        response = self._connection.getresponse()
+        if response.status != http.client.OK:
+            raise NothingSeenError(f"the watch of {self._path} was refused with {response.status}")
+        return response
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -104,11 +108,17 @@ class ConfigMapWatch:
     def _read(self) -> None:
         assert self._response is not None  # noqa: S101 - set before the thread starts
         try:
-            while line := self._response.readline():
-                at = time.time()
-                with self._news:
-                    self._seen.append((at, line))
-                    self._news.notify()
+            while not self._closed:
+                while line := self._response.readline():
+                    at = time.time()
+                    with self._news:
+                        self._seen.append((at, line))
+                        self._news.notify()
+                if not self._closed:
+                    # A server with much to do ends watches that are slow to take what it sends.
+                    if self._seen:
+                        self._version = json.loads(self._seen[-1][1])["object"]["metadata"]["resourceVersion"]
+                    self._response = self._open()
         except (OSError, ValueError, http.client.HTTPException):
             if not self._closed:
                 raise
