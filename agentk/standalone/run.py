@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from agentk.apply.execute import Executor
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Snapshot
+from agentk.gitops.autoscalers import Autoscalers
 from agentk.gitops.observer import Observer
 from agentk.gitops.sync import Cluster, ProjectSync
 from agentk.health.rules import needs_status
@@ -92,7 +93,8 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
         followed = _Followed()
         observer.register(settings.inventory_id, followed)
         objects, discovery = Objects(kube), Discovery(kube)
-        cluster = Cluster(OWNER, discovery, objects, observer, Executor(objects, discovery))
+        scalers = Autoscalers(kube, discovery, tasks)
+        cluster = Cluster(OWNER, discovery, objects, observer, Executor(objects, discovery), autoscalers=scalers)
         store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
         sync = ProjectSync(cluster, settings, store)
         try:
@@ -107,6 +109,7 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
             problem = str(error)
         finally:
             observer.stop()
+            scalers.stop()
     hint = f"{left} of the inventory's objects are no longer in the manifests; --prune deletes them" if left else ""
     show.end(problem, hint)
     return not problem
