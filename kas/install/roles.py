@@ -40,6 +40,9 @@ _GRANT = {"apiGroups": [_API], "resources": ["clusterroles", "roles"], "verbs": 
 _EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
 """To tell of a project on its inventory (``agentk/kube/events.py``); without it everything works but that."""
 
+_AUTOSCALERS = {"apiGroups": ["autoscaling"], "resources": ["horizontalpodautoscalers"], "verbs": ["list", "watch"]}
+"""To leave replicas to autoscalers that are not in Git (``agentk/gitops/autoscalers.py``)."""
+
 _INVENTORIES = "configmaps"
 """Where agentk remembers what it applied: needed whatever the kinds are."""
 
@@ -53,6 +56,7 @@ def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
     if places == (None,) and not values.scope.kinds:
         write.append(dict(_GRANT))
     if values.scope.kinds:
+        read.append(dict(_AUTOSCALERS))
         write.append(dict(_EVENTS))
     for where in places:
         yield from _role(values, READ_ROLE, read, namespace, where)

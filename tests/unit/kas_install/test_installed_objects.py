@@ -134,6 +134,7 @@ def test_confined_to_kinds_the_rules_name_them_and_the_inventories_config_maps()
         ([""], ["configmaps"]),
         (["apps"], ["deployments"]),
         (["example.com"], ["widgets"]),
+        (["autoscaling"], ["horizontalpodautoscalers"]),
     ]
     write = next(candidate for candidate in made if candidate["metadata"]["name"].endswith("write-all"))
     assert write["rules"][-1] == {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
