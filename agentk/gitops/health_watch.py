@@ -61,6 +61,10 @@ class HealthWatch:
         self.pass_on(refs)
         self._deadline = time.monotonic() + settings.reconcile_timeout if settings.reconcile_timeout else 0.0
 
+    def forget(self) -> None:
+        """Tell how every object fares anew when ``watch`` is next called."""
+        self._summary = HealthSummary()
+
     def pass_on(self, refs: Iterable[ObjectRef]) -> None:
         """Take in how objects fare, and report what is news."""
         news, rules = [], self._sync.settings.health_rules

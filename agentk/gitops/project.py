@@ -99,7 +99,10 @@ class ProjectLoop:
             self._wake.set()
 
     async def reconcile(self) -> Refusal | None:
-        """Sync the newest revision anew, taking nothing for granted; return when that has begun, or why it has not."""
+        """Sync the newest revision anew, taking nothing for granted; return when that has begun, or why it has not.
+
+        Everything is told anew as well, which kas may have lost.
+        """
         return await self._order(Order())
 
     async def confirm_prune(self, digest: bytes) -> Refusal | None:
@@ -270,6 +273,8 @@ class ProjectLoop:
             if order.confirmed is None:
                 order.settle()
                 self._sync.distrust()
+                self._health.forget()
+                self._unsettled = None
                 self._standing.begin(held)
                 await self._drive(held)
             else:
