@@ -12,6 +12,7 @@ from agentk.gitops.link import Link, LinkError, ReportRejected
 from agentk.kube.client import KubeClient
 from agentk.kube.concurrency import CEILING
 from agentk.kube.errors import KubeError
+from agentk.kube.own import Own
 from agentk.leadership.election import Timing
 from agentk.leadership.leadership import Leadership, lease_namespace
 from agentk.observability import observability
@@ -112,7 +113,13 @@ async def _serve(options: Options, life: Lifecycle) -> None:
         timing=options.lease,
         on_trouble=lambda trouble: controller.hindered(trouble),  # noqa: PLW0108 - made below
     )
-    controller = Controller(kube, reports, link=link, own_namespace=options.pod_namespace, stand=leadership.stand)
+    controller = Controller(
+        kube,
+        reports,
+        link=link,
+        own=Own(kube, namespace=options.pod_namespace, pod=options.pod_name),
+        stand=leadership.stand,
+    )
     if options.observability is not None:
         host, port = options.observability
         try:

@@ -12,6 +12,7 @@ from agentk.apply import staging
 from agentk.apply.deciding import decide_one, explain_first
 from agentk.apply.model import Apply, DryRun, Outcome, Plan, Refusal, Result
 from agentk.apply.rules import prune
+from agentk.apply.rules.own import NOTHING_OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +38,6 @@ def plan(
     settings: ProjectSettings,
     *,
     kinds: Kinds,
-    own_namespace: str = "",
     prune_confirmed: bool = False,
     others: Iterable[Live] = (),
 ) -> Plan:
@@ -50,7 +50,6 @@ def plan(
             is taken as missing in the cluster.
         settings: The project's.
         kinds: What the cluster serves, to address objects that left Git.
-        own_namespace: Where agentk runs; never pruned.
         prune_confirmed: Somebody allowed what would otherwise wait for a confirmation.
         others: Objects of other projects, as far as they are known: what they need is not pruned.
     """
@@ -88,7 +87,7 @@ def plan(
         kinds=kinds,
         owned=len(recorded),
         hold=_EMPTY if resolved.empty else None if complete else _INCOMPLETE,
-        own_namespace=own_namespace,
+        own=resolved.basis.own if resolved.basis is not None else NOTHING_OWN,
         confirmed=prune_confirmed,
         desired=resolved.desired,
         others=others,

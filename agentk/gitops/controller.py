@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agentk.apply.model import ProjectSettings, Snapshot
     from agentk.gitops.commands import Answering
     from agentk.kube.client import KubeClient
+    from agentk.kube.own import Own
     from agentk.leadership.campaign import Trouble
     from agentk.leadership.guard import Guard
     from agentk.reports.queue import ReportQueue
@@ -50,7 +51,7 @@ class Controller:
         reports: ReportQueue,
         *,
         link: Answering,
-        own_namespace: str,
+        own: Own,
         stand: Callable[[int], None],
     ) -> None:
         """Prepare.
@@ -59,13 +60,13 @@ class Controller:
             kube: The cluster.
             reports: Takes what is to be told.
             link: Takes what commands are answered.
-            own_namespace: Where agentk runs, empty when it runs outside the cluster.
+            own: What agentk itself stands on.
             stand: Is told which agent this is, as soon as kas has said so.
         """
         self.commands = Commands(link, self._commanded)
         self._kube = kube
         self._reports = reports
-        self._own_namespace = own_namespace
+        self._own = own
         self._stand = stand
         self._receiver = Receiver()
         self._discovery = Discovery(kube)
@@ -225,9 +226,7 @@ class Controller:
             executor = Executor(objects, self._discovery, width=kube.limiter.concurrency.ceiling)
             observer = Observer(kube, agent_id, tasks)
             scalers = Autoscalers(kube, self._discovery, tasks)
-            self._cluster = Cluster(
-                agent_id, self._discovery, objects, observer, executor, self._own_namespace, scalers
-            )
+            self._cluster = Cluster(agent_id, self._discovery, objects, observer, executor, self._own, scalers)
         return self._cluster
 
 

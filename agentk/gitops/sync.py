@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
 from agentk.apply.rules.autoscale import may_be_scaled
 from agentk.apply.rules.forbidden import Place, leave_out, place_of
+from agentk.apply.rules.own import NOTHING_OWN
 from agentk.apply.traits import leave_scaled
 from agentk.apply.waiting import Patience
 from agentk.gitops.computing import computed
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from agentk.kube.discovery import Discovery
     from agentk.kube.inventory_store import InventoryStore
     from agentk.kube.objects import Objects
+    from agentk.kube.own import Own
     from agentlink.refs import ObjectRef
 
 _FORBIDDEN = 403
@@ -54,9 +57,10 @@ _STOPPED = frozenset({"DependencyFailed", "DependencyTimeout"})
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The parts that every project of an agent shares. ``own_namespace`` is where agentk runs, empty if outside.
+    """The parts that every project of an agent shares.
 
-    Without ``autoscalers`` only those in a project's own revision are known.
+    Without ``own`` nothing in the cluster is taken for a part of agentk itself; without ``autoscalers`` only those in a
+    project's own revision are known.
     """
 
     agent_id: int
@@ -64,7 +68,7 @@ class Cluster:
     objects: Objects
     observer: Observer
     executor: Executor
-    own_namespace: str = ""
+    own: Own | None = None
     autoscalers: Autoscalers | None = None
     events_refused: dict[str, float] = field(default_factory=dict)
 
@@ -230,7 +234,6 @@ class ProjectSync:
             live,
             self.settings,
             kinds=self._cluster.discovery,
-            own_namespace=self._cluster.own_namespace,
         )
         result = await self._carry_out(todo, recorded, report)
         return replace(result, untouched=len(part.desired) - len(changed.desired))
@@ -288,7 +291,6 @@ class ProjectSync:
             live,
             self.settings,
             kinds=self._cluster.discovery,
-            own_namespace=self._cluster.own_namespace,
             prune_confirmed=prune_confirmed,
             others=self._others(recorded),
         )
@@ -360,11 +362,13 @@ class ProjectSync:
         discovery, agent_id = self._cluster.discovery, self._cluster.agent_id
         if not discovery.kinds:
             await discovery.refresh()
+        own = await self._cluster.own.objects() if self._cluster.own is not None else NOTHING_OWN
+        resolving = partial(resolve, own=own)
         files = len(snapshot.files)
-        resolved = await computed(files, resolve, snapshot, self.settings, discovery, agent_id, self._resolved)
+        resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, self._resolved)
         if any(outcome.reason == "UnknownKind" for outcome in resolved.refused):
             await discovery.refresh()
-            resolved = await computed(files, resolve, snapshot, self.settings, discovery, agent_id, resolved)
+            resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, resolved)
         self._resolved = resolved
         return await self._leave_scaled(resolved)
 

@@ -5,12 +5,13 @@ What may not be read is left out: to protect less is what such an installation a
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from agentk.apply.model import Kind
-from agentk.apply.rules.own import OwnObjects
+from agentk.apply.rules.own import NOTHING_OWN, OwnObjects
 from agentk.kube.errors import KubeError
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
@@ -35,20 +36,33 @@ _ACCOUNT: Final = "system:serviceaccount:"
 log = logs.get_logger("own")
 
 
-async def find_own(client: KubeClient, *, namespace: str, pod: str) -> OwnObjects:
-    """Return what agentk stands on.
+class Own:
+    """Finds it out when it is first asked for, and remembers it."""
 
-    Args:
-        client: The connection, as agentk itself.
-        namespace: Where its pod runs; empty outside a cluster, and nothing is asked then.
-        pod: The pod's name, empty when it is not known.
+    def __init__(self, client: KubeClient, *, namespace: str, pod: str) -> None:
+        """Prepare; nothing is sent.
 
-    Raises:
-        KubeError: The API server does not answer.
-    """
-    if not namespace:
-        return OwnObjects()
-    return await _Search(client, namespace).run(pod)
+        Args:
+            client: The connection, as agentk itself.
+            namespace: Where its pod runs; empty outside a cluster, where there is nothing to be found.
+            pod: The pod's name, empty when it is not known.
+        """
+        self._client = client
+        self._namespace = namespace
+        self._pod = pod
+        self._asking = asyncio.Lock()
+        self._found = None if namespace else NOTHING_OWN
+
+    async def objects(self) -> OwnObjects:
+        """Return what agentk stands on.
+
+        Raises:
+            KubeError: The API server does not answer.
+        """
+        async with self._asking:
+            if self._found is None:
+                self._found = await _Search(self._client, self._namespace).run(self._pod)
+            return self._found
 
 
 class _Search:

@@ -14,6 +14,7 @@ import orjson
 from agentk.gitops.controller import Controller
 from agentk.gitops.link import Link, LinkError, ReportRejected
 from agentk.kube.client import KubeClient
+from agentk.kube.own import Own
 from agentk.leadership.guard import Guard, now
 from agentk.reports.queue import ReportQueue
 from agentlink.address import parse_kas_address
@@ -159,7 +160,7 @@ async def driven_agent(
             hello=lambda: wire.Hello(meta=wire.AgentMeta(version="1.0"), holding=controller.holding()),
         )
         reports = ReportQueue(link.report, connected=link.wait_connected, failure=LinkError, rejection=ReportRejected)
-        controller = Controller(kube, reports, link=link, own_namespace="", stand=lambda _: None)
+        controller = Controller(kube, reports, link=link, own=Own(kube, namespace="", pod=""), stand=lambda _: None)
         guard = Guard(driven.agent_id)
         guard.extend(now() + 3600)
         async with asyncio.TaskGroup() as tasks, controller.commands.running(), controller.running(guard):

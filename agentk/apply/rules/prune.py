@@ -12,6 +12,7 @@ from agentk.apply import deletion
 from agentk.apply.model import InventoryPolicy, Outcome, Prune, PruneConfirmation, Refusal, Release, Result
 from agentk.apply.names import OWNING_INVENTORY
 from agentk.apply.rules.in_use import staying
+from agentk.apply.rules.own import refuse_own
 from agentk.apply.rules.own_inventory import is_inventory
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.kinds import Kinds
     from agentk.apply.model import Desired, Live, ProjectSettings, Recorded
+    from agentk.apply.rules.own import OwnObjects
     from agentlink.refs import ObjectRef
 
 LARGE: Final = 10
@@ -66,7 +68,7 @@ def decide(
     kinds: Kinds,
     owned: int,
     hold: Refusal | None,
-    own_namespace: str,
+    own: OwnObjects,
     confirmed: bool,
     desired: Iterable[Desired] = (),
     others: Iterable[Live] = (),
@@ -80,7 +82,7 @@ def decide(
         kinds: To find how an object is addressed.
         owned: How many objects the inventory remembers in all, of which ``left`` is a share.
         hold: Why nothing at all may be pruned now (the sync is not complete), None when it may.
-        own_namespace: Where agentk runs, which is never deleted; empty when it runs outside the cluster.
+        own: What agentk itself stands on, which is never deleted.
         confirmed: Whether somebody allowed what would otherwise wait.
         desired: What Git wants.
         others: Objects of other projects, as far as they are known.
@@ -89,7 +91,7 @@ def decide(
         hold = Refusal("PruneDisabled", "is no longer in Git, and stays because prune is false")
     if hold is not None:
         return Pruning(decided=tuple(_skipped(one.ref, hold) for one in left))
-    judged = {one.ref: _judge(one, live.get(one.ref), settings, kinds, own_namespace) for one in left}
+    judged = {one.ref: _judge(one, live.get(one.ref), settings, kinds, own) for one in left}
     prunes = {ref: verdict for ref, verdict in judged.items() if isinstance(verdict, Prune)}
     stay: dict[ObjectRef, Refusal] = {}
     for ref, verdict in judged.items():
@@ -112,7 +114,7 @@ def decide(
 
 
 def _judge(
-    recorded: Recorded, live: Live | None, settings: ProjectSettings, kinds: Kinds, own_namespace: str
+    recorded: Recorded, live: Live | None, settings: ProjectSettings, kinds: Kinds, own: OwnObjects
 ) -> Prune | Release | Refusal | _Forget:
     ref = recorded.ref
     kind = kinds.find(ref.group, ref.kind, "")
@@ -121,15 +123,25 @@ def _judge(
         return Refusal("UnknownKind", "is no longer in Git, but the cluster does not serve its kind now")
     if live is None:
         return _Forget(None)
-    if ref.kind == "Namespace" and not ref.group and ref.name in {own_namespace, settings.default_namespace}:
-        whose = "agentk runs" if ref.name == own_namespace else "the project's inventory is kept"
-        return Refusal("Protected", f"is no longer in Git, and is never pruned, because {whose} in it")
+    protected = _protected(ref, settings, own)
+    if protected is not None:
+        return protected
     foreign = _foreign(recorded, live, settings)
     if foreign is not None:
         return _Forget(foreign)
     if live.keep_on_remove:
         return Release(ref, kind, live.uid, "is no longer in Git, and stays because its annotations ask for it")
     return Prune(ref, kind, live.uid, settings.propagation)
+
+
+def _protected(ref: ObjectRef, settings: ProjectSettings, own: OwnObjects) -> Refusal | None:
+    """Return why an object is not deleted, whoever says so."""
+    refusal = refuse_own(ref, own)
+    if refusal is not None:
+        return Refusal(refusal.reason, f"is no longer in Git, and stays: it {refusal.message}")
+    if ref.kind == "Namespace" and not ref.group and ref.name == settings.default_namespace:
+        return Refusal("Protected", "is no longer in Git, and stays because the project's inventory is kept in it")
+    return None
 
 
 def _foreign(recorded: Recorded, live: Live, settings: ProjectSettings) -> Refusal | None:

@@ -16,6 +16,7 @@ from agentk.apply.model import (
     Refusal,
     Result,
 )
+from agentk.apply.rules.own import NOTHING_OWN, OwnObjects
 from agentk.apply.rules.prune import Pruning, decide
 from agentlink.refs import ObjectRef
 
@@ -23,6 +24,8 @@ SETTINGS = ProjectSettings(1, "p", "7-1", propagation=Propagation.BACKGROUND)
 REF = ObjectRef("", "ConfigMap", "web", "settings")
 RECORDED = Recorded(REF, "digest", "print", "uid-1")
 LIVE = Live(REF, "uid-1", "1", "print", "7-1", labelled=True)
+
+OWN = OwnObjects(refs=frozenset({ObjectRef("", "Namespace", "", "agentk-system")}))
 
 
 class AllServed:
@@ -49,7 +52,7 @@ def pruning(
         kinds=AllServed(),
         owned=owned,
         hold=hold,
-        own_namespace="agentk-system",
+        own=OWN,
         confirmed=confirmed,
     )
 
@@ -255,7 +258,7 @@ def test_what_another_project_needs_stays() -> None:
         kinds=AllServed(),
         owned=100,
         hold=None,
-        own_namespace="",
+        own=NOTHING_OWN,
         confirmed=False,
         others=[other],
     )
