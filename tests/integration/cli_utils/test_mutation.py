@@ -36,6 +36,8 @@ async def test_a_field_is_filled_from_another_object_and_follows_it(
         await project.push(target, source)
         assert project.results == {"source": "unchanged", "target": "unchanged"}
         assert kube.get(f"{path}/target")["metadata"]["resourceVersion"] == before
+        # The outcome of a request holds the digest of what was sent.
+        assert project.outcomes["target"].digest == ""
 
         await project.push(target, config_map("source", port="9090"))
         assert project.results == {"source": "configured", "target": "configured"}
