@@ -193,7 +193,7 @@ def compared(command: wire.Command) -> Answer:
             path="manifests/app.yaml",
             fields=[
                 field(path="/data/value", before='"1"', after='"2\\u001b[31m"'),
-                field(path="/data/text", before='"a\\nb\\nc"', after='"a\\nB\\nc"'),
+                field(path="/data/text", before='"a\\nb\\nc"', after='"a\\nB\\u001b[2J\\nc"'),
                 field(path="/data/gone", before='"x"', after=""),
             ],
         ),
@@ -229,7 +229,7 @@ async def test_a_diff_of_any_ref_goes_to_the_agent_as_a_difference_and_comes_bac
             "  @ /data/text",
             "    a",
             "  - b",
-            "  + B",
+            r"  + B\x1b[2J",
             "    c",
             "  @ /data/gone",
             '  - "x"',

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from kas.gitops.outbox import Outbox
 from tests.integration.kas_operations.conftest import APP, CONFIG, NAME
 from tests.support.manifests import config_files
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    import pytest
+
+    from agentlink.v1 import agentlink_pb2 as wire
+    from kas.store.records import HoldRecord
     from tests.integration.kas_operations.conftest import Kas
 
 
@@ -55,6 +62,35 @@ async def test_a_suspension_comes_before_the_first_configuration_of_an_agent_tha
         assert first.HasField("suspension")
         assert first.suspension.by == "alice"
         assert "connected,suspended" in (await kas.cli("get", "agents")).out
+
+
+async def test_an_agent_gets_no_configuration_before_it_is_known_what_holds(
+    kas: Kas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with kas.played() as agent:
+        await eventually(lambda: bool(agent.received), what="the first revision")
+        await kas.synced(agent.commit)
+    await kas.cli("suspend", APP, "--agent", NAME)
+    kas.publisher.holds._known.clear()
+    asked = kas.store.holds.in_force
+
+    sent = asyncio.Event()
+    configure = Outbox.configure
+
+    def told(outbox: Outbox, message: wire.KasMessage) -> None:
+        sent.set()
+        configure(outbox, message)
+
+    async def slowly(agent_id: int | None = None) -> tuple[HoldRecord, ...]:
+        # Long enough for a configuration that does not wait, which has only a mirror to read.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(sent.wait(), 1)
+        return await asked(agent_id)
+
+    monkeypatch.setattr(Outbox, "configure", told)
+    monkeypatch.setattr(kas.store.holds, "in_force", slowly)
+    async with kas.played() as agent:
+        assert agent.configurations[0].projects[0].HasField("suspension")
 
 
 async def test_a_suspension_ends_by_itself_and_the_agent_is_told_without_knowing_the_time(kas: Kas) -> None:
