@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentk.apply.names import DEPENDS_ON
 from agentlink.refs import ObjectRef, digest_of
 from agentlink.v1 import agentlink_pb2 as wire
 from tests.support.driven_agent import DrivenAgent, driven_agent
+from tests.support.synced import Gates
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -198,3 +200,30 @@ async def test_a_sync_that_is_under_way_stops_with_the_next_object_when_the_proj
     agent.configure()
     done = await agent.reached(sync_id, "healthy")
     assert (done.counts.total, done.counts.created) == (len(many), len(many) - stopped_at)
+
+
+@pytest.mark.parametrize("by", ["a newer revision", "a suspension", "an order"])
+async def test_a_wait_for_another_object_ends_when_there_is_something_newer(
+    agent: DrivenAgent, kube: Kube, by: str
+) -> None:
+    gates = Gates(kube)
+    named = agent.config_map("waiting")
+    named["metadata"]["annotations"] = {DEPENDS_ON: gates.ref(agent.namespace, "gate")}
+    agent.configure()
+    try:
+        first = agent.offer(gates.definition, gates.gate("gate"), named)
+        await eventually(lambda: kube.find(gates.path(agent.namespace, "gate")), what="the gate, which stays shut")
+
+        if by == "a newer revision":
+            agent.offer(gates.definition, gates.gate("gate"), agent.config_map("waiting", "2"))
+            await eventually(lambda: value(kube, agent, "waiting") == "2", what="the newer revision is applied")
+        elif by == "a suspension":
+            agent.configure(suspension=SUSPENSION)
+            await agent.reached(first, "received", reason="Suspended")
+            assert value(kube, agent, "waiting") is None
+        else:
+            assert (await agent.order(reconcile=wire.Reconcile())).reason == ""
+            gates.open(agent.namespace, "gate")
+            await agent.reached(first, "healthy")
+    finally:
+        kube.delete(gates.definition_path)
