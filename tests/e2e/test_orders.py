@@ -132,3 +132,51 @@ def test_a_prune_that_waits_is_carried_out_when_exactly_it_is_confirmed(
     assert other.sync()["state"] == "healthy"
     nothing = app.kas.run_cli("confirm-prune", app.project, "--agent", app.agent, "--yes")
     assert (nothing.returncode, "waits for a confirmation" in nothing.stderr) == (0, True)
+
+
+def test_a_branch_is_compared_with_the_cluster_field_by_field_and_nothing_is_changed(
+    running: Installation, kube: Kube, namespace: str
+) -> None:
+    app, other = driven(running, kube, namespace, "compared")
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: compared-secret}\nstringData: {password: %s}\n"
+    files = {f"manifests/kept-{number}.yaml": config_map(f"kept-{number}") for number in range(3)}
+    files |= {"manifests/gone.yaml": config_map("gone"), "manifests/secret.yaml": secret % "old-word"}
+    app.wait("healthy", commit=app.push(files))
+    nothing = app.kas.run_cli("diff", app.project, "--agent", app.agent)
+    assert (nothing.returncode, nothing.stderr) == (0, ""), nothing.stdout
+
+    app.repository.branch("feature")
+    app.repository.remove("manifests/gone.yaml")
+    branch = app.repository.push_files(
+        {
+            "manifests/kept-0.yaml": config_map("kept-0", "2"),
+            "manifests/new.yaml": config_map("new"),
+            "manifests/secret.yaml": secret % "new-word",
+        }
+    )
+    app.repository.checkout("main")
+    ran = app.kas.run_cli("diff", app.project, "--agent", app.agent, "--ref", "feature")
+    assert ran.returncode == 1, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[0] == f"project {app.project} @ {branch[:8]} (branch feature)"
+    assert lines[-1] == "1 created, 2 configured, 1 pruned, 3 unchanged"
+    at = lines.index(f"configured {namespace}/configmap/kept-0  manifests/kept-0.yaml")
+    assert lines[at + 1 : at + 4] == ["  @ /data/value", '  - "1"', '  + "2"']
+    assert f"created {namespace}/configmap/new  manifests/new.yaml" in lines
+    assert any(line.startswith(f"pruned {namespace}/configmap/gone") for line in lines)
+    assert "/data/password" in ran.stdout
+    # Neither as it is written nor as it is encoded.
+    for value in ("old-word", "new-word", "b2xkLXdvcmQ", "bmV3LXdvcmQ"):
+        assert value not in ran.stdout + ran.stderr
+
+    assert (app.value("kept-0"), app.config_map("new")) == ("1", None)
+    assert app.config_map("gone") is not None
+    app.goes_on()
+    other.goes_on()
+
+    app.repository.branch("broken")
+    app.repository.push_files({"manifests/kept-0.yaml": "kind: [\n"})
+    app.repository.checkout("main")
+    broken = app.kas.run_cli("diff", app.project, "--agent", app.agent, "--ref", "broken")
+    assert broken.returncode == 2
+    assert "manifests/kept-0.yaml:" in broken.stderr
