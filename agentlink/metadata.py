@@ -7,3 +7,6 @@ AUTHORIZATION = "authorization"
 
 CONNECTION_ID = "agentlink-connection-id"
 """In kas' initial metadata of Connect: the agent is let in. The same word is in both programs' logs."""
+
+RETRY_AFTER = "agentlink-retry-after-ms"
+"""In kas' trailing metadata of a call that it has no room for now: how many milliseconds later it will have."""

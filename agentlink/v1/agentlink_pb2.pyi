@@ -173,18 +173,24 @@ class Holding(_message.Message):
     def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class KasMessage(_message.Message):
-    __slots__ = ("configuration", "snapshot_header", "snapshot_files", "snapshot_complete", "command")
+    __slots__ = ("configuration", "snapshot_header", "snapshot_files", "snapshot_complete", "command", "moving")
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_HEADER_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FILES_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_COMPLETE_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
+    MOVING_FIELD_NUMBER: _ClassVar[int]
     configuration: Configuration
     snapshot_header: SnapshotHeader
     snapshot_files: SnapshotFiles
     snapshot_complete: SnapshotComplete
     command: Command
-    def __init__(self, configuration: _Optional[_Union[Configuration, _Mapping]] = ..., snapshot_header: _Optional[_Union[SnapshotHeader, _Mapping]] = ..., snapshot_files: _Optional[_Union[SnapshotFiles, _Mapping]] = ..., snapshot_complete: _Optional[_Union[SnapshotComplete, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ...) -> None: ...
+    moving: Moving
+    def __init__(self, configuration: _Optional[_Union[Configuration, _Mapping]] = ..., snapshot_header: _Optional[_Union[SnapshotHeader, _Mapping]] = ..., snapshot_files: _Optional[_Union[SnapshotFiles, _Mapping]] = ..., snapshot_complete: _Optional[_Union[SnapshotComplete, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., moving: _Optional[_Union[Moving, _Mapping]] = ...) -> None: ...
+
+class Moving(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Configuration(_message.Message):
     __slots__ = ("agent_id", "agent_name", "commit", "log_level", "projects")
