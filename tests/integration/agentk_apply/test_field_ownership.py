@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -269,6 +270,38 @@ async def test_the_same_object_in_another_api_version_is_no_drift(project: Proje
     assert todo.blocked is not None
     assert todo.blocked.reason == "DuplicateObject"
     assert not todo.stages
+
+
+async def test_a_custom_resource_in_two_versions_is_one_object_and_no_drift(
+    project: Project, kube: Kube, namespace: str
+) -> None:
+    group = f"{secrets.token_hex(3)}.example.com"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    versions = [{"name": name, "served": True, "storage": name == "v1", "schema": schema} for name in ("v1", "v2")]
+    names = {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"}
+    crd: Manifest = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"widgets.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": versions},
+    }
+    first, second = (
+        {"apiVersion": f"{group}/{version}", "kind": "Widget", "metadata": {"name": "w"}, "spec": {"size": 1}}
+        for version in ("v1", "v2")
+    )
+    try:
+        assert await project.sync(crd, first)
+        uid = project.outcome("w").uid
+        kube.patch(f"/apis/{group}/v2/namespaces/{namespace}/widgets/w", {"spec": {"theirs": 1}})
+        assert not (await project.decide(crd, first)).stages
+        assert await project.sync(crd, second)
+        assert (project.outcome("w").result, project.outcome("w").uid) == (Result.CONFIGURED, uid)
+        assert not (await project.decide(crd, second)).stages
+        todo = await project.decide(crd, first, second)
+        assert todo.blocked is not None
+        assert todo.blocked.reason == "DuplicateObject"
+    finally:
+        kube.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.{group}")
 
 
 async def test_an_object_recreated_by_somebody_between_plan_and_apply_is_applied_all_the_same(
