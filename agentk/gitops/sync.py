@@ -8,11 +8,9 @@ apply, digests and fingerprints after the last one.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from agentk.apply.inventory import InventoryError
@@ -22,19 +20,20 @@ from agentk.apply.needs import home_of
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
 from agentk.apply.rules.autoscale import may_be_scaled
-from agentk.apply.rules.forbidden import Place, leave_out, place_of
+from agentk.apply.rules.forbidden import leave_out, place_of
 from agentk.apply.rules.own import NOTHING_OWN
 from agentk.apply.traits import leave_scaled
 from agentk.apply.waiting import Patience
 from agentk.gitops.computing import computed
+from agentk.gitops.looking import Looking, dependencies
 from agentk.gitops.readiness import Readiness
 from agentk.kube.errors import KubeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from agentk.apply.execute import Executor
-    from agentk.apply.model import Desired, Kind, Live, ProjectSettings, Snapshot
+    from agentk.apply.model import Desired, Live, ProjectSettings, Snapshot
     from agentk.gitops.autoscalers import Autoscalers
     from agentk.gitops.observer import Observer
     from agentk.kube.discovery import Discovery
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from agentk.kube.objects import Objects
     from agentk.kube.own import Own
     from agentlink.refs import ObjectRef
-
-_FORBIDDEN = 403
 
 _LET_GO = frozenset({"Released", "Recreated"})
 """Reasons of objects that exist, and are not ours any more."""
@@ -107,6 +104,7 @@ class ProjectSync:
     def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore) -> None:
         self._cluster = cluster
         self._store = store
+        self._looking = Looking(cluster.observer, cluster.objects, cluster.discovery)
         self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery)
         self.settings = settings
         self._resolved: Resolved | None = None
@@ -165,7 +163,7 @@ class ProjectSync:
         """
         self.doubt()
         resolved = await self._resolve(snapshot)
-        await self._cluster.observer.ensure(self._places(resolved, await self._read_inventory()))
+        await self._looking.watch(resolved, await self._read_inventory())
         self._cluster.observer.begin()
 
     def distrust(self) -> None:
@@ -225,8 +223,8 @@ class ProjectSync:
         """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
         recorded = await self._read_inventory()
         changed = part.changed
-        forbidden = await self._cluster.observer.ensure(self._places(changed, ()))
-        live, unseen = await self._look_at(leave_out(changed, (), forbidden).desired, ())
+        forbidden = await self._looking.watch(changed, ())
+        live, unseen = await self._looking.look_at(leave_out(changed, (), forbidden).desired, ())
         self._resolved, self._desired = part.whole, dict(part.desired)
         todo = plan(
             leave_out(changed, (), forbidden | unseen),
@@ -244,7 +242,7 @@ class ProjectSync:
         todo, resolved, recorded = await self._foresee(snapshot, confirmed)
         result = await self._carry_out(todo, recorded, report)
         # Kinds that this very sync has made served.
-        await self._cluster.observer.ensure(self._places(resolved, recorded))
+        await self._looking.watch(resolved, recorded)
         return result
 
     async def foresee(self, snapshot: Snapshot) -> Plan:
@@ -263,11 +261,10 @@ class ProjectSync:
         """Resolve, look and plan; return with the plan what Git wants, as far as may be, and the inventory."""
         resolved = await self._resolve(snapshot)
         recorded = await self._read_inventory()
-        observer = self._cluster.observer
-        forbidden = await observer.ensure(self._places(resolved, recorded))
+        forbidden = await self._looking.watch(resolved, recorded)
         visible = leave_out(resolved, (), forbidden).desired
-        named = (ref for ref in (*recorded, *_dependencies(visible)) if place_of(ref) not in forbidden)
-        live, unseen = await self._look_at(visible, named)
+        named = (ref for ref in (*recorded, *dependencies(visible)) if place_of(ref) not in forbidden)
+        live, unseen = await self._looking.look_at(visible, named)
         resolved = leave_out(resolved, recorded, forbidden | unseen)
         resolved = self._with_damage(resolved)
         todo = await self._decide(resolved, recorded, live)
@@ -312,7 +309,7 @@ class ProjectSync:
             if (one := self._desired.get(ref)) and ref in recorded and (not one.ordering or self.is_as_recorded(ref))
         )
         self.rescaled.difference_update(one.ref for one in desired)
-        live, unseen = await self._look_at(desired, ())
+        live, unseen = await self._looking.look_at(desired, ())
         drifted = replace(self._resolved, desired=desired, refused=(), sources={})
         todo = plan(
             leave_out(drifted, (), unseen),
@@ -388,60 +385,12 @@ class ProjectSync:
         damaged = Outcome(self._store.head.ref, Result.FAILED, reason="InventoryDamaged", message=str(self._damage))
         return replace(resolved, refused=(damaged, *resolved.refused))
 
-    def _places(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Kind, frozenset[str]]:
-        """Return the kinds to watch and their namespaces; kinds of CRDs that are yet to be applied are left out."""
-        namespaces: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        for ref in (*(one.ref for one in resolved.desired), *recorded, *_dependencies(resolved.desired)):
-            namespaces[ref.group, ref.kind].add(ref.namespace)
-        find = self._cluster.discovery.find
-        return {
-            kind: frozenset(found)
-            for (group, name), found in sorted(namespaces.items())
-            if (kind := find(group, name, ""))
-        }
-
     def _others(self, recorded: Mapping[ObjectRef, Recorded]) -> tuple[Live, ...]:
         """Return other projects' objects, if there is anything of ours to prune, which they may need."""
         if recorded.keys() <= self._desired.keys():
             return ()
         ours = self.settings.inventory_id
         return tuple(live for live in self._cluster.observer.live.values() if live.owner != ours)
-
-    async def _look_at(
-        self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]
-    ) -> tuple[dict[ObjectRef, Live], dict[Place, str]]:
-        """Take what the watches know, and ask for the rest, which may exist without our label.
-
-        Returns:
-            What exists, and the places that we may not look at, with the server's reason.
-        """
-        seen, discovery = self._cluster.observer.live, self._cluster.discovery
-        live: dict[ObjectRef, Live] = {}
-        ask: defaultdict[Kind, list[ObjectRef]] = defaultdict(list)
-        for ref in dict.fromkeys((*(one.ref for one in desired), *recorded)):
-            known = seen.get(ref)
-            if known is not None:
-                live[ref] = known
-            elif kind := discovery.find(ref.group, ref.kind, ""):
-                ask[kind].append(ref)
-        forbidden: dict[Place, str] = {}
-        for kind, refs in ask.items():
-            if await self._lookup(kind, refs, live) is not None:
-                # Somewhere we may not look; find out where.
-                for place, there in groupby(sorted(refs, key=place_of), key=place_of):
-                    if (why := await self._lookup(kind, there, live)) is not None:
-                        forbidden[place] = why
-        return live, forbidden
-
-    async def _lookup(self, kind: Kind, refs: Iterable[ObjectRef], live: dict[ObjectRef, Live]) -> str | None:
-        """Look objects up into ``live``; return the server's reason where that is forbidden."""
-        try:
-            live.update(await self._cluster.objects.lookup(kind, refs))
-        except KubeError as error:
-            if error.status != _FORBIDDEN:
-                raise
-            return error.message
-        return None
 
     async def _carry_out(
         self, todo: Plan, recorded: dict[ObjectRef, Recorded], report: Callable[[Outcome], None]
@@ -535,10 +484,3 @@ class ProjectSync:
 def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:
     """Return the objects that left Git and wait for somebody to confirm that they are deleted."""
     return frozenset(outcome.ref for outcome in outcomes if outcome.reason == "PruneNeedsConfirmation")
-
-
-def _dependencies(desired: Iterable[Desired]) -> Iterator[ObjectRef]:
-    """Yield what annotations name, which need not be objects of the project."""
-    for one in desired:
-        if one.ordering is not None:
-            yield from one.ordering.depends_on

@@ -1,0 +1,94 @@
+"""What the cluster holds of what one sync is about: from the watches where they tell, by asking where not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from agentk.apply.rules.forbidden import place_of
+from agentk.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agentk.apply.model import Desired, Kind, Live
+    from agentk.apply.resolve import Resolved
+    from agentk.apply.rules.forbidden import Place
+    from agentk.gitops.observer import Observer
+    from agentk.kube.discovery import Discovery
+    from agentk.kube.objects import Objects
+    from agentlink.refs import ObjectRef
+
+_FORBIDDEN: Final = 403
+
+
+class Looking:
+    """Looks through one view of the cluster, with the rights of one project."""
+
+    def __init__(self, observer: Observer, objects: Objects, discovery: Discovery) -> None:
+        self._observer = observer
+        self._objects = objects
+        self._discovery = discovery
+
+    async def watch(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Place, str]:
+        """Watch the kinds of these objects and of what they depend on; return the places that may not be watched.
+
+        Kinds of CRDs that are yet to be applied are left out.
+
+        Raises:
+            KubeError: As for ``Observer.ensure``.
+        """
+        namespaces: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for ref in (*(one.ref for one in resolved.desired), *recorded, *dependencies(resolved.desired)):
+            namespaces[ref.group, ref.kind].add(ref.namespace)
+        find = self._discovery.find
+        wanted = {
+            kind: frozenset(found)
+            for (group, name), found in sorted(namespaces.items())
+            if (kind := find(group, name, ""))
+        }
+        return await self._observer.ensure(wanted)
+
+    async def look_at(
+        self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]
+    ) -> tuple[dict[ObjectRef, Live], dict[Place, str]]:
+        """Take what the watches know, and ask for the rest, which may exist without our label.
+
+        Returns:
+            What exists, and the places that we may not look at, with the server's reason.
+        """
+        seen = self._observer.live
+        live: dict[ObjectRef, Live] = {}
+        ask: defaultdict[Kind, list[ObjectRef]] = defaultdict(list)
+        for ref in dict.fromkeys((*(one.ref for one in desired), *recorded)):
+            known = seen.get(ref)
+            if known is not None:
+                live[ref] = known
+            elif kind := self._discovery.find(ref.group, ref.kind, ""):
+                ask[kind].append(ref)
+        forbidden: dict[Place, str] = {}
+        for kind, refs in ask.items():
+            if await self._lookup(kind, refs, live) is not None:
+                # Somewhere we may not look; find out where.
+                for place, there in groupby(sorted(refs, key=place_of), key=place_of):
+                    if (why := await self._lookup(kind, there, live)) is not None:
+                        forbidden[place] = why
+        return live, forbidden
+
+    async def _lookup(self, kind: Kind, refs: Iterable[ObjectRef], live: dict[ObjectRef, Live]) -> str | None:
+        """Look objects up into ``live``; return the server's reason where that is forbidden."""
+        try:
+            live.update(await self._objects.lookup(kind, refs))
+        except KubeError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            return error.message
+        return None
+
+
+def dependencies(desired: Iterable[Desired]) -> Iterator[ObjectRef]:
+    """Yield what annotations name, which need not be objects of the project."""
+    for one in desired:
+        if one.ordering is not None:
+            yield from one.ordering.depends_on
