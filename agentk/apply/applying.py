@@ -18,7 +18,7 @@ from agentk.apply.rules.blame import changes
 from agentk.apply.rules.conflict import refuse_to_force
 from agentk.apply.rules.drift import CORRECTED, DRIFTED, describe
 from agentk.apply.rules.ignore import hand_over
-from agentk.apply.rules.recreate import refuse_change
+from agentk.apply.rules.recreate import RECREATED, refuse_change
 from agentk.apply.rules.refused import reason_of
 from agentk.kube.errors import KubeError, UidConflictError
 
@@ -97,7 +97,7 @@ class _Applying:
                 message = "cannot be changed in place, and would be deleted and created again"
                 return Outcome(self._ref, Result.CONFIGURED, self._desired.path, "DryRun", message)
             applied = await self._recreate(error)
-            self._said = "Recreated", f"was deleted and created again: {'; '.join(error.immutable)}"
+            self._said = RECREATED, f"was deleted and created again: {'; '.join(error.immutable)}"
         if self._writes:
             applied = await self._settle(applied)
         return self._outcome(applied, found)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agentk.apply.model import DriftPolicy, DryRun, Outcome, Result
 from agentk.apply.rules.drift import CORRECTED, DRIFTED, drift_of, policy_for
+from agentk.apply.rules.recreate import RECREATED
 from agentk.gitops.fights import PAUSE_SECONDS, Fights
 from agentk.reports.convert import status_of
 
@@ -68,7 +69,11 @@ class Drifting:
         return drift is not None and policy_for(desired, sync.settings) is DriftPolicy.CORRECT
 
     def noticed(self, outcomes: Iterable[Outcome]) -> None:
-        """Tell of drift that a whole sync came upon: what happened while nobody watched."""
+        """Tell of what a whole sync came upon and put right: what happened unseen, and what it deleted."""
+        outcomes = tuple(outcomes)
+        for outcome in outcomes:
+            if outcome.reason == RECREATED and outcome.result is Result.CREATED:
+                self._tell(outcome)
         found = {one.ref: one for one in outcomes if one.reason in {CORRECTED, DRIFTED}}
         for ref in [ref for ref in self._left if ref not in found]:
             del self._left[ref]

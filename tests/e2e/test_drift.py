@@ -102,3 +102,27 @@ def test_replicas_are_left_to_an_autoscaler_that_somebody_makes_until_it_goes(
 
     kube.delete(f"{scalers}/theirs")
     wait_until(lambda: kube.get(path)["spec"]["replicas"] == 3, what="Git wins again")
+
+
+def test_what_cannot_be_changed_is_recreated_where_that_is_asked_for_and_told(
+    installation: Installation, kube: Kube, namespace: str
+) -> None:
+    def fixed(value: str) -> str:
+        return config_map("fixed", value) + "immutable: true\n"
+
+    repository = installation.git.create("group/fixed")
+    commit = repository.push_files({**config_files("fixed", namespace), "manifests/a.yaml": fixed("1")})
+    installation.agent("fixed", project="group/fixed")
+    installation.kas.wait_sync("fixed", state="healthy", commit=commit)
+    commit = repository.push_files({"manifests/a.yaml": fixed("2")})
+    installation.kas.webhook("group/fixed")
+    sync = installation.kas.wait_sync("fixed", state="failed", commit=commit)
+    assert sync["reason"] == "ImmutableField"
+    assert "recreate: true" in sync["message"]
+
+    repository.push_files(config_files("fixed", namespace, more="    recreate: true\n"))
+    installation.kas.webhook("group/fixed")
+    path = f"/api/v1/namespaces/{namespace}/configmaps/fixed"
+    wait_until(lambda: (kube.find(path) or {}).get("data") == {"value": "2"}, what="it is created again")
+    (told,) = wait_until(lambda: events(installation, "fixed", "Recreated"), what="it is told")
+    assert "data: field is immutable" in told["message"]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from agentk.apply.model import Desired, ProjectSettings
     from agentlink.refs import ObjectRef
 
+RECREATED: Final = "Recreated"
+"""The reason of an object that was deleted and created again."""
+
 NEVER: Final = frozenset(
     {
         ("", "Namespace"),
