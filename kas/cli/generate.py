@@ -51,7 +51,7 @@ _FLAGS = frozenset({"kasAddress", "agentVersion", "namespace", "namePrefix", "im
     "--ca-cert-file", metavar="FILE", type=click.Path(path_type=Path), help="Certificates (PEM) to trust for kas."
 )
 @click.option("--image", metavar="IMAGE", help="agentk's image, with its registry.")
-@click.option("--replicas", type=int, metavar="COUNT", help="0 to pause, or 1.")
+@click.option("--replicas", type=int, metavar="COUNT", help="Of several one writes; 0 to pause.")
 @click.option(
     "--scope",
     metavar="WHAT=A,B",

@@ -57,7 +57,7 @@ def test_a_token_comes_from_an_argument_standard_input_or_the_environment(
         ("--scope", "namespace=a/b"),
         ("--scope", "kinds=Deployment"),
         ("--scope", "nodes=a"),
-        ("--replicas", "2"),
+        ("--replicas", "10"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_flag(flag: str, value: str) -> None:
