@@ -36,11 +36,11 @@ def test_an_immutable_field_is_an_error_that_names_it_while_the_rest_goes_on(
     kas.webhook("group/config")
 
     sync = kas.wait_sync("told", state="failed", commit=second)
-    assert sync["reason"] == "Invalid"
+    assert sync["reason"] == "ImmutableField"
     assert "immutable" in sync["message"]
     assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/beside")
     events = wait_until(
-        lambda: [one for one in kas.get("events", agent="told", type="Warning") if one["reason"] == "Invalid"],
+        lambda: [one for one in kas.get("events", agent="told", type="Warning") if one["reason"] == "ImmutableField"],
         what="the failure is an event",
     )
     assert "immutable" in events[0]["message"]

@@ -165,10 +165,13 @@ def test_custom_resources_wait_for_their_kind_and_nothing_else_does() -> None:
     ]
 
 
-def test_custom_resources_of_a_crd_that_is_served_already_wait_for_nothing() -> None:
-    account = desired("Deployment", "d")
-    ((first, second),) = (stage.applies for stage in decide([replace(account, ref=A.ref), account]).stages)
-    assert (first.after, second.after) == ((), ())
+def test_custom_resources_whose_kind_is_served_wait_for_nothing_though_their_crd_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(KINDS, "Widget", WIDGET)
+    crd = replace(desired("CustomResourceDefinition", "widgets.example.com"), defines=(WIDGET,))
+    todo = decide([desired("Widget", "w"), crd])
+    assert [[action.after for action in stage.applies] for stage in todo.stages] == [[()], [()]]
 
 
 def test_ranks_that_hold_objects_are_stages_of_their_own() -> None:
