@@ -24,6 +24,8 @@ _SHOWN: Final = 3
 _COMMIT: Final = 8
 """Characters of a commit, as elsewhere."""
 
+_SYNCED: Final = "Synced"
+
 _WAITING: Final = frozenset({"PruneNeedsConfirmation", "PruneWaits", "EmptySnapshot"})
 """Why objects that left Git are still there although nobody asked for it."""
 
@@ -54,12 +56,20 @@ def of_state(
             )
             if number
         ]
-        return Announcement("Synced", f"{revision} is applied and healthy: {', '.join(parts) or 'no objects'}")
+        return Announcement(_SYNCED, f"{revision} is applied and healthy: {', '.join(parts) or 'no objects'}")
     if state == wire.SYNC_STATE_FAILED:
         return Announcement("SyncFailed", f"{revision}: {reason}: {message}", warning=True)
     if state == wire.SYNC_STATE_STALLED:
         return Announcement("Stalled", f"{revision}: {reason}: {message}", warning=True)
     return None
+
+
+def is_news(announcement: Announcement, before: Announcement | None, counts: wire.SyncCounts) -> bool:
+    """Tell whether to announce this after ``before``: a revision that changed nothing writes nothing, events neither."""
+    if announcement == before:
+        return False
+    changed = counts.created or counts.configured or counts.pruned
+    return announcement.reason != _SYNCED or bool(changed) or (before is not None and before.warning)
 
 
 def of_outcomes(outcomes: Iterable[Outcome]) -> Iterator[Announcement]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import Result
-from agentk.gitops.announcing import Announcement, of_outcomes, of_state
+from agentk.gitops.announcing import Announcement, is_news, of_outcomes, of_state
 from agentk.gitops.computing import unhurried
 from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
@@ -94,7 +94,7 @@ class Standing:
             self._report_event(reason, message, warning=True)
         announcement = of_state(state, reason, message, self._snapshot.commit, self.counts)
         # Objects may get unhealthy and healthy again all day long; that is not another sync.
-        if announcement is not None and announcement != self._announced:
+        if announcement is not None and is_news(announcement, self._announced, self.counts):
             self._announced = announcement
             self._announce(announcement)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agentk.apply.model import Outcome, Result
-from agentk.gitops.announcing import Announcement, of_outcomes, of_state
+from agentk.gitops.announcing import Announcement, is_news, of_outcomes, of_state
 from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
 
@@ -80,3 +80,28 @@ def test_of_objects_that_stay_those_are_told_that_nobody_asked_to_keep(reason: s
 def test_of_what_is_applied_nothing_is_told_object_by_object() -> None:
     results = (Result.CREATED, Result.CONFIGURED, Result.UNCHANGED, Result.FAILED)
     assert list(of_outcomes([Outcome(ref("a"), result) for result in results])) == []
+
+
+SYNCED = Announcement("Synced", "revision 2 is applied and healthy")
+TROUBLE = Announcement("SyncFailed", "revision 1: why", warning=True)
+
+
+@pytest.mark.parametrize(
+    ("announcement", "before", "counts", "news"),
+    [
+        (SYNCED, None, wire.SyncCounts(unchanged=5), False),
+        (SYNCED, None, wire.SyncCounts(unchanged=4, configured=1), True),
+        (SYNCED, None, wire.SyncCounts(pruned=1), True),
+        (SYNCED, TROUBLE, wire.SyncCounts(unchanged=5), True),
+        (SYNCED, SYNCED, wire.SyncCounts(created=1), False),
+        (TROUBLE, SYNCED, wire.SyncCounts(unchanged=5), True),
+        (TROUBLE, TROUBLE, wire.SyncCounts(), False),
+    ],
+)
+def test_a_revision_that_changed_nothing_is_no_news_unless_it_ends_a_trouble(
+    announcement: Announcement,
+    before: Announcement | None,
+    counts: wire.SyncCounts,
+    news: bool,  # noqa: FBT001 - of a table
+) -> None:
+    assert is_news(announcement, before, counts) is news
