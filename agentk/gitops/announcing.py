@@ -65,7 +65,7 @@ def of_state(
 
 
 def is_news(announcement: Announcement, before: Announcement | None, counts: wire.SyncCounts) -> bool:
-    """Tell whether to announce this after ``before``: a revision that changed nothing writes nothing, events neither."""
+    """Tell whether to announce this after ``before``: a revision that changed nothing writes no event either."""
     if announcement == before:
         return False
     changed = counts.created or counts.configured or counts.pruned
