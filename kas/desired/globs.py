@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from wcmatch import glob as wcglob
@@ -26,6 +27,7 @@ _MAX_EXPANDED = 64 * 1024  # characters of all of them: what one may make the re
 _FLAGS = wcglob.DOTGLOB | wcglob.CASE | wcglob.FORCEUNIX
 _GLOBSTAR = "**"
 _TRANSLATED = re.compile(r"\^\(\?s:(.*?)(?:\[/\]\*\?)?\)\$", re.DOTALL)
+_MAGIC = re.compile(r"[^\w.-]|[^\x00-\x7f]")  # whatever could be more than itself to wcmatch
 _PLAIN = re.compile(r"[^\\\[{},]+")
 _CHARACTER_CLASS = re.compile(r"\[:[a-z]+:\]")
 
@@ -64,6 +66,26 @@ def check_glob(glob: str) -> int:
     for alternative in alternatives:
         _expression(glob, alternative)
     return len(alternatives)
+
+
+def roots_of(globs: Sequence[str]) -> tuple[str, ...]:
+    """Return the directories outside of which the globs match nothing, each with a slash at its end, none in another.
+
+    ``""`` is the whole repository. Of globs that ``compile_patterns`` accepts.
+    """
+    found = {_root(alternative) for glob in globs for alternative in _alternatives(glob)}
+    roots: list[str] = []
+    for root in sorted(found):
+        if not roots or not root.startswith(roots[-1]):
+            roots.append(root)
+    return tuple(roots)
+
+
+def _root(alternative: str) -> str:
+    """Return the directories that an alternative begins with, as far as they are written out."""
+    segments = [segment for segment in alternative.removeprefix("/").split("/") if segment]
+    literal = takewhile(lambda segment: not _MAGIC.search(segment), segments[:-1])
+    return "".join(f"{segment}/" for segment in literal)
 
 
 def _alternatives(glob: str) -> list[str]:

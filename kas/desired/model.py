@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
-    """One blob of a commit's tree. ``path`` has undecodable bytes as surrogate escapes; ``size`` in bytes.
+    """One blob of a commit's tree. ``path`` has undecodable bytes as surrogate escapes.
 
     ``mode`` is Git's octal mode: ``100644`` a file, ``100755`` executable, ``120000`` a symlink, ``160000`` submodule.
     """
@@ -19,13 +19,26 @@ class TreeEntry:
     path: str
     blob_id: str
     mode: str
-    size: int
+
+    @property
+    def is_link(self) -> bool:
+        """Tell whether it is a symbolic link."""
+        return self.mode == "120000"
+
+    @property
+    def is_submodule(self) -> bool:
+        """Tell whether it is a commit of another repository."""
+        return self.mode == "160000"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The objects that one commit selects for one agent. ``digest`` (16 bytes) is equal where the files are equal."""
+    """The objects that one commit selects for one agent. ``digest`` (16 bytes) is equal where the files are equal.
+
+    ``submodules`` are paths of other repositories whose files the globs might mean, and which are left out.
+    """
 
     commit: str
     digest: bytes
     files: tuple[ManifestFile, ...]
+    submodules: tuple[str, ...] = ()

@@ -18,19 +18,21 @@ from kas.git import disk
 from kas.git.errors import GitError
 from kas.git.explain import explain
 from kas.git.history import parse_commit
-from kas.git.reader import ReaderBrokenError
+from kas.git.reader import LedTo, ReaderBrokenError
 from kas.git.refs import GitRef, RefKind, check_ref, is_commit_id, mirror_name, server_name
 from kas.git.remotes import GitSettings, Remote, Remotes
 from kas.git.runner import GitRunner
-from kas.git.trees import parse_tree
+from kas.git.trees import parse_changes, parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from kas.desired.model import TreeEntry
+    from kas.desired.tree import TreeChange
     from kas.git.history import CommitInfo
     from kas.git.process import Finished
+    from kas.git.reader import Info
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
@@ -156,9 +158,13 @@ class Mirror:
         """Return all files, symlinks and submodules of ``commit``, in Git's order."""
         if not is_commit_id(commit):
             raise GitError("CommitNotFound", f"{self._project}: {commit[:60]!r} is not a commit id")
-        arguments = ("ls-tree", "-r", "-z", "--long", commit)
+        listing = await self._repaired(commit, ("ls-tree", "-r", "-z", commit))
+        return await self._runner.threaded(partial(parse_tree, listing))
+
+    async def _repaired(self, commit: str, arguments: Sequence[str]) -> bytes:
+        """Return what git says of a commit; where that is damaged or missing, it is fetched anew."""
         try:
-            listing = await self._local(arguments)
+            return await self._local(arguments)
         except GitError as error:
             if error.reason != "MirrorCorrupt":
                 raise
@@ -166,8 +172,46 @@ class Mirror:
                 await self._recover()
             # A commit that was never fetched, or did not come back.
             await self.fetch(GitRef(RefKind.COMMIT, commit))
-            listing = await self._local(arguments)
-        return await self._runner.threaded(partial(parse_tree, listing))
+            return await self._local(arguments)
+
+    async def changes(self, old: str, new: str) -> tuple[TreeChange, ...] | None:
+        """Return what differs between two commits, None where the mirror does not hold both."""
+        if not (await self.has(old) and await self.has(new)):
+            return None
+        try:
+            answer = await self._local(("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new))
+        except GitError as error:
+            if error.reason != "MirrorCorrupt":
+                raise
+            return None  # reading the whole tree repairs it
+        return await self._runner.threaded(partial(parse_changes, answer))
+
+    async def blob_at(self, commit: str, path: str) -> Info | None:
+        """Return the file at one path of a commit, None where there is none; without a listing of the others."""
+        if not is_commit_id(commit):
+            raise GitError("CommitNotFound", f"{self._project}: {commit[:60]!r} is not a commit id")
+        (info,) = await self.follow(commit, [path])
+        if info.led_to is LedTo.NOTHING:
+            # Or the commit is not here: asking for that repairs it.
+            await self._repaired(commit, ("ls-tree", "-z", commit))
+            (info,) = await self.follow(commit, [path])
+        return info if info.kind == "blob" else None
+
+    async def follow(self, commit: str, paths: Sequence[str]) -> list[Info]:
+        """Tell what paths of a commit lead to through symbolic links inside it; none may hold a line break."""
+        return await self._infos([f"{commit}:{path}" for path in paths])
+
+    async def sizes(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the size of each blob in bytes."""
+        wanted = list(dict.fromkeys(ids))
+        infos = await self._infos(wanted)
+        if any(info.led_to is not LedTo.OBJECT for info in infos):
+            await self._recover()
+            infos = await self._infos(wanted)
+        sizes = {blob: info.size for blob, info in zip(wanted, infos, strict=True) if info.led_to is LedTo.OBJECT}
+        if len(sizes) < len(wanted):
+            raise explain(self._project, None, 128, "missing blob", None)
+        return sizes
 
     async def blobs(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Return the content of each blob. The caller has seen their sizes in ``tree`` and bounds their sum."""
@@ -270,6 +314,14 @@ class Mirror:
     async def _objects(self, names: list[str]) -> list[tuple[str, bytes] | None]:
         try:
             return await self._runner.objects(self._path, names)
+        except TimeoutError as error:
+            raise self._timeout() from error
+        except ReaderBrokenError as error:
+            raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
+
+    async def _infos(self, names: list[str]) -> list[Info]:
+        try:
+            return await self._runner.infos(self._path, names)
         except TimeoutError as error:
             raise self._timeout() from error
         except ReaderBrokenError as error:

@@ -1,11 +1,14 @@
-"""Reads objects through one ``git cat-file --batch`` that stays open: no process per file, no process per read."""
+"""Reads objects through a ``git cat-file`` that stays open: no process per file, no process per read."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import IO, TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     import signal
@@ -13,18 +16,45 @@ if TYPE_CHECKING:
 
     from kas.git.process import GitProcess
 
-# Requests written before their answers are read. 1,000 ids are 41 kB: they fit the pipe, so that neither side can
-# wait for the other, and git never waits for us.
-_AHEAD = 1_000
-_REQUEST = re.compile(r"[0-9a-z/^{}]+")
+Answer = TypeVar("Answer")
+
+# Bytes of requests written before their answers are read: they fit the pipe, so that neither side can wait for the
+# other, and git never waits for us.
+_AHEAD = 40_000
+_OBJECT = re.compile(r"[0-9a-z/^{}]+")
+_FOUND = re.compile(rb"([0-9a-f]{40}) ([a-z]+) ([0-9]+)")
+_LED = re.compile(rb"(symlink|dangling|loop|notdir) ([0-9]+)")
 
 
 class ReaderBrokenError(Exception):
     """The process ended or answered what it should not: the mirror is damaged, or the process was stopped."""
 
 
-class ObjectReader:
-    """A ``cat-file --batch``, started when first needed. Its methods block and may be called from any thread."""
+class LedTo(StrEnum):
+    """What became of a path on its way through symbolic links."""
+
+    OBJECT = "object"
+    NOTHING = "missing"
+    OUTSIDE = "symlink"
+    DANGLING = "dangling"
+    LOOP = "loop"
+    NOT_A_DIRECTORY = "notdir"
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a name leads to; ``object_id``, ``kind`` (blob, tree, commit) and ``size`` (bytes) of an object only."""
+
+    led_to: LedTo
+    object_id: str = ""
+    kind: str = ""
+    size: int = 0
+
+
+class CatFile(ABC, Generic[Answer]):
+    """One process, started when first needed. Its methods block and may be called from any thread."""
+
+    arguments: tuple[str, ...]
 
     def __init__(self, start: Callable[[], GitProcess]) -> None:
         self._start = start
@@ -32,18 +62,17 @@ class ObjectReader:
         self._git: GitProcess | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def read(self, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
-        """Return id and content of each object in order, None for one that does not exist.
+    def read(self, names: Sequence[str]) -> list[Answer]:
+        """Return the answer for each name in order.
 
         Raises ``ReaderBrokenError``; the next call starts a new process.
         """
-        if not all(_REQUEST.fullmatch(name) for name in names):
-            raise ValueError("not an object name")
+        requests = [self._request(name) for name in names]
         with self._lock:
             try:
-                answers: list[tuple[str, bytes] | None] = []
-                for first in range(0, len(names), _AHEAD):
-                    answers += self._ask(names[first : first + _AHEAD])
+                answers: list[Answer] = []
+                for some in _batches(requests):
+                    answers += self._ask(some)
             except BaseException as error:
                 self._end()
                 if isinstance(error, OSError | ValueError):
@@ -62,27 +91,24 @@ class ObjectReader:
         with self._lock:
             self._end()
 
-    def _ask(self, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
+    @abstractmethod
+    def _request(self, name: str) -> bytes:
+        """Return the line that asks. Raises ``ValueError`` for a name that cannot be asked for."""
+
+    @abstractmethod
+    def _answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> Answer:
+        """Return the answer that begins with a line; read the rest of it."""
+
+    def _ask(self, requests: Sequence[bytes]) -> list[Answer]:
         if self._process is None:
             self._git = self._start()
             self._process = self._git.open(stdin=subprocess.PIPE)
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise OSError("started without pipes")
-        stdin.write("".join(f"{name}\n" for name in names).encode())
+        stdin.write(b"".join(request + b"\n" for request in requests))
         stdin.flush()
-        answers: list[tuple[str, bytes] | None] = []
-        for name in names:
-            header = stdout.readline()
-            if header == f"{name} missing\n".encode():
-                answers.append(None)
-                continue
-            object_id, _, size = header.decode("ascii").split()
-            content = stdout.read(int(size) + 1)
-            if len(content) != int(size) + 1:
-                raise OSError("it ended early")
-            answers.append((object_id, content[:-1]))
-        return answers
+        return [self._answer(request, stdout.readline().removesuffix(b"\n"), stdout) for request in requests]
 
     def _end(self) -> None:
         process, self._process, self._git = self._process, None, None
@@ -96,3 +122,64 @@ class ObjectReader:
                 except BrokenPipeError:
                     continue
         process.wait()
+
+
+class ObjectReader(CatFile[tuple[str, bytes] | None]):
+    """Gives id and content of each object, None for one that does not exist."""
+
+    arguments = ("cat-file", "--batch")
+
+    def _request(self, name: str) -> bytes:
+        if not _OBJECT.fullmatch(name):
+            raise ValueError("not an object name")
+        return name.encode()
+
+    def _answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> tuple[str, bytes] | None:
+        if header == request + b" missing":
+            return None
+        object_id, _, size = header.decode("ascii").split()
+        return object_id, _exactly(stdout, int(size))
+
+
+class InfoReader(CatFile[Info]):
+    """Gives what objects are, and what paths of a commit (``<commit>:<path>``) lead to through symbolic links.
+
+    git follows the links, inside the commit and no more than 40 of them, and says of one that leads out that it does.
+    """
+
+    arguments = ("cat-file", "--batch-check", "--follow-symlinks")
+
+    def _request(self, name: str) -> bytes:
+        if "\n" in name or "\0" in name:
+            raise ValueError("not a name that can be asked for")
+        return name.encode("utf-8", "surrogateescape")
+
+    def _answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> Info:
+        if found := _FOUND.fullmatch(header):
+            return Info(LedTo.OBJECT, found[1].decode(), found[2].decode(), int(found[3]))
+        if led := _LED.fullmatch(header):
+            _exactly(stdout, int(led[2]))
+            return Info(LedTo(led[1].decode()))
+        if header == request + b" missing":
+            return Info(LedTo.NOTHING)
+        raise ValueError("an answer of another kind")
+
+
+def _exactly(stdout: IO[bytes], size: int) -> bytes:
+    """Return what comes next and drop the end of the line behind it."""
+    content = stdout.read(size + 1)
+    if len(content) != size + 1:
+        raise OSError("it ended early")
+    return content[:-1]
+
+
+def _batches(requests: Sequence[bytes]) -> list[list[bytes]]:
+    batches: list[list[bytes]] = [[]]
+    length = 0
+    for request in requests:
+        length += len(request) + 1
+        if length > _AHEAD and batches[-1]:
+            batches.append([])
+            length = len(request) + 1
+        batches[-1].append(request)
+    return batches if requests else []

@@ -7,12 +7,12 @@ import shutil
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from kas.git.config import render, written
 from kas.git.process import Finished, GitProcess, in_thread
-from kas.git.reader import ObjectReader
+from kas.git.reader import CatFile, Info, InfoReader, ObjectReader
 from kas.git.slots import Slots
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class GitRunner:
         self._network = ThreadPoolExecutor(_NETWORK_THREADS, "git-network")
         self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
         self._slots: dict[str, Slots] = {}
-        self._readers: OrderedDict[Path, ObjectReader] = OrderedDict()
+        self._readers: OrderedDict[tuple[Path, type[CatFile[Any]]], CatFile[Any]] = OrderedDict()
 
     async def network(self, mirror: Path, remote: Remote, arguments: Sequence[str]) -> Finished:
         """Run git in ``mirror`` with what it needs to reach ``remote``. Raises ``TimeoutError``, ``OSError``."""
@@ -74,12 +74,19 @@ class GitRunner:
         return await in_thread(pool, partial(process.run, _MAX_OUTPUT), process.stop, seconds or self._settings.timeout)
 
     async def objects(self, mirror: Path, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
-        """Read objects of ``mirror``, see ``ObjectReader.read``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
-        reader = self._readers.get(mirror)
+        """Read objects of ``mirror``, see ``ObjectReader``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
+        return await self._read(mirror, ObjectReader, names)
+
+    async def infos(self, mirror: Path, names: Sequence[str]) -> list[Info]:
+        """Tell what names mean in ``mirror``, see ``InfoReader``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
+        return await self._read(mirror, InfoReader, names)
+
+    async def _read(self, mirror: Path, kind: type[CatFile[T]], names: Sequence[str]) -> list[T]:
+        reader = cast("CatFile[T] | None", self._readers.get((mirror, kind)))
         if reader is None:
-            arguments = ("cat-file", "--batch")
-            reader = self._readers[mirror] = ObjectReader(partial(self._process, mirror, arguments, self._local_config))
-        self._readers.move_to_end(mirror)
+            reader = kind(partial(self._process, mirror, kind.arguments, self._local_config))
+            self._readers[mirror, kind] = reader
+        self._readers.move_to_end((mirror, kind))
         surplus = self._readers.popitem(last=False)[1] if len(self._readers) > _READERS else None
         answers = await in_thread(self._local, partial(reader.read, names), reader.stop, self._settings.timeout)
         if surplus is not None:
@@ -88,9 +95,10 @@ class GitRunner:
 
     async def forget(self, mirror: Path) -> None:
         """Close what is open in ``mirror``, which is about to be moved."""
-        reader = self._readers.pop(mirror, None)
-        if reader is not None:
-            await self.threaded(reader.close)
+        for kind in (ObjectReader, InfoReader):
+            reader = self._readers.pop((mirror, kind), None)
+            if reader is not None:
+                await self.threaded(reader.close)
 
     async def threaded(self, work: Callable[[], T]) -> T:
         """Do short blocking work in a thread."""

@@ -36,13 +36,13 @@ async def read_configuration(
     """
     path = config_path(identity.agent_name)
     mirror = mirrors.mirror(identity.project)
-    entry = next((entry for entry in await mirror.tree(commit) if entry.path == path), None)
-    if entry is None:
+    file = await mirror.blob_at(commit, path)
+    if file is None:
         return None
-    if entry.size > MAX_CONFIG_BYTES:
-        message = f"the file has {entry.size} bytes; at most {MAX_CONFIG_BYTES} are read"
+    if file.size > MAX_CONFIG_BYTES:
+        message = f"the file has {file.size} bytes; at most {MAX_CONFIG_BYTES} are read"
         raise ConfigError(path, (ConfigFinding("", 1, message),))
-    data = (await mirror.blobs([entry.blob_id]))[entry.blob_id]
+    data = (await mirror.blobs([file.object_id]))[file.object_id]
     return parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
 
 

@@ -252,8 +252,8 @@ class Operator:
         return (f"{path} differs at this revision; the diff uses the configuration in force",)
 
     async def _blob(self, project: str, commit: str, path: str) -> str:
-        tree = await self._publisher.mirrors.mirror(project).tree(commit)
-        return next((entry.blob_id for entry in tree if entry.path == path), "")
+        file = await self._publisher.mirrors.mirror(project).blob_at(commit, path)
+        return "" if file is None else file.object_id
 
     async def _ask(self, agent: AgentRecord, command: wire.Command, within: float) -> Answered:
         async with aclosing(self._commands.give(agent.id, Delivery(command), within=within)) as parts:

@@ -1,23 +1,28 @@
 """Snapshots, each made once however many agents want it: parsed files by blob id, snapshots by what selects them.
 
-Reading and parsing happen off the event loop, so that a large project does not delay the streams of the others.
+A snapshot is made from the one before: a commit that changes nothing of what is selected gives the same files under
+another number, any other reads and parses what it changed. Reading and parsing happen off the event loop, so that a
+large project does not delay the streams of the others. Which files a commit selects is found in ``selections.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agentlink.manifests.model import ManifestError, printable_path
 from agentlink.manifests.parse import parse_file
-from kas.desired.select import compile_globs
+from kas.desired.lfs import refuse_pointer
+from kas.desired.select import check_sizes
 from kas.desired.snapshot import build_snapshot
 from kas.git.errors import GitError
+from kas.gitops.bounded import Bounded
+from kas.gitops.links import followed
+from kas.gitops.selections import Selections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agentlink.manifests.model import Limits, ManifestFile
     from kas.desired.model import Snapshot, TreeEntry
@@ -26,8 +31,8 @@ if TYPE_CHECKING:
 PARSED_CACHE_BYTES = 64 * 1024 * 1024
 """How much parsed JSON is kept by blob id. One full-size project fits; memory stays bounded."""
 
-SNAPSHOT_CACHE_ENTRIES = 256
-"""How many snapshots are kept as bases for differences. They share their files with the parsed cache."""
+KEPT_FILES = 500_000
+"""Files of all snapshots that are kept, as bases for differences. Snapshots share what they have in common."""
 
 _OBJECT_OVERHEAD = 400
 """Bytes that one parsed object costs beside its JSON, an estimate on the high side: two small objects, strings."""
@@ -42,32 +47,32 @@ class Wanted:
     default_namespace: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A snapshot and what it was made of; ``sizes`` are those of its blobs in bytes, by id."""
+
+    files: Mapping[str, TreeEntry]
+    sizes: Mapping[str, int]
+    snapshot: Snapshot
+
+
 class ParsedFiles:
     """Parsed files by blob id, least recently used out first."""
 
     def __init__(self, limit_bytes: int = PARSED_CACHE_BYTES) -> None:
-        self._limit = limit_bytes
-        self._files: OrderedDict[str, ManifestFile] = OrderedDict()
-        self._bytes = 0
+        self._files: Bounded[str, ManifestFile] = Bounded(limit_bytes, _cost)
 
     def get(self, entry: TreeEntry) -> ManifestFile | None:
         """Return the entry's file, if its content was parsed before, under whichever path."""
         file = self._files.get(entry.blob_id)
         if file is None:
             return None
-        self._files.move_to_end(entry.blob_id)
         path = printable_path(entry.path)
         return file if file.path == path else replace(file, path=path)
 
     def put(self, file: ManifestFile) -> None:
         """Keep a file."""
-        if file.blob_id in self._files:
-            return
-        self._files[file.blob_id] = file
-        self._bytes += _cost(file)
-        while self._bytes > self._limit and len(self._files) > 1:
-            _, dropped = self._files.popitem(last=False)
-            self._bytes -= _cost(dropped)
+        self._files.put(file.blob_id, file)
 
 
 class Snapshots:
@@ -77,7 +82,9 @@ class Snapshots:
         self._mirrors = mirrors
         self._limits = limits
         self._parsed = ParsedFiles()
-        self._made: OrderedDict[tuple[Wanted, str], Snapshot | ManifestError] = OrderedDict()
+        self._selections = Selections(mirrors, limits)
+        self._newest: Bounded[Wanted, _Made] = Bounded(KEPT_FILES, lambda one: 1 + len(one.files))
+        self._made: Bounded[tuple[Wanted, str], Snapshot | ManifestError] = Bounded(KEPT_FILES, _files_of)
         self._making: dict[tuple[Wanted, str], asyncio.Lock] = {}
 
     async def make(self, wanted: Wanted, commit: str) -> Snapshot:
@@ -94,10 +101,7 @@ class Snapshots:
                 made = self._made.get(key)
                 if made is None:
                     made = await self._make_or_refuse(wanted, commit)
-                    self._made[key] = made
-                    while len(self._made) > SNAPSHOT_CACHE_ENTRIES:
-                        self._made.popitem(last=False)
-                self._made.move_to_end(key)
+                    self._made.put(key, made)
         finally:
             self._making.pop(key, None)
         if isinstance(made, ManifestError):
@@ -106,6 +110,9 @@ class Snapshots:
 
     async def base(self, wanted: Wanted, commit: str, digest: bytes) -> Snapshot | None:
         """Return the snapshot that an agent says it holds, None when it cannot be made again."""
+        newest = self._newest.get(wanted)
+        if newest is not None and newest.snapshot.digest == digest:
+            return newest.snapshot
         try:
             if not await self._mirrors.mirror(wanted.project).has(commit):
                 return None
@@ -123,26 +130,58 @@ class Snapshots:
 
     async def _make(self, wanted: Wanted, commit: str) -> Snapshot:
         mirror = self._mirrors.mirror(wanted.project)
-        entries = await mirror.tree(commit)
-        selected = await asyncio.to_thread(self._select, wanted, entries)
-        files = await self._read(mirror, selected)
-        return await asyncio.to_thread(build_snapshot, commit, files, wanted.default_namespace)
+        selection = await self._selections.at(wanted.project, wanted.globs, commit)
+        self._selections.selector(wanted.globs).check_count(selection)
+        files = await followed(mirror, commit, selection.files)
+        submodules = tuple(sorted(map(printable_path, selection.submodules)))
+        last = self._newest.get(wanted)
+        if last is not None and (last.files is files or last.files == files):
+            snapshot = replace(last.snapshot, commit=commit, submodules=submodules)
+            self._newest.put(wanted, replace(last, snapshot=snapshot))
+            return snapshot
+        entries = tuple(files.values())
+        sizes = await self._sizes(mirror, entries, {} if last is None else last.sizes)
+        check_sizes(entries, sizes, self._limits)
+        read = await self._read(mirror, entries, () if last is None else last.snapshot.files)
+        snapshot = await asyncio.to_thread(build_snapshot, commit, read, wanted.default_namespace)
+        snapshot = replace(snapshot, submodules=submodules)
+        self._newest.put(wanted, _Made(files, sizes, snapshot))
+        return snapshot
 
-    def _select(self, wanted: Wanted, entries: Sequence[TreeEntry]) -> tuple[TreeEntry, ...]:
-        return compile_globs(wanted.globs, self._limits).select(entries)
+    async def _sizes(self, mirror: Mirror, entries: Sequence[TreeEntry], known: Mapping[str, int]) -> dict[str, int]:
+        unknown = [entry.blob_id for entry in entries if entry.blob_id not in known]
+        sizes = await mirror.sizes(unknown) if unknown else {}
+        sizes.update((entry.blob_id, known[entry.blob_id]) for entry in entries if entry.blob_id in known)
+        return sizes
 
-    async def _read(self, mirror: Mirror, selected: Sequence[TreeEntry]) -> list[ManifestFile]:
-        files = {entry.path: file for entry in selected if (file := self._parsed.get(entry))}
-        missing = [entry for entry in selected if entry.path not in files]
+    async def _read(
+        self, mirror: Mirror, entries: Sequence[TreeEntry], before: Sequence[ManifestFile]
+    ) -> list[ManifestFile]:
+        held = {(file.path, file.blob_id): file for file in before}
+        files: dict[str, ManifestFile] = {}
+        for entry in entries:
+            file = held.get((printable_path(entry.path), entry.blob_id)) or self._parsed.get(entry)
+            if file is not None:
+                files[entry.path] = file
+        missing = [entry for entry in entries if entry.path not in files]
         if missing:
             blobs = await mirror.blobs([entry.blob_id for entry in missing])
             for entry, file in zip(missing, await asyncio.to_thread(self._parse, missing, blobs), strict=True):
                 self._parsed.put(file)
                 files[entry.path] = file
-        return [files[entry.path] for entry in selected]
+        return [files[entry.path] for entry in entries]
 
     def _parse(self, entries: Sequence[TreeEntry], blobs: dict[str, bytes]) -> list[ManifestFile]:
-        return [parse_file(entry.path, entry.blob_id, blobs[entry.blob_id], self._limits) for entry in entries]
+        files = []
+        for entry in entries:
+            data = blobs[entry.blob_id]
+            refuse_pointer(entry.path, data)
+            files.append(parse_file(entry.path, entry.blob_id, data, self._limits))
+        return files
+
+
+def _files_of(made: Snapshot | ManifestError) -> int:
+    return 1 if isinstance(made, ManifestError) else 1 + len(made.files)
 
 
 def _cost(file: ManifestFile) -> int:

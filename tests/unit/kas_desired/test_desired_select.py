@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from wcmatch import glob as wcglob
 from agentlink.manifests.model import Limits, ManifestError
 from kas.desired.globs import GlobError, check_glob, compile_patterns
 from kas.desired.model import TreeEntry
-from kas.desired.select import compile_globs
+from kas.desired.select import check_sizes, compile_globs
+from kas.desired.tree import Paths, TreeChange
 
 CASES = json.loads((Path(__file__).parent / "cases" / "glob-cases.json").read_text(encoding="utf-8"))
 # Where wcmatch's answer is the better one: [!1] is what a person means by it, and // is /.
@@ -22,17 +25,22 @@ LIMITS = Limits()
 WCMATCH = wcglob.GLOBSTAR | wcglob.BRACE | wcglob.DOTGLOB | wcglob.CASE | wcglob.FORCEUNIX
 
 
-def entry(path: str, mode: str = "100644", size: int = 1) -> TreeEntry:
-    return TreeEntry(path, "blob", mode, size)
+def entry(path: str, mode: str = "100644", blob_id: str = "blob") -> TreeEntry:
+    return TreeEntry(path, blob_id, mode)
 
 
 def select(globs: list[str], *paths: str, limits: Limits = LIMITS) -> list[str]:
-    return [found.path for found in compile_globs(globs, limits).select([entry(path) for path in paths])]
+    selected = compile_globs(globs, limits).select(Paths([entry(path) for path in paths])).files
+    return [path for path in paths if path in selected]
 
 
 def refusal(globs: list[str], *entries: TreeEntry, limits: Limits = LIMITS) -> ManifestError:
+    def selected() -> None:
+        selector = compile_globs(globs, limits)
+        selector.check_count(selector.select(Paths(entries)))
+
     with pytest.raises(ManifestError) as caught:
-        compile_globs(globs, limits).select(entries)
+        selected()
     return caught.value
 
 
@@ -170,24 +178,87 @@ def test_submodules_are_no_files() -> None:
     assert refusal(["a"], entry("a", mode="160000")).reason == "EmptySelection"
 
 
-def test_a_selected_symbolic_link_is_refused_by_name() -> None:
-    error = refusal(["**/*.yaml"], entry("a.yaml"), entry("b/c.yaml", mode="120000"))
-    assert (error.reason, error.path) == ("SymlinkRefused", "b/c.yaml")
-    assert compile_globs(["a*"], LIMITS).select([entry("a.yaml"), entry("b", mode="120000")])
+def test_a_symbolic_link_is_selected_like_a_file_and_left_to_who_can_follow_it() -> None:
+    assert select(["**/*.yaml"], "a.yaml") == ["a.yaml"]
+    selected = compile_globs(["**/*.yaml"], LIMITS).select(Paths([entry("b/c.yaml", mode="120000")]))
+    assert selected.files["b/c.yaml"].is_link
+
+
+def test_more_files_than_the_limit_are_refused() -> None:
+    assert refusal(["*.yaml"], entry("a.yaml"), entry("b.yaml"), limits=Limits(files=1)).reason == "TooManyFiles"
 
 
 @pytest.mark.parametrize(
     ("limits", "reason"),
+    [(Limits(file_bytes=5), "FileTooLarge"), (Limits(project_bytes=10), "ProjectTooLarge")],
+)
+def test_larger_files_than_the_limits_are_refused(limits: Limits, reason: str) -> None:
+    files, sizes = [entry("a.yaml", blob_id="a"), entry("b.yaml", blob_id="b")], {"a": 6, "b": 5}
+    check_sizes(files, sizes, LIMITS)
+    with pytest.raises(ManifestError) as caught:
+        check_sizes(files, sizes, limits)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("globs", "roots"),
     [
-        (Limits(files=1), "TooManyFiles"),
-        (Limits(file_bytes=5), "FileTooLarge"),
-        (Limits(project_bytes=10), "ProjectTooLarge"),
+        ([], ("",)),
+        (["/team/app/**/*.yaml"], ("team/app/",)),
+        (["team/app/one.yaml", "/team/**"], ("team/",)),
+        (["{a,b/c}/*.yaml"], ("a/", "b/c/")),
+        (["a/b*/c/*.yaml", "a/[bc]/d", "ab/c"], ("a/", "ab/")),
+        (["**/a.yaml", "b/c.yaml"], ("",)),
+        (["one.yaml"], ("",)),
     ],
 )
-def test_more_than_the_limits_is_refused(limits: Limits, reason: str) -> None:
-    entries = [entry("a.yaml", size=6), entry("b.yaml", size=5)]
-    assert refusal(["*.yaml"], *entries, limits=limits).reason == reason
-    assert len(compile_globs(["*.yaml"], LIMITS).select(entries)) == 2
+def test_globs_match_below_the_directories_that_they_write_out(globs: list[str], roots: tuple[str, ...]) -> None:
+    assert compile_globs(globs, LIMITS).roots == roots
+
+
+@given(st.lists(GLOBS, min_size=1, max_size=3), st.lists(PATHS, max_size=20, unique=True))
+def test_looking_below_the_roots_alone_finds_what_matching_every_path_finds(globs: list[str], paths: list[str]) -> None:
+    selector = compile_globs(globs, LIMITS)
+    entries = [entry(path) for path in paths]
+    everything = replace(selector, roots=("",)).select(Paths(entries))
+    assert selector.select(Paths(entries)) == everything
+
+
+@pytest.mark.parametrize(
+    ("glob", "module", "meant"),
+    [
+        ("/**/*.yaml", "a/b", True),
+        ("/a/**/*.yaml", "a/b", True),
+        ("/a/b/c/*.yaml", "a/b", True),
+        ("/a/b/c/*.yaml", "a", True),
+        ("/a/c/*.yaml", "a/b", False),
+        ("/a/*.yaml", "ab", False),
+    ],
+)
+def test_a_submodule_that_globs_may_mean_files_of_is_noted(glob: str, module: str, *, meant: bool) -> None:
+    selected = compile_globs([glob], LIMITS).select(Paths([entry(module, mode="160000")]))
+    assert (list(selected.submodules), dict(selected.files)) == ([module] if meant else [], {})
+
+
+TREES = st.dictionaries(
+    PATHS, st.tuples(st.sampled_from(["100644", "100755", "120000", "160000"]), st.sampled_from("xyz")), max_size=12
+)
+
+
+@given(st.lists(GLOBS, min_size=1, max_size=3), st.lists(TREES, min_size=2, max_size=4))
+def test_following_changes_selects_what_selecting_anew_selects(
+    globs: list[str], trees: list[dict[str, tuple[str, str]]]
+) -> None:
+    selector = compile_globs(globs, LIMITS)
+    commits = [{path: TreeEntry(path, blob, mode) for path, (mode, blob) in tree.items()} for tree in trees]
+    selection = selector.select(Paths(commits[0].values()))
+    for old, new in pairwise(commits):
+        changed = [path for path in old.keys() | new.keys() if old.get(path) != new.get(path)]
+        followed = selector.follow(selection, Paths([TreeChange(path, new.get(path)) for path in changed]))
+        anew = selector.select(Paths(new.values()))
+        assert followed == anew
+        assert (followed is selection) == (selector.select(Paths(old.values())) == anew)
+        selection = followed
 
 
 def test_more_globs_than_the_limit_are_refused() -> None:
