@@ -25,3 +25,18 @@ def backoff(
     while True:
         yield uniform(0.0, ceiling)
         ceiling = min(ceiling * factor, maximum)
+
+
+LONGEST_ASKED_SECONDS = 300.0
+"""The longest that anybody waits because the other side asked for it."""
+
+
+def pause(delay: float, asked: float | None, *, uniform: Callable[[float, float], float] = random.uniform) -> float:
+    """Return how long to wait, in seconds: ``delay``, but never less than the other side ``asked`` for.
+
+    A little is added to what it asked for, as it may have asked many for the same.
+    """
+    if asked is None:
+        return delay
+    asked = min(asked, LONGEST_ASKED_SECONDS)
+    return max(delay, uniform(asked, 1.25 * asked))

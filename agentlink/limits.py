@@ -48,6 +48,9 @@ CONNECT_TIMEOUT_SECONDS = 20.0
 FIRST_BYTES_SECONDS = 10.0
 """How long a new connection may be silent before its HTTP/2 begins."""
 
+WAITING_CONNECTIONS = 1000
+"""Websockets and connections to be that have not begun their HTTP/2. Each holds a descriptor and about 30 kB."""
+
 IDLE_SECONDS = 300.0
 """How long a connection may have no call open. An agent's always has one; others only hold descriptors."""
 

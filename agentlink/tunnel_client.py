@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidHandshake, InvalidProxy
 from agentlink import limits
 from agentlink.logs import inert
 from agentlink.tunnel import CLOSE_SECONDS, SUBPROTOCOL, bridge, quiet
-from agentlink.tunnel_errors import explain
+from agentlink.tunnel_errors import explain, retry_after_of
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
 
 class TunnelError(Exception):
-    """The tunnel could not be opened. The text says what happened and what to look at; trying again may help."""
+    """The tunnel could not be opened. The text says what happened and what to look at; trying again may help.
+
+    ``retry_after``: the seconds after which the other side asked to be tried again, None where it said nothing.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,7 @@ async def _dial(url: str, ssl_context: ssl.SSLContext | None) -> ClientConnectio
             logger=quiet,
         )
     except (OSError, InvalidHandshake, InvalidProxy) as error:
-        raise TunnelError(explain(url, error)) from error
+        raise TunnelError(explain(url, error), retry_after_of(error)) from error
     if websocket.subprotocol != SUBPROTOCOL:
         await websocket.close()
         raise TunnelError(

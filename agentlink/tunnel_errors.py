@@ -18,7 +18,7 @@ _IP_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
 def explain(url: str, error: BaseException) -> str:
     """Return what went wrong while connecting to ``url``, and what to do about it, in one sentence."""
     if isinstance(error, InvalidStatus):
-        return f"{url} {_explain_status(error.response.status_code, error.response.body or b'')}"
+        return f"{url} {_explain_status(error)}"
     if isinstance(error, ssl.SSLError):
         return _explain_tls(url, error)
     if isinstance(error, InvalidMessage):
@@ -27,6 +27,14 @@ def explain(url: str, error: BaseException) -> str:
             "if it takes gRPC directly use grpc:// or grpcs://"
         )
     return _explain_network(url, error)
+
+
+def retry_after_of(error: BaseException) -> float | None:
+    """Return after how many seconds a web server wants to be asked again, None where it did not say so in seconds."""
+    if not isinstance(error, InvalidStatus):
+        return None
+    said = error.response.headers.get("Retry-After", "")
+    return float(said) if said.isascii() and said.isdigit() else None
 
 
 def _explain_tls(url: str, error: ssl.SSLError) -> str:
@@ -53,9 +61,13 @@ def _explain_network(url: str, error: BaseException) -> str:
     return f"{url} cannot be reached: {_root_cause(error)}"
 
 
-def _explain_status(status: int, body: bytes | bytearray) -> str:
+def _explain_status(error: InvalidStatus) -> str:
+    status, body = error.response.status_code, error.response.body or b""
     answered = f"answered with HTTP status {status}"
+    said = inert(body[:200].decode(errors="replace").strip())
     if status in {502, 503, 504}:
+        if retry_after_of(error) is not None and said:
+            return f"{answered}: {said}"
         return f"{answered}: a proxy in front of kas does not reach it; kas may be starting"
     if status == HTTPStatus.NOT_FOUND:
         return f"{answered}: no agent listener is behind this address; check host, path and the ingress' rules"
@@ -63,7 +75,6 @@ def _explain_status(status: int, body: bytes | bytearray) -> str:
         return f"{answered}: something in front of kas asks for a login, which agents do not have"
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return f"{answered}, a redirect, which agents do not follow: use the final address"
-    said = inert(body[:200].decode(errors="replace").strip())
     return f"{answered} instead of opening a websocket: {said or 'it is not the agent listener of kas'}"
 
 

@@ -6,24 +6,31 @@ import asyncio
 import socket
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import NegotiationError
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from agentlink import limits, logs
 from agentlink.tunnel import CLOSE_SECONDS, SUBPROTOCOL, bridge, quiet, receive
+from agentlink.tunnel_waiting import Waiting
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+    from typing import Any
 
-    from websockets.asyncio.server import ServerConnection
     from websockets.typing import Subprotocol
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+BUSY_SECONDS = 5
+"""When to try again who found too many others waiting to come in."""
 
 log = logs.get_logger("tunnel")
 
@@ -34,6 +41,7 @@ class TunnelServer:
     def __init__(self, socket_path: Path) -> None:
         self._socket_path = socket_path
         self._peers: dict[str, str] = {}
+        self._waiting: Waiting[_Caller] = Waiting(limits.WAITING_CONNECTIONS)
         self.port = 0
 
     def peer_of(self, grpc_peer: str) -> str | None:
@@ -54,6 +62,7 @@ class TunnelServer:
         Raises:
             OSError: the address cannot be listened on.
         """
+        handshake: dict[str, Any] = {"ssl_handshake_timeout": limits.FIRST_BYTES_SECONDS} if ssl_context else {}
         async with serve(
             self._accept,
             host,
@@ -72,6 +81,9 @@ class TunnelServer:
             close_timeout=CLOSE_SECONDS,
             server_header=None,
             logger=quiet,
+            # Called only; the type does not know that other callables do.
+            create_connection=cast("type[ServerConnection]", partial(_Caller, self._waiting)),
+            **handshake,
         ) as server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             yield
@@ -80,6 +92,8 @@ class TunnelServer:
         host, port = websocket.remote_address[:2]
         peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         first = await self._first_bytes(websocket)
+        if isinstance(websocket, _Caller):
+            self._waiting.leave(websocket)
         if first is None:
             log.debug("Websocket refused", peer=peer, code=websocket.close_code, why=websocket.close_reason)
             return
@@ -111,6 +125,42 @@ class TunnelServer:
             await websocket.close(CloseCode.POLICY_VIOLATION, "what was sent is not HTTP/2")
             return None
         return first
+
+
+class _Caller(ServerConnection):
+    """A connection that counts as waiting until it has begun, and may have to go for others."""
+
+    def __init__(self, waiting: Waiting[_Caller], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as above it
+        super().__init__(*args, **kwargs)
+        self._waiting = waiting
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        loser = self._waiting.enter(self)
+        if loser is self:
+            self.send_away(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are being opened just now")
+        elif loser is not None:
+            loser.send_away(HTTPStatus.REQUEST_TIMEOUT, "nothing was sent, and others wait")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.leave(self)
+        super().connection_lost(exc)
+
+    def send_away(self, status: HTTPStatus, reason: str) -> None:
+        """Close with a reason, whether the websocket is open already or not."""
+        if self.protocol.state is State.OPEN:
+            self.protocol.fail(CloseCode.TRY_AGAIN_LATER, reason)
+            self.send_data()
+        else:
+            head = (
+                f"HTTP/1.1 {status.value} {status.phrase}",
+                "Content-Type: text/plain; charset=utf-8",
+                f"Content-Length: {len(reason) + 1}",
+                f"Retry-After: {BUSY_SECONDS}",
+                "Connection: close",
+            )
+            self.transport.write("\r\n".join((*head, "", f"{reason}\n")).encode("ascii"))
+        self.transport.close()
 
 
 def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol:

@@ -9,12 +9,12 @@ import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from agentlink import limits
-from agentlink.metadata import AUTHORIZATION
+from agentlink.metadata import AUTHORIZATION, RETRY_AFTER
 from agentlink.tunnel_client import Tunnel, TunnelError, open_tunnel
 
 if TYPE_CHECKING:
@@ -34,7 +34,14 @@ _HINTS = {
 
 
 class ConnectError(Exception):
-    """kas cannot be reached. The text says why and what to look at."""
+    """kas cannot be reached. The text says why and what to look at.
+
+    ``retry_after``: the seconds after which it asked to be tried again, None where it said nothing.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,17 @@ async def open_channel(address: KasAddress, token: str, ca_cert_file: Path | Non
         try:
             tunnel = await stack.enter_async_context(open_tunnel(str(address), context))
         except TunnelError as error:
-            raise ConnectError(str(error)) from error
+            raise ConnectError(str(error), error.retry_after) from error
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(tunnel.target, options))
         yield Channel(channel, metadata, address, tunnel)
+
+
+def retry_after_of(error: grpc.aio.AioRpcError) -> float | None:
+    """Return after how many seconds kas wants to be tried again, None where it did not say so."""
+    # The published types have the metadata of gRPC's other interface here.
+    metadata: Any = error.trailing_metadata()
+    said = metadata.get(RETRY_AFTER) if metadata is not None else None
+    return int(said) / 1000 if isinstance(said, str) and said.isascii() and said.isdigit() else None
 
 
 def trust(ca_cert_file: Path | None) -> ssl.SSLContext:

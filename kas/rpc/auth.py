@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from agentlink import logs
+from kas.rpc.admission import BusyError
 from kas.rpc.refusals import Refusals
 from kas.rpc.sessions import AgentIdentity
 from kas.store.errors import StoreError, StoreUnavailable
@@ -43,6 +44,11 @@ BELIEVED_SECONDS = 3600.0
 """How long it is believed while the store is away: an agent that reconnects then is not sent off."""
 
 _CACHED_TOKENS = 20_000
+
+_LOOKUPS_AT_ONCE = 1000
+"""Tokens being looked up; the store answers about as many in a second. Whoever comes then is to come again."""
+
+_LOOKUPS_BUSY_SECONDS = 2.0
 
 log = logs.get_logger("rpc")
 
@@ -120,6 +126,7 @@ class Authenticator:
         self._revoked: set[int] = set()
         self._refusals = Refusals(clock)
         self._slow_lane = asyncio.Semaphore(1)
+        self._lookups = 0
 
     async def authenticate(self, authorization: str | None, peer: str) -> AgentIdentity:
         """Return whose token it is.
@@ -130,6 +137,7 @@ class Authenticator:
 
         Raises:
             RefusedError: the caller is not let in.
+            BusyError: too many tokens are being looked up.
             StoreError: the store cannot say.
         """
         token_hash = _hash_of(authorization)
@@ -138,6 +146,15 @@ class Authenticator:
         cached = self._cache.get(token_hash)
         if cached is not None and self._clock() < cached[0]:
             return cached[1]
+        if self._lookups >= _LOOKUPS_AT_ONCE:
+            raise BusyError("kas checks many tokens just now", _LOOKUPS_BUSY_SECONDS)
+        self._lookups += 1
+        try:
+            return await self._look_up(token_hash, peer, cached)
+        finally:
+            self._lookups -= 1
+
+    async def _look_up(self, token_hash: str, peer: str, cached: tuple[float, AgentIdentity] | None) -> AgentIdentity:
         async with AsyncExitStack() as lane:
             if self._refusals.exhausted(peer):
                 # Others may come from the same address, through one proxy: they are let in, one look-up at a time.

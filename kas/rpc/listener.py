@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import grpc
 
 from agentlink import limits, logs
 from agentlink.tunnel_server import TunnelServer
 from agentlink.v1 import agentlink_pb2_grpc
+from kas.rpc.admission import Admission, AdmissionLimits
+from kas.rpc.ages import AGE_SECONDS, GRACE_SECONDS, Ages
 from kas.rpc.auth import Authenticator
 from kas.rpc.service import AgentLinkService, SessionObserver
 from kas.rpc.sessions import Sessions
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 STOP_SECONDS = 5.0
 """How long reports on their way in may take to be stored when kas stops."""
 
+TURN_SECONDS = 0.25
+"""How often it is looked whether sessions have to move; a look costs next to nothing."""
+
 log = logs.get_logger("rpc")
 
 
@@ -45,7 +51,9 @@ class ListenerError(Exception):
 class ListenerSettings:
     """Where to listen. A port of 0 takes any free one, ``grpc_port`` of None leaves direct gRPC out.
 
-    ``host`` is for websockets, ``grpc_host`` for direct gRPC; empty: the same.
+    ``host`` is for websockets, ``grpc_host`` for direct gRPC; empty: the same. Sessions are asked to move when they are
+    about ``age`` seconds old (0: never) and ended ``grace`` seconds later. When kas stops it asks all of them over
+    ``drain`` seconds; 0 ends them at once.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +61,10 @@ class ListenerSettings:
     grpc_port: int | None = 8152
     grpc_host: str = ""
     tls: TlsFiles | None = None
+    age: float = AGE_SECONDS
+    grace: float = GRACE_SECONDS
+    drain: float = 0.0
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
 
 
 class ListenerObserver(SessionObserver, Protocol):
@@ -79,7 +91,7 @@ class AgentListener:
         self._settings = settings
         self._identifier = identifier
         self._answers = answers
-        self.sessions = Sessions()
+        self.sessions = Sessions(Ages(age=settings.age, grace=settings.grace))
         self.websocket_port = 0
         self.grpc_port = 0
         self._authenticator = Authenticator(tokens, observer.on_refused)
@@ -121,6 +133,7 @@ class AgentListener:
                 raise ListenerError(f"the agents' websocket listener cannot listen on {address}: {error}") from error
             self.websocket_port = tunnel.port
             stack.push_async_callback(self._send_away, server)
+            await stack.enter_async_context(self._turning())
             self._log_addresses()
             yield
 
@@ -134,7 +147,35 @@ class AgentListener:
             tunnel_peer=tunnel.peer_of,
             identifier=self._identifier,
             answers=self._answers,
+            admission=Admission(self._settings.admission),
         )
+
+    @asynccontextmanager
+    async def _turning(self) -> AsyncIterator[None]:
+        """Have sessions move while the context lasts, and all of them when it is left."""
+        async with asyncio.TaskGroup() as group:
+            turning = group.create_task(self._turn())
+            try:
+                yield
+            finally:
+                turning.cancel()
+        await self._drain()
+
+    async def _turn(self) -> NoReturn:
+        while True:
+            self.sessions.turn()
+            await asyncio.sleep(TURN_SECONDS)
+
+    async def _drain(self) -> None:
+        """Wait until nobody is left, or the time is over: other replicas take them in."""
+        if not self._settings.drain or not len(self.sessions):
+            return
+        log.info("Agents are asked to move", sessions=len(self.sessions), seconds=self._settings.drain)
+        self.sessions.drain(self._settings.drain)
+        end = time.monotonic() + self._settings.drain
+        while len(self.sessions) and time.monotonic() < end:
+            self.sessions.turn()
+            await asyncio.sleep(TURN_SECONDS)
 
     def _log_addresses(self) -> None:
         secure = "s" if self._settings.tls else ""

@@ -16,9 +16,10 @@ from urllib.parse import unquote
 import grpc
 
 from agentlink import limits, logs
-from agentlink.metadata import AUTHORIZATION, CONNECTION_ID
+from agentlink.metadata import AUTHORIZATION, CONNECTION_ID, RETRY_AFTER
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
+from kas.rpc.admission import Admission, AdmissionLimits, BusyError
 from kas.rpc.auth import RefusedError
 from kas.rpc.sessions import Ending, Session
 from kas.store.errors import StoreError
@@ -49,6 +50,8 @@ _STATUS = {
     Ending.REVOKED: grpc.StatusCode.UNAUTHENTICATED,
     Ending.REMOVED: grpc.StatusCode.UNAUTHENTICATED,
     Ending.REPLACED: grpc.StatusCode.ABORTED,
+    Ending.MOVED: grpc.StatusCode.ABORTED,
+    Ending.OLD: grpc.StatusCode.UNAVAILABLE,
     Ending.STOPPING: grpc.StatusCode.UNAVAILABLE,
 }
 
@@ -125,7 +128,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         tunnel_peer: Callable[[str], str | None],
         identifier: Identifier | None = None,
         answers: Answers | None = None,
+        admission: Admission | None = None,
     ) -> None:
+        self._admission = admission or Admission(AdmissionLimits())
         self._authenticator = authenticator
         self._sessions = sessions
         self._publisher = publisher
@@ -144,6 +149,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         peer = self._peer(context.peer())
         identity = await self._authenticate(context, peer)
         hello = await _hello(request_iterator, context)
+        await self._admit(identity, hello, context)
         session = Session(
             connection_id=uuid.uuid4().hex,
             identity=identity,
@@ -232,6 +238,17 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         except StoreError as error:
             log.warning("A token could not be checked", error=error)
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "the token cannot be checked now; try again")
+        except BusyError as error:
+            await _abort_busy(context, error)
+
+    async def _admit(self, identity: AgentIdentity, hello: wire.Hello, context: ConnectContext) -> None:
+        if self._sessions.draining:
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, "this kas is stopping: another one takes agents in")
+        try:
+            self._admission.enter(self._sessions.beside(identity, hello.meta.instance_id))
+        except BusyError as error:
+            log.debug("An agent has to wait", agent_id=identity.agent_id, why=str(error), seconds=error.retry_after)
+            await _abort_busy(context, error)
 
     async def _stream(
         self,
@@ -242,6 +259,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
     ) -> Ending | None:
         """Send the publisher's messages; return why kas ended the session, None after an error."""
         endings: list[Ending] = []
+        moving = asyncio.Event()
         reason = "the connection was lost"
         try:
             async with asyncio.timeout(None) as scope:
@@ -252,14 +270,16 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                         # A deadline that has passed interrupts whatever the stream waits for, a slow reader too.
                         scope.reschedule(0)
 
-                self._sessions.add(session, end)
+                self._sessions.add(session, end, moving.set)
                 self._observer.on_connected(session)
                 log.info("Agent connected", **_fields(session))
                 try:
                     if self._authenticator.is_revoked(session.identity.token_id):
                         end(Ending.REVOKED)
-                    await self._send_all(session, hello, request_iterator, context)
+                    await self._send_all(session, hello, request_iterator, context, moving)
                 finally:
+                    if not endings and self._sessions.asked_to_move(session.connection_id):
+                        reason = Ending.MOVED.value
                     self._sessions.remove(session.connection_id)
         except Exception:
             reason = endings[0].value if endings else "an error in kas"
@@ -276,16 +296,21 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         hello: wire.Hello,
         request_iterator: AsyncIterator[wire.AgentMessage],
         context: ConnectContext,
+        moving: asyncio.Event,
     ) -> None:
+        writing = asyncio.Lock()
         async with self._publisher.open(session.identity, hello) as messages, asyncio.TaskGroup() as group:
             reading = group.create_task(_ignore(request_iterator))
+            asking = group.create_task(_ask_to_move(moving, writing, context))
             try:
                 # Tells the agent that it is in, before there is anything to send.
                 await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
                 async for message in messages:
-                    await context.write(message)
+                    async with writing:
+                        await context.write(message)
             finally:
                 reading.cancel()
+                asking.cancel()
 
     def _peer(self, grpc_peer: str) -> Peer:
         through_tunnel = self._tunnel_peer(grpc_peer)
@@ -315,6 +340,20 @@ async def _ignore(request_iterator: AsyncIterator[wire.AgentMessage]) -> None:
     with suppress(grpc.RpcError):
         async for _ in request_iterator:
             pass
+
+
+async def _ask_to_move(moving: asyncio.Event, writing: asyncio.Lock, context: ConnectContext) -> None:
+    """Ask the agent to move when it is time, between two messages: a stream has one writer."""
+    await moving.wait()
+    async with writing:
+        await context.write(wire.KasMessage(moving=wire.Moving()))
+
+
+async def _abort_busy(context: AnyContext, error: BusyError) -> NoReturn:
+    await context.abort(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), ((RETRY_AFTER, str(round(error.retry_after * 1000))),)
+    )
+    raise AssertionError("abort raises")
 
 
 async def _abort(context: AnyContext, code: grpc.StatusCode, text: str) -> NoReturn:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from kas.rpc.ages import Ages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,34 +47,66 @@ class Ending(StrEnum):
     REVOKED = "the token was revoked"
     REMOVED = "the agent was removed"
     REPLACED = "the same agentk connected again"
+    MOVED = "the agent has moved to a new connection"
+    OLD = "the connection was as old as kas lets one become"
     STOPPING = "kas is stopping"
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    session: Session
+    end: Callable[[Ending], None]
+    move: Callable[[], None]
+
+
+def _stay() -> None:
+    """Do nothing when asked to move."""
+
+
 class Sessions:
-    """Every open session of this kas."""
+    """Every open session of this kas. ``ages`` says when they are to move."""
 
-    def __init__(self) -> None:
-        self._open: dict[str, tuple[Session, Callable[[Ending], None]]] = {}
+    def __init__(self, ages: Ages | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ages = ages or Ages(age=0)
+        self._clock = clock
+        self._open: dict[str, _Open] = {}
         self._by_agent: dict[int, dict[str, Session]] = {}
+        self._draining = False
 
-    def add(self, session: Session, end: Callable[[Ending], None]) -> None:
-        """Register a session and end the older ones of the same running agentk, whose connection was lost unseen.
+    @property
+    def draining(self) -> bool:
+        """Tell whether kas is stopping: those who are here are on their way to other replicas, and none is let in."""
+        return self._draining
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, session: Session, end: Callable[[Ending], None], move: Callable[[], None] = _stay) -> None:
+        """Register a session and end the older ones of the same running agentk: lost unseen, or asked to move.
 
         Only sessions of the same agent are looked at: no agent can end another one's by repeating its instance id.
+
+        Args:
+            session: what is open now.
+            end: ends it.
+            move: asks the agent to connect anew. Like ``end`` it must not block.
         """
         instance = session.meta.instance_id
         older = [held for held in self.of_agent(session.identity.agent_id) if held.meta.instance_id == instance]
-        self._open[session.connection_id] = (session, end)
+        self._open[session.connection_id] = _Open(session, end, move)
+        self._ages.began(session.connection_id, self._clock())
         self._by_agent.setdefault(session.identity.agent_id, {})[session.connection_id] = session
         if instance:
-            self._close(older, Ending.REPLACED)
+            for held in older:
+                self._close([held], Ending.MOVED if self.asked_to_move(held.connection_id) else Ending.REPLACED)
 
     def remove(self, connection_id: str) -> None:
         """Forget a session; its stream has ended."""
         found = self._open.pop(connection_id, None)
         if found is None:
             return
-        agent_id = found[0].identity.agent_id
+        self._ages.ended(connection_id)
+        agent_id = found.session.identity.agent_id
         of_agent = self._by_agent[agent_id]
         del of_agent[connection_id]
         if not of_agent:
@@ -79,11 +114,34 @@ class Sessions:
 
     def list(self) -> tuple[Session, ...]:
         """Return the open sessions, oldest first."""
-        return tuple(session for session, _ in self._open.values())
+        return tuple(held.session for held in self._open.values())
 
     def of_agent(self, agent_id: int) -> tuple[Session, ...]:
         """Return the open sessions of one agent, oldest first; several pods, several sessions."""
         return tuple(self._by_agent.get(agent_id, {}).values())
+
+    def beside(self, identity: AgentIdentity, instance_id: str) -> int:
+        """Count the sessions that are open with the same token and would stay beside a new one."""
+        return sum(
+            held.identity.token_id == identity.token_id and not (instance_id and held.meta.instance_id == instance_id)
+            for held in self._by_agent.get(identity.agent_id, {}).values()
+        )
+
+    def asked_to_move(self, connection_id: str) -> bool:
+        """Tell whether a session was asked to move, and so ends because of that."""
+        return self._ages.asked(connection_id)
+
+    def drain(self, period: float) -> None:
+        """Let nobody in any more and have everybody move, spread over so many seconds."""
+        self._draining = True
+        self._ages.drain(self._clock(), period)
+
+    def turn(self) -> None:
+        """Ask those to move whose time has come, and end those who were asked long ago. To be called now and then."""
+        due = self._ages.due(self._clock())
+        for connection_id in due.move:
+            self._open[connection_id].move()
+        self._close([self._open[connection_id].session for connection_id in due.end], Ending.OLD)
 
     def close_token(self, token_id: int) -> int:
         """End every session that was opened with a token that is now revoked; return how many."""
@@ -100,5 +158,5 @@ class Sessions:
     def _close(self, sessions: Iterable[Session], ending: Ending) -> int:
         connection_ids = [session.connection_id for session in sessions]
         for connection_id in connection_ids:
-            self._open[connection_id][1](ending)
+            self._open[connection_id].end(ending)
         return len(connection_ids)

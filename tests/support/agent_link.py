@@ -46,8 +46,11 @@ class Kas:
     refused: list[tuple[Refusal, int | None]] = field(default_factory=list)
     taken: int = 0
     answers: list[wire.AnswerRequest] = field(default_factory=list)
+    may_store: asyncio.Event = field(default_factory=asyncio.Event)
+    storing: int = 0
 
     def __post_init__(self) -> None:
+        self.may_store.set()
         self.listener = AgentListener(
             self.settings, tokens=self.database.tokens, publisher=self, sink=self, observer=self, answers=self
         )
@@ -86,6 +89,11 @@ class Kas:
     async def store(self, identity: AgentIdentity, request: wire.ReportRequest) -> None:
         if self.store_error is not None:
             raise self.store_error
+        self.storing += 1
+        try:
+            await self.may_store.wait()
+        finally:
+            self.storing -= 1
         self.stored.append((identity, request))
 
     async def answer(self, agent_id: int, answerer: str, request: wire.AnswerRequest) -> None:
@@ -115,6 +123,7 @@ class Kas:
 
 @asynccontextmanager
 async def running(settings: ListenerSettings, folder: Path) -> AsyncIterator[Kas]:
+    """Run a listener; several in one folder share its database."""
     database = await Store.open(f"sqlite:///{folder}/kas.db")
     try:
         kas = Kas(settings, database)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,53 +9,10 @@ import pytest
 from agentlink import limits
 from kas.rpc.listener import ListenerSettings
 from tests.support.agent_link import agent, running, until
+from tests.support.network import Network
 
 if TYPE_CHECKING:
-    from asyncio import StreamReader, StreamWriter
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-class Network:
-    """Carries bytes to one port until it is frozen."""
-
-    def __init__(self) -> None:
-        self.thawed = asyncio.Event()
-        self.thawed.set()
-        self.port = 0
-
-    @asynccontextmanager
-    async def to(self, port: int) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            accepted: list[asyncio.Task[None]] = []
-
-            def accept(reader: StreamReader, writer: StreamWriter) -> None:
-                accepted.append(group.create_task(self._join(reader, writer, port)))
-
-            async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
-                self.port = server.sockets[0].getsockname()[1]
-                yield
-            for task in accepted:
-                task.cancel()
-
-    async def _join(self, reader: StreamReader, writer: StreamWriter, port: int) -> None:
-        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._carry(reader, onward_writer))
-                group.create_task(self._carry(onward_reader, writer))
-        finally:
-            writer.close()
-            onward_writer.close()
-
-    async def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                await self.thawed.wait()
-                writer.write(data)
-                await writer.drain()
-        await self.thawed.wait()
-        writer.close()
 
 
 @pytest.mark.parametrize("transport", ["ws", "grpc"])
