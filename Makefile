@@ -61,7 +61,7 @@ packages: ## Make sure of git, Go and the like (installs from Debian as root)
 	@scripts/system-packages
 
 .PHONY: test-packages
-test-packages: ## The same for what tests need besides: PostgreSQL, Chromium, a C compiler
+test-packages: ## The same for what tests need besides: PostgreSQL, Redis, Chromium, a C compiler
 	@scripts/system-packages tests
 
 .PHONY: venv

@@ -100,6 +100,17 @@ class Sessions:
             for held in older:
                 self._close([held], Ending.MOVED if self.asked_to_move(held.connection_id) else Ending.REPLACED)
 
+    def connected_elsewhere(self, session: Session) -> None:
+        """End what the same running agentk left behind here, now that it has a newer session at another kas.
+
+        Their clocks are compared: where these differ by more than a reconnection takes, an old session may stay until
+        it is noticed to be dead.
+        """
+        for held in self.of_agent(session.identity.agent_id):
+            same = session.meta.instance_id and held.meta.instance_id == session.meta.instance_id
+            if same and held.connected_at < session.connected_at:
+                self._close([held], Ending.MOVED if self.asked_to_move(held.connection_id) else Ending.REPLACED)
+
     def remove(self, connection_id: str) -> None:
         """Forget a session; its stream has ended."""
         found = self._open.pop(connection_id, None)

@@ -52,6 +52,20 @@ class AgentListenerSettings(_Listener):
     grpc_address: ListenAddress | None = Field(
         default=Address("127.0.0.1", 8152), description="Takes agents that dial grpc:// or grpcs://; null for none."
     )
+    max_connection_age: Duration = Field(
+        default=3600.0,
+        description="About when an agent is asked to connect anew, so that agents spread over replicas; 0s: never.",
+    )
+    drain_period: Duration = Field(
+        default=15.0,
+        description="How long a kas that stops lets its agents move to other replicas; with SQLite there are none.",
+    )
+    new_sessions_per_second: Count = Field(
+        default=200, description="Agents let in each second; the others are told when to come again."
+    )
+    sessions_per_token: Count = Field(
+        default=20, description="Connections open with one token; an agent has one for each of its replicas."
+    )
 
 
 class ApiSettings(_Listener):
@@ -269,6 +283,18 @@ class Settings(_Section):
         default=None,
         description="File with the password for PostgreSQL, read anew for each connection; PGPASSFILE works as well.",
     )
+    redis: str | None = Field(
+        default=None,
+        repr=False,  # as above
+        description="redis://host:6379/0, or rediss:// for TLS (?ssl_ca_certs=/path names who is trusted): through "
+        "it several kas on one PostgreSQL are one; null for a kas that is alone.",
+    )
+    redis_password_file: File | None = Field(
+        default=None, description="File with the password for Redis, read anew for each connection."
+    )
+    replica_name: str | None = Field(
+        default=None, description="What this kas is called among several; null for the name of its machine or pod."
+    )
     agent_listener: AgentListenerSettings = AgentListenerSettings()
     api: ApiSettings = ApiSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
@@ -278,6 +304,21 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    @field_validator("redis")
+    @classmethod
+    def _redis_usable(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://")):
+            raise ValueError("expected a URL that begins with redis:// or rediss://")
+        return value
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.redis is not None and self.database_url.startswith("sqlite:"):
+            raise ValueError(
+                "redis: joins several kas on one PostgreSQL, and database is none: set it, or leave redis out"
+            )
+        return self
 
     @property
     def database_url(self) -> str:

@@ -1,0 +1,72 @@
+"""How Redis is reached: its URL, a password from a file, and short patience."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANSWER_SECONDS: Final = 2.0
+"""Redis answers in less than a millisecond; after so long it counts as gone."""
+
+FAILURES: Final = (redis.RedisError, OSError, asyncio.TimeoutError)
+"""What it may raise when it is away."""
+
+
+class RedisSettingsError(Exception):
+    """The URL cannot be used."""
+
+
+class _PasswordFile(CredentialProvider):
+    """Reads the password for each connection, so that it can be changed."""
+
+    def __init__(self, username: str, path: Path) -> None:
+        self._username = username
+        self._path = path
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        try:
+            password = self._path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise redis.AuthenticationError(f"redis_password_file {self._path} cannot be read") from error
+        return (self._username, password) if self._username else (password,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+
+def connect(url: str, password_file: Path | None = None) -> redis.asyncio.Redis:
+    """Return a client; nothing is connected before it is used.
+
+    Raises:
+        RedisSettingsError: the URL is none.
+    """
+    try:
+        client = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),  # who asks has a pace of their own
+            client_name="kas",
+        )
+    except ValueError as error:
+        raise RedisSettingsError("expected redis://host:6379/0 or rediss://host:6379/0") from error
+    if password_file is not None:
+        options = client.connection_pool.connection_kwargs
+        username = str(options.pop("username", None) or "")
+        options.pop("password", None)
+        options["credential_provider"] = _PasswordFile(username, password_file)
+    return client
+
+
+def explain(error: BaseException) -> str:
+    """Return what is wrong with Redis, on one line, without what was sent."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
