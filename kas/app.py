@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from agentlink import logs
-from agentlink.lifecycle import run
+from agentlink.lifecycle import STOP_SECONDS, run
 from agentlink.manifests.model import Limits
 from kas.git import remotes
 from kas.git.mirror import Mirrors
@@ -27,6 +27,7 @@ from kas.reports.feed import Feed
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
 from kas.reports.sync_log import SyncLog
+from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
 from kas.rpc.revocations import follow_revocations
 from kas.store.errors import StoreError
@@ -111,7 +112,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     events = SessionEvents(store, feed)
     metrics = Metrics(CollectorRegistry())
     listener = AgentListener(
-        _listener_settings(settings),
+        _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
         publisher=publisher,
         sink=ReportSink(store, feed, count=metrics.report_batch),
@@ -140,7 +141,8 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         operator=operator,
     )
     try:
-        await life.start("agent-listener", listener.listening())
+        stop_seconds = settings.agent_listener.drain_period + STOP_SECONDS
+        await life.start("agent-listener", listener.listening(), stop_seconds=stop_seconds)
     except ListenerError as error:
         raise StartError(f"agent_listener: {error}") from error
     log.info("kas is ready", data_dir=str(settings.data_dir))
@@ -308,7 +310,8 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _listener_settings(settings: Settings) -> ListenerSettings:
+def _listener_settings(settings: Settings, *, others: bool) -> ListenerSettings:
+    """Return the listener's settings; without other replicas there is nowhere that agents could move to."""
     listener = settings.agent_listener
     return ListenerSettings(
         host=listener.websocket_address.host,
@@ -316,6 +319,9 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
         grpc_port=listener.grpc_address.port if listener.grpc_address else None,
         grpc_host=listener.grpc_address.host if listener.grpc_address else "",
         tls=_tls_files(listener),
+        age=listener.max_connection_age,
+        drain=listener.drain_period if others else 0.0,
+        admission=AdmissionLimits(per_second=listener.new_sessions_per_second, per_token=listener.sessions_per_token),
     )
 
 

@@ -39,7 +39,7 @@ HEALTHY_SECONDS = 60.0
 
 LONGEST_WAIT_SECONDS = 60.0
 
-LONGEST_MOVE_WAIT_SECONDS = 10.0
+LONGEST_MOVE_WAIT_SECONDS = 3.0
 """Between attempts to move: the old connection serves on, but not for long."""
 
 REFUSED_WAIT_SECONDS = 300.0
