@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench import drift, fairness, first_sync, growth, kubectl, many_projects, noop, push_to_live
+from bench import agents, drift, fairness, first_sync, growth, kubectl, many_projects, noop, push_to_live
 from bench.results import Result, show, write
 from bench.stage import FULL_SPEED, open_stage
 from tests.support.paths import ROOT
@@ -36,14 +36,20 @@ LARGE: dict[str, Callable[[Stage], list[Result]]] = {
 AUDITED: dict[str, Callable[[], list[Result]]] = {"noop": noop.measure, "restart": noop.measure_restart}
 """On control planes that keep an audit log."""
 
-NAMES = (*QUICK, *LARGE, *AUDITED)
+USUAL = (*QUICK, *LARGE, *AUDITED)
+
+AGENTS = "agents"
+"""Half an hour, without any control plane: only when it is asked for."""
+
+NAMES = (*USUAL, AGENTS)
 
 
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure the project on real programs.")
-    parser.add_argument("--only", metavar="NAME,NAME", default=",".join(NAMES), help=f"some of {', '.join(NAMES)}")
+    parser.add_argument("--only", metavar="NAME,NAME", default=",".join(USUAL), help=f"some of {', '.join(NAMES)}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of first_sync_2000")
+    parser.add_argument("--agents", type=int, default=agents.SIZES[-1], help="the most that connect, of agents")
     options = parser.parse_args()
     wanted = set(options.only.split(","))
     if unknown := wanted.difference(NAMES):
@@ -60,6 +66,8 @@ def main() -> None:
         if name in wanted:
             _say(f"{name}: a control plane that audits")
             results += measure_audited()
+    if AGENTS in wanted:
+        results += agents.measure(options.agents)
     chosen = [result for result in results if any(result.name.startswith(name) for name in wanted)]
     show(chosen)
     write(chosen, ROOT / "build" / "bench.json")
