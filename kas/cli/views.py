@@ -199,7 +199,9 @@ def sync_message(value: Sync, now: datetime) -> str:
 
 def _held_words(value: Sync) -> list[str]:
     """Say what holds for the sync's project; a kas before this one does not tell."""
-    words = [suspended_words(held)] if (held := value.get("suspension")) else []
+    # An agent that knows of its suspension says it in its own message.
+    told = value["reason"] == "Suspended"
+    words = [suspended_words(held)] if (held := value.get("suspension")) and not told else []
     return words + ([pinned_words(held)] if (held := value.get("pin")) else [])
 
 

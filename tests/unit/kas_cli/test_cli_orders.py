@@ -107,6 +107,11 @@ def test_a_pin_says_what_could_be_had_instead(given: Hold, expected: str) -> Non
     [
         (sync(), "healthy", ""),
         (sync(suspension=hold()), "healthy,suspended", "suspended by alice"),
+        (
+            sync(suspension=hold(), reason="Suspended", message="suspended by alice; Progressing"),
+            "healthy,suspended",
+            "suspended by alice; Progressing",
+        ),
         (sync(pin=PIN, message="own"), "healthy,pinned", f"{pinned_words(PIN)}; own"),
         (sync(suspension=hold(), pin=PIN), "healthy,suspended,pinned", f"suspended by alice; {pinned_words(PIN)}"),
         ({key: value for key, value in sync().items() if key not in {"suspension", "pin"}}, "healthy", ""),
