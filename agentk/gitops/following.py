@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from agentk.apply.rules.forbidden import hidden_by
+
 if TYPE_CHECKING:
     from agentk.kube.errors import KubeError
 
@@ -68,7 +70,9 @@ class Following:
         while not self._synced:
             if self.ended:
                 return False
-            await self._news.wait()
+            if self._error is None or not hidden_by(self._error.status):
+                # What keeps one kind away may take long, and the watch tries on by itself; nobody waits for that twice.
+                await self._news.wait()
             if self._error is not None:
                 raise self._error
         return True

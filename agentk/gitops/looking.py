@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from agentk.apply.rules.forbidden import place_of
+from agentk.apply.rules.forbidden import hidden_by, place_of, why_hidden
 from agentk.kube.errors import KubeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agentk.apply.model import Desired, Kind, Live
+    from agentk.apply.model import Desired, Kind, Live, Refusal
     from agentk.apply.resolve import Resolved
     from agentk.apply.rules.forbidden import Place
     from agentk.gitops.observer import Observer
     from agentk.kube.discovery import Discovery
     from agentk.kube.objects import Objects
     from agentlink.refs import ObjectRef
-
-_FORBIDDEN: Final = 403
 
 
 class Looking:
@@ -31,8 +29,8 @@ class Looking:
         self._objects = objects
         self._discovery = discovery
 
-    async def watch(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Place, str]:
-        """Watch the kinds of these objects and of what they depend on; return the places that may not be watched.
+    async def watch(self, resolved: Resolved, recorded: Iterable[ObjectRef]) -> dict[Place, Refusal]:
+        """Watch the kinds of these objects and of what they depend on; return the places that cannot be watched.
 
         Kinds of CRDs that are yet to be applied are left out.
 
@@ -52,11 +50,11 @@ class Looking:
 
     async def look_at(
         self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]
-    ) -> tuple[dict[ObjectRef, Live], dict[Place, str]]:
+    ) -> tuple[dict[ObjectRef, Live], dict[Place, Refusal]]:
         """Take what the watches know, and ask for the rest, which may exist without our label.
 
         Returns:
-            What exists, and the places that we may not look at, with the server's reason.
+            What exists, and the places that we cannot look at, with the reason.
         """
         seen = self._observer.live
         live: dict[ObjectRef, Live] = {}
@@ -67,23 +65,23 @@ class Looking:
                 live[ref] = known
             elif kind := self._discovery.find(ref.group, ref.kind, ""):
                 ask[kind].append(ref)
-        forbidden: dict[Place, str] = {}
+        hidden: dict[Place, Refusal] = {}
         for kind, refs in ask.items():
             if await self._lookup(kind, refs, live) is not None:
-                # Somewhere we may not look; find out where.
+                # Somewhere we cannot look; find out where.
                 for place, there in groupby(sorted(refs, key=place_of), key=place_of):
                     if (why := await self._lookup(kind, there, live)) is not None:
-                        forbidden[place] = why
-        return live, forbidden
+                        hidden[place] = why
+        return live, hidden
 
-    async def _lookup(self, kind: Kind, refs: Iterable[ObjectRef], live: dict[ObjectRef, Live]) -> str | None:
-        """Look objects up into ``live``; return the server's reason where that is forbidden."""
+    async def _lookup(self, kind: Kind, refs: Iterable[ObjectRef], live: dict[ObjectRef, Live]) -> Refusal | None:
+        """Look objects up into ``live``; return why they cannot be seen, if that is about this kind alone."""
         try:
             live.update(await self._objects.lookup(kind, refs))
         except KubeError as error:
-            if error.status != _FORBIDDEN:
+            if not hidden_by(error.status):
                 raise
-            return error.message
+            return why_hidden(error.status, error.reason, error.message)
         return None
 
 

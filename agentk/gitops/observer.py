@@ -13,6 +13,7 @@ from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from agentk.apply.names import AGENT_LABEL
+from agentk.apply.rules.forbidden import hidden_by, why_hidden
 from agentk.gitops.following import Following
 from agentk.health.expressions.evaluator import Evaluator
 from agentk.health.judge import Judge
@@ -25,7 +26,7 @@ from agentlink import logs
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from agentk.apply.model import HealthRule, Kind, Live
+    from agentk.apply.model import HealthRule, Kind, Live, Refusal
     from agentk.apply.rules.forbidden import Place
     from agentk.health.model import Health
     from agentk.kube.client import KubeClient
@@ -139,7 +140,7 @@ class Observer:
             if (group, kind) in kinds:
                 following.stop()
 
-    async def ensure(self, wanted: Mapping[Kind, frozenset[str]]) -> dict[Place, str]:
+    async def ensure(self, wanted: Mapping[Kind, frozenset[str]]) -> dict[Place, Refusal]:
         """Watch these kinds; return when each has been listed once, so that ``live`` is complete for them.
 
         What only metadata is needed of is listed now, and watched from ``begin`` on, or from when it is asked for
@@ -152,41 +153,48 @@ class Observer:
             wanted: For each kind the namespaces to watch if the whole cluster may not be watched.
 
         Returns:
-            The places that may not be watched, and why.
+            The places that cannot be watched, and why: they may not be, or what serves their kind is away. The watches
+            of the latter go on trying.
 
         Raises:
-            KubeError: A kind could not be listed for another reason, or the API server is still away: what was seen
-                before it went must not be taken for how things are.
+            KubeError: The API server is still away, or does not know us: what was seen before must not be taken for
+                how things are.
         """
         if self._lost_since is not None:
             await self._find_again()
-        forbidden: dict[Place, str] = {}
+        hidden: dict[Place, Refusal] = {}
         whole = [kind for kind in wanted if (kind.group, kind.kind) not in self._confined]
-        for (kind, _), refusal in (await self._sync([(kind, "") for kind in whole])).items():
-            if kind.namespaced:
+        for (kind, _), error in (await self._sync([(kind, "") for kind in whole])).items():
+            if error.status == _FORBIDDEN and kind.namespaced:
                 log.info("May not watch the whole cluster; watching namespaces", kind=kind.kind)
                 self._confined.add((kind.group, kind.kind))
             else:
-                forbidden[kind.group, kind.kind, ""] = refusal
+                why = why_hidden(error.status, error.reason, error.message)
+                hidden |= {(kind.group, kind.kind, namespace): why for namespace in wanted[kind]}
         confined = [kind for kind in wanted if (kind.group, kind.kind) in self._confined]
         narrow = [(kind, namespace) for kind in confined for namespace in sorted(wanted[kind])]
-        for (kind, namespace), refusal in (await self._sync(narrow)).items():
-            forbidden[kind.group, kind.kind, namespace] = refusal
-        return forbidden
+        for (kind, namespace), error in (await self._sync(narrow)).items():
+            hidden[kind.group, kind.kind, namespace] = why_hidden(error.status, error.reason, error.message)
+        return hidden
 
-    async def _sync(self, places: Sequence[tuple[Kind, str]]) -> dict[tuple[Kind, str], str]:
-        """Wait for the first list of every watch, started where there is none; return those that are forbidden."""
-        refused: dict[tuple[Kind, str], str] = {}
+    async def _sync(self, places: Sequence[tuple[Kind, str]]) -> dict[tuple[Kind, str], KubeError]:
+        """Wait for the first list of every watch, started where there is none; return those that cannot be had."""
+        refused: dict[tuple[Kind, str], KubeError] = {}
         followed = [self._following(kind, namespace) for kind, namespace in places]
         for place, following in zip(places, followed, strict=True):
             try:
                 while not await following.synced():
                     following = self._following(*place)  # noqa: PLW2901 - the one that took its place
             except KubeError as error:
-                if error.status != _FORBIDDEN:
+                if not hidden_by(error.status):
                     raise
-                following.stop()
-                refused[place] = error.message
+                if error.status == _FORBIDDEN:
+                    following.stop()
+                refused[place] = error
+        away = {kind.group: error for (kind, _), error in refused.items() if error.status != _FORBIDDEN}
+        if len(away) > 1 and len(refused) == len(places):
+            # Every group at once: it is the API server that is not well, or what stands before it.
+            raise next(iter(away.values()))
         return refused
 
     def _following(self, kind: Kind, namespace: str) -> Following:

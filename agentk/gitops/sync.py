@@ -223,11 +223,11 @@ class ProjectSync:
         """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
         recorded = await self._read_inventory()
         changed = part.changed
-        forbidden = await self._looking.watch(changed, ())
-        live, unseen = await self._looking.look_at(leave_out(changed, (), forbidden).desired, ())
+        hidden = await self._looking.watch(changed, ())
+        live, unseen = await self._looking.look_at(leave_out(changed, (), hidden).desired, ())
         self._resolved, self._desired = part.whole, dict(part.desired)
         todo = plan(
-            leave_out(changed, (), forbidden | unseen),
+            leave_out(changed, (), hidden | unseen),
             {one.ref: recorded[one.ref] for one in changed.desired if one.ref in recorded},
             live,
             self.settings,
@@ -261,11 +261,11 @@ class ProjectSync:
         """Resolve, look and plan; return with the plan what Git wants, as far as may be, and the inventory."""
         resolved = await self._resolve(snapshot)
         recorded = await self._read_inventory()
-        forbidden = await self._looking.watch(resolved, recorded)
-        visible = leave_out(resolved, (), forbidden).desired
-        named = (ref for ref in (*recorded, *dependencies(visible)) if place_of(ref) not in forbidden)
+        hidden = await self._looking.watch(resolved, recorded)
+        visible = leave_out(resolved, (), hidden).desired
+        named = (ref for ref in (*recorded, *dependencies(visible)) if place_of(ref) not in hidden)
         live, unseen = await self._looking.look_at(visible, named)
-        resolved = leave_out(resolved, recorded, forbidden | unseen)
+        resolved = leave_out(resolved, recorded, hidden | unseen)
         resolved = self._with_damage(resolved)
         todo = await self._decide(resolved, recorded, live)
         if confirmed and unconfirmed(todo.decided) == confirmed:

@@ -1,17 +1,21 @@
-"""Objects that we may not even look at. Without seeing them nothing about them is known, so nothing is done to them."""
+"""Objects that we may not, or cannot, even look at. Unseen nothing about them is known, so nothing is done to them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from agentk.apply.model import Outcome, Result
+from agentk.apply.model import Outcome, Refusal, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agentk.apply.resolve import Resolved
     from agentlink.refs import ObjectRef
+
+_FORBIDDEN: Final = 403
+_LATER: Final = 429
+_FAILED: Final = 500
 
 Place = tuple[str, str, str]
 """Group, kind, and namespace; the namespace is empty for cluster-scoped kinds."""
@@ -22,30 +26,49 @@ def place_of(ref: ObjectRef) -> Place:
     return (ref.group, ref.kind, ref.namespace)
 
 
-def leave_out(resolved: Resolved, recorded: Iterable[ObjectRef], forbidden: Mapping[Place, str]) -> Resolved:
-    """Turn objects in places that may not be looked at into failures, recorded ones that left Git included.
+def hidden_by(status: int) -> bool:
+    """Tell whether an HTTP status keeps one kind from being seen, and says nothing of the others.
+
+    The server refuses (403), is to be asked later (429), or failed, as it does for a kind whose own server (an
+    aggregated API, a conversion webhook) is away.
+    """
+    return status in {_FORBIDDEN, _LATER} or status >= _FAILED
+
+
+def why_hidden(status: int, reason: str, message: str) -> Refusal:
+    """Say why objects cannot be seen, from what the server answered."""
+    if status == _FORBIDDEN:
+        message = (
+            f"agentk may not watch objects of this kind here: {message}; extend its role or remove the object from Git"
+        )
+        return Refusal("Forbidden", message)
+    message = (
+        f"objects of this kind cannot be looked at now: {message}; nothing is done to them until they can. If the kind "
+        "is served by a server of its own, look at its APIService; if by a webhook that converts it, at that"
+    )
+    return Refusal(reason, message)
+
+
+def leave_out(resolved: Resolved, recorded: Iterable[ObjectRef], hidden: Mapping[Place, Refusal]) -> Resolved:
+    """Turn objects in places that cannot be looked at into failures, recorded ones that left Git included.
 
     Args:
         resolved: What Git wants.
         recorded: What the inventory remembers; unseen it would be taken for gone and forgotten, and so live for ever.
-        forbidden: For each place the server's own words.
+        hidden: For each place why.
     """
-    if not forbidden:
+    if not hidden:
         return resolved
     refused = list(resolved.refused)
     wanted = set()
     for one in resolved.desired:
         wanted.add(one.ref)
-        if (why := forbidden.get(place_of(one.ref))) is not None:
-            refused.append(Outcome(one.ref, Result.FAILED, one.path, "Forbidden", _sentence(why)))
+        if (why := hidden.get(place_of(one.ref))) is not None:
+            refused.append(Outcome(one.ref, Result.FAILED, one.path, why.reason, why.message))
     refused.extend(
-        Outcome(ref, Result.FAILED, reason="Forbidden", message=_sentence(why))
+        Outcome(ref, Result.FAILED, reason=why.reason, message=why.message)
         for ref in recorded
-        if ref not in wanted and (why := forbidden.get(place_of(ref))) is not None
+        if ref not in wanted and (why := hidden.get(place_of(ref))) is not None
     )
-    desired = tuple(one for one in resolved.desired if place_of(one.ref) not in forbidden)
+    desired = tuple(one for one in resolved.desired if place_of(one.ref) not in hidden)
     return replace(resolved, desired=desired, refused=tuple(refused))
-
-
-def _sentence(why: str) -> str:
-    return f"agentk may not watch objects of this kind here: {why}; extend its role or remove the object from Git"
