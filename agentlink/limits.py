@@ -51,6 +51,9 @@ FIRST_BYTES_SECONDS = 10.0
 WAITING_CONNECTIONS = 1000
 """Websockets and connections to be that have not begun their HTTP/2. Each holds a descriptor and about 30 kB."""
 
+WAITING_PATIENCE_SECONDS = 1.0
+"""How long one of them may be silent although others want its place; who means it needs milliseconds."""
+
 IDLE_SECONDS = 300.0
 """How long a connection may have no call open. An agent's always has one; others only hold descriptors."""
 

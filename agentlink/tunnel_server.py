@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import sys
 from contextlib import asynccontextmanager
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-BUSY_SECONDS = 5
-"""When to try again who found too many others waiting to come in."""
+BUSY_SECONDS = (2, 10)
+"""Between these, whole seconds, whoever found too many others waiting to come in is to try again."""
 
 log = logs.get_logger("tunnel")
 
@@ -41,7 +42,7 @@ class TunnelServer:
     def __init__(self, socket_path: Path) -> None:
         self._socket_path = socket_path
         self._peers: dict[str, str] = {}
-        self._waiting: Waiting[_Caller] = Waiting(limits.WAITING_CONNECTIONS)
+        self._waiting: Waiting[_Caller] = Waiting(limits.WAITING_CONNECTIONS, patience=limits.WAITING_PATIENCE_SECONDS)
         self.port = 0
 
     def peer_of(self, grpc_peer: str) -> str | None:
@@ -156,7 +157,7 @@ class _Caller(ServerConnection):
                 f"HTTP/1.1 {status.value} {status.phrase}",
                 "Content-Type: text/plain; charset=utf-8",
                 f"Content-Length: {len(reason) + 1}",
-                f"Retry-After: {BUSY_SECONDS}",
+                f"Retry-After: {random.randint(*BUSY_SECONDS)}",  # noqa: S311 - spreads, guards nothing
                 "Connection: close",
             )
             self.transport.write("\r\n".join((*head, "", f"{reason}\n")).encode("ascii"))

@@ -8,13 +8,10 @@ thousands of agents, a further one is sent away.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-
-PATIENCE_SECONDS: Final = 1.0
-"""How long a connection may be silent although others want its place."""
 
 T = TypeVar("T", bound="Hashable")
 
@@ -26,7 +23,7 @@ class Waiting(Generic[T]):
         self,
         most: int,
         *,
-        patience: float = PATIENCE_SECONDS,
+        patience: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most

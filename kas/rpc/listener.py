@@ -7,6 +7,7 @@ ports: docs/decisions/0001-agent-listener-ports.md.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from agentlink import limits, logs
 from agentlink.tunnel_server import TunnelServer
@@ -41,6 +43,14 @@ TURN_SECONDS = 0.25
 """How often it is looked whether sessions have to move; a look costs next to nothing."""
 
 log = logs.get_logger("rpc")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what gRPC logs of bytes that are no message: strangers could fill the log with its tracebacks."""
+    return not (record.exc_info and isinstance(record.exc_info[1], DecodeError))
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
 
 
 class ListenerError(Exception):

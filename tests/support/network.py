@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 class Network:
     """Carries bytes to one port until it is frozen. ``target`` is where new connections lead."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, chunk: int = 65536) -> None:
+        """Carry no more than ``chunk`` bytes at once."""
+        self._chunk = chunk
         self.thawed = asyncio.Event()
         self.thawed.set()
         self.port = 0
@@ -47,7 +49,7 @@ class Network:
 
     async def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
         with suppress(ConnectionError):
-            while data := await reader.read(65536):
+            while data := await reader.read(self._chunk):
                 await self.thawed.wait()
                 writer.write(data)
                 await writer.drain()

@@ -1,0 +1,138 @@
+"""Many that come at once: agents after a restart, one token in too many places, strangers that only connect."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from websockets.asyncio.client import connect
+
+from agentk.gitops.channels import open_channel, retry_after_of
+from agentlink import limits
+from agentlink.address import parse_kas_address
+from agentlink.tunnel import SUBPROTOCOL
+from agentlink.tunnel_client import TunnelError, open_tunnel
+from agentlink.v1 import agentlink_pb2 as wire
+from agentlink.v1 import agentlink_pb2_grpc
+from kas.rpc import auth
+from kas.rpc.admission import AdmissionLimits
+from kas.rpc.listener import ListenerSettings
+from tests.support.agent_link import agent, running, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.support.agent_link import Kas
+
+
+def settings(*, per_second: float = 1000, per_token: int = 1000) -> ListenerSettings:
+    limits_ = AdmissionLimits(per_second=per_second, per_token=per_token)
+    return ListenerSettings(websocket_port=0, grpc_port=0, admission=limits_)
+
+
+@pytest.mark.parametrize("transport", ["ws", "grpc"])
+async def test_those_that_are_sent_away_return_at_their_turn_and_all_come_in(tmp_path: Path, transport: str) -> None:
+    async with running(settings(per_second=8), tmp_path) as kas, AsyncExitStack() as stack:
+        secret, _ = await kas.register()
+        agents = [
+            await stack.enter_async_context(agent(kas.url(transport), secret, instance_id=str(number)))
+            for number in range(30)
+        ]
+        await until(lambda: any("when it is its turn" in it.link.state.last_error for it in agents))
+        await until(lambda: len(kas.listener.sessions) == len(agents))
+        # Nobody took part in a race: each session began once, and no token was taken for a bad one.
+        assert len(kas.connected) == len(agents)
+        assert kas.refused == []
+
+
+async def test_one_more_session_than_a_token_may_have_is_refused_with_a_time_to_return(tmp_path: Path) -> None:
+    async with running(settings(per_token=2), tmp_path) as kas, AsyncExitStack() as stack:
+        secret, _ = await kas.register()
+        for number in range(2):
+            it = await stack.enter_async_context(agent(kas.url("grpc"), secret, instance_id=str(number)))
+            await it.link.wait_connected()
+        third = await stack.enter_async_context(agent(kas.url("grpc"), secret, instance_id="third"))
+        await until(lambda: "2 sessions are open with this token" in third.link.state.last_error)
+        # Another token of the same agent, or an agentk that connects anew, is not concerned.
+        other, _ = await kas.register()
+        fourth = await stack.enter_async_context(agent(kas.url("grpc"), other, instance_id="fourth"))
+        await fourth.link.wait_connected()
+        again = await stack.enter_async_context(agent(kas.url("grpc"), secret, instance_id="1"))
+        await again.link.wait_connected()
+        assert [session.meta.instance_id for session in kas.listener.sessions.list()] == ["0", "fourth", "1"]
+
+
+async def test_too_many_tokens_to_be_looked_up_get_a_time_to_return(kas: Kas, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_LOOKUPS_AT_ONCE", 0)
+    secret, _ = await kas.register()
+    async with open_channel(parse_kas_address(kas.url("grpc")), secret, None) as channel:
+        stub = agentlink_pb2_grpc.AgentLinkStub(channel.connection)
+        with pytest.raises(grpc.aio.AioRpcError) as busy:
+            await stub.Report(wire.ReportRequest(), metadata=channel.metadata)
+    assert busy.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert retry_after_of(busy.value) == 2.0
+
+
+@pytest.fixture
+def few_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WAITING_CONNECTIONS", 20)
+
+
+async def silent(kas: Kas, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    return [await asyncio.open_connection("127.0.0.1", kas.listener.websocket_port) for _ in range(count)]
+
+
+@pytest.mark.usefixtures("few_may_wait")
+class TestSilence:
+    async def test_gives_way_to_those_that_mean_it(self, patient: Kas) -> None:
+        connections = await silent(patient, 200)
+        secret, _ = await patient.register()
+        async with agent(patient.url("ws"), secret) as it:
+            await it.link.wait_connected()
+        ends = [await asyncio.wait_for(reader.read(), 30) for reader, _ in connections[:150]]
+        assert all(end.startswith(b"HTTP/1.1 408 Request Timeout\r\n") for end in ends)
+        assert b"nothing was sent, and others wait" in ends[0]
+        for _, writer in connections:
+            writer.close()
+
+    async def test_of_websockets_too(self, patient: Kas) -> None:
+        url = patient.url("ws")
+        async with AsyncExitStack() as stack:
+            opened = [
+                await stack.enter_async_context(connect(url, subprotocols=[SUBPROTOCOL], compression=None))
+                for _ in range(30)
+            ]
+            await opened[0].wait_closed()
+            assert (opened[0].close_code, opened[0].close_reason) == (1013, "nothing was sent, and others wait")
+            assert opened[-1].close_code is None
+
+    async def test_of_all_that_are_new_sends_the_next_one_away_with_a_time_to_return(self, kas: Kas) -> None:
+        connections = await silent(kas, 20)
+        with pytest.raises(TunnelError, match="too many connections are being opened just now") as busy:
+            async with open_tunnel(kas.url("ws"), None):
+                pass
+        assert busy.value.retry_after is not None
+        assert busy.value.retry_after >= 1
+        for _, writer in connections:
+            writer.close()
+
+    @pytest.fixture
+    async def patient(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Kas]:
+        monkeypatch.setattr(limits, "WAITING_PATIENCE_SECONDS", 0.0)
+        async with running(ListenerSettings(websocket_port=0, grpc_port=0), tmp_path) as kas:
+            yield kas
+
+
+async def test_silence_on_the_direct_port_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FIRST_BYTES_SECONDS", 0.3)
+    async with running(ListenerSettings(websocket_port=0, grpc_port=0), tmp_path) as kas:
+        for port in (kas.listener.grpc_port, kas.listener.websocket_port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(30):
+                while await reader.read(4096):
+                    pass
+            writer.close()
