@@ -39,7 +39,7 @@ def pin(url: str, allowed_hosts: Collection[str]) -> str:
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if parts.scheme not in _PORTS or _is_meant(host) or _is_proxied(parts.scheme, host):
+    if parts.scheme not in _PORTS or _is_meant(host) or is_proxied(parts.scheme, host):
         return ""
     port = parts.port or _PORTS[parts.scheme]
     try:
@@ -75,6 +75,7 @@ def _is_meant(host: str) -> bool:
     return True
 
 
-def _is_proxied(scheme: str, host: str) -> bool:
+def is_proxied(scheme: str, host: str) -> bool:
+    """Tell whether the environment names a proxy for a host."""
     proxies = getproxies()
     return bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)

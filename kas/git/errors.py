@@ -7,8 +7,8 @@ class GitError(Exception):
     """A Git operation failed. ``str()`` of it is for people: project, what happened, what to do; never a credential.
 
     ``reason`` is CamelCase for programs: RepositoryNotFound, AccessDenied, RefNotFound, CommitNotFound, Unreachable,
-    Timeout, TooLarge, Refused (by our own rules), MirrorCorrupt, StorageFailed, Interrupted, or Internal (a defect).
-    ``retryable`` says that time alone may cure it; everything else needs somebody to change something.
+    Timeout, TooLarge, Redirected, Refused (by our own rules), MirrorCorrupt, StorageFailed, Interrupted, or Internal
+    (a defect). ``retryable`` says that time alone may cure it; everything else needs somebody to change something.
     """
 
     def __init__(self, reason: str, message: str, *, retryable: bool = False) -> None:

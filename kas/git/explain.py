@@ -71,7 +71,7 @@ _MEANINGS = (
     ),
     _when(
         r"returned error: 30\d|redirect",
-        "Refused",
+        "Redirected",
         "the server redirects to another address, which is not followed; configure the final URL of the repository",
     ),
     _when(

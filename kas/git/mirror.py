@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import re
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from kas.git.history import CommitInfo
     from kas.git.process import Finished
     from kas.git.reader import Info
+
+_log = logging.getLogger(__name__)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
@@ -60,6 +64,7 @@ class Mirror:
         self._opened = False
         self._mark_at = 0.0
         self._tidying = False
+        self._moved = ""
         # What has been fetched, by its name in the mirror: kept to fetch it anew when the mirror is lost.
         self._fetched: dict[str, str] = {}
         # What a ref's value in the mirror was found to mean: a tag's object is not its commit.
@@ -74,24 +79,115 @@ class Mirror:
         check_ref(self._project, ref)
         async with self._lock:
             await self._mark_used()
+            return await self._fetch_or_repair(await self._remote(), ref)
+
+    async def look(self, refs: Sequence[GitRef], *, expecting: bool) -> dict[GitRef, str | GitError]:
+        """Bring refs up to date and return the commit id of each, or why there is none.
+
+        One request where nothing is new, and at most two git processes more where something is, for all of them. With
+        ``expecting`` news of a single ref, it is fetched without asking first. Raises ``GitError`` that concerns all.
+        """
+        found: dict[GitRef, str | GitError] = {}
+        for ref in refs:
+            try:
+                check_ref(self._project, ref)
+            except GitError as error:
+                found[ref] = error
+        async with self._lock:
+            await self._mark_used()
             remote = await self._remote()
-            name = mirror_name(remote.url, ref)
-            for attempt in (1, 2):
+            rest = [ref for ref in refs if ref not in found]
+            if len(rest) > 1 or not expecting:
+                found |= await self._settled(remote, rest)
+                rest = [ref for ref in refs if ref not in found]
+            if len(rest) > 1:
+                found |= await self._fetch_together(remote, rest)
+                rest = [ref for ref in refs if ref not in found]
+            for ref in rest:
                 try:
-                    return await self._fetch(remote, ref, name)
+                    found[ref] = await self._fetch_or_repair(remote, ref)
                 except GitError as error:
-                    await self._sweep()
-                    if error.reason != "MirrorCorrupt" or attempt == 2:  # noqa: PLR2004 - the last attempt
-                        raise
+                    found[ref] = error
+        return found
+
+    async def _settled(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+        """Ask where refs are; return those that are where they were, and those that are not there."""
+        found: dict[GitRef, str | GitError] = {}
+        named = {server_name(ref): ref for ref in refs if ref.kind is not RefKind.COMMIT}
+        known = {ref: await self._value(ref) for ref in refs}
+        if len(named) <= 1 and not any(known.values()):
+            return found
+        advertised = await self._runner.asker.refs(remote, named) if named else {}
+        for ref, value in known.items():
+            name = server_name(ref)
+            if ref.kind is not RefKind.COMMIT and advertised is not None and name not in advertised:
+                found[ref] = explain(self._project, ref, 128, f"couldn't find remote ref {name}", None)
+            elif value is not None and (ref.kind is RefKind.COMMIT or (advertised or {}).get(name) == value):
+                with contextlib.suppress(GitError):  # fetching repairs it
+                    commit = await self._commit(self._name(ref))
+                    if commit is not None:
+                        found[ref] = commit
+        return found
+
+    async def _fetch_together(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+        """Fetch refs by as few processes as can be; return those that this went well for."""
+        await self._open()
+        known = {ref: await self._value(ref) is not None for ref in refs if ref.kind is not RefKind.COMMIT}
+        found: dict[GitRef, str | GitError] = {}
+        for depth, some in ((("--depth=1",), [r for r in known if not known[r]]), ((), [r for r in known if known[r]])):
+            if not some:
+                continue
+            refspecs = [f"+{server_name(ref)}:{self._name(ref)}" for ref in some]
+            finished = await self._run_network(remote, (*_FETCH, *depth, "--", remote.url, *refspecs))
+            if finished.code != 0:
+                await self._sweep()
+                continue  # one of them; each by itself tells which
+            for ref in some:
+                with contextlib.suppress(GitError):
+                    commit = await self._commit(self._name(ref))
+                    if commit is not None:
+                        found[ref] = self._fetched[self._name(ref)] = commit
+        return found
+
+    async def _fetch_or_repair(self, remote: Remote, ref: GitRef) -> str:
+        for attempt in (1, 2):
+            try:
+                return await self._fetch(remote, ref, self._name(ref))
+            except GitError as error:
+                await self._sweep()
+                if error.reason == "RepositoryNotFound":
+                    self._moved = ""
+                if attempt == 2:  # noqa: PLR2004 - the last attempt
+                    raise
+                if error.reason == "Redirected" and (moved := await self._runner.asker.moved(remote)):
+                    remote = self._follow_move(remote, moved)
+                elif error.reason == "MirrorCorrupt":
                     await self._start_anew()
+                else:
+                    raise
         raise AssertionError("the second attempt returns or raises")
+
+    def _follow_move(self, remote: Remote, moved: str) -> Remote:
+        """Take a redirect on the same server, as of a project that was renamed, and say so."""
+        self._moved = moved
+        _log.warning(
+            "The repository has moved; it is fetched from where its server says. Correct its path in the configuration",
+            extra={"project": self._project, "url": remote.url, "moved_to": moved},
+        )
+        return replace(remote, url=moved)
+
+    def _name(self, ref: GitRef) -> str:
+        return mirror_name(self._remotes.url(self._project), ref)
+
+    async def _value(self, ref: GitRef) -> str | None:
+        return await self._runner.threaded(partial(disk.read_ref, self._path / self._name(ref)))
 
     async def last(self, ref: GitRef) -> str | None:
         """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""
         check_ref(self._project, ref)
         async with self._lock:
             try:
-                return await self._commit(mirror_name(self._remotes.url(self._project), ref))
+                return await self._commit(self._name(ref))
             except GitError:
                 # A damaged mirror remembers nothing.
                 return None
@@ -116,7 +212,7 @@ class Mirror:
             await self.fetch(ref)
             return
         async with self._lock:
-            name = mirror_name(self._remotes.url(self._project), ref)
+            name = self._name(ref)
             await self._local(("update-ref", name, commit))
             self._fetched[name] = commit
 
@@ -140,7 +236,7 @@ class Mirror:
             return True
         async with self._lock:
             remote = await self._remote()
-            refspec = f"+{server_name(ref)}:{mirror_name(remote.url, ref)}"
+            refspec = f"+{server_name(ref)}:{self._name(ref)}"
             finished = await self._run_network(remote, (*_FETCH, f"--depth={HISTORY}", "--", remote.url, refspec))
             if finished.code != 0:
                 raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
@@ -352,7 +448,8 @@ class Mirror:
             raise self._storage(error) from error
 
     async def _remote(self) -> Remote:
-        return await self._runner.asking(partial(self._remotes.resolved, self._project))
+        remote = await self._runner.asking(partial(self._remotes.resolved, self._project))
+        return replace(remote, url=self._moved) if self._moved else remote
 
     async def _open(self) -> None:
         """Create the repository where there is none."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
+from kas.git.asking import RefAsker
 from kas.git.config import render, written
 from kas.git.process import Finished, GitProcess, in_thread
 from kas.git.reader import CatFile, Info, InfoReader, ObjectReader
@@ -52,6 +53,7 @@ class GitRunner:
         self._local_config.write_text(render(()))
         self._network = ThreadPoolExecutor(_NETWORK_THREADS, "git-network")
         self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
+        self.asker = RefAsker(settings.timeout)
         self._slots: dict[str, Slots] = {}
         self._readers: OrderedDict[tuple[Path, type[CatFile[Any]]], CatFile[Any]] = OrderedDict()
 
@@ -110,6 +112,7 @@ class GitRunner:
 
     async def close(self) -> None:
         """End everything. Nothing may be running any more."""
+        await self.asker.close()
         for reader in self._readers.values():
             await self.threaded(reader.close)
         self._readers.clear()

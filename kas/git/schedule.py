@@ -6,6 +6,8 @@ from __future__ import annotations
 MAX_PAUSE = 300.0
 # Looks are spread by this share of the pause to either side, so that a thousand refs found together drift apart.
 _SPREAD = 0.1
+# As many intervals pass at most while webhooks tell of every push: one may still be lost.
+_TRUSTED = 10.0
 
 
 def pause(interval: float, failures: int, chance: float) -> float:
@@ -17,3 +19,12 @@ def pause(interval: float, failures: int, chance: float) -> float:
     # 2**16 intervals are beyond any cap; the bound keeps the number small after a year of failures.
     base = min(interval * 2.0 ** min(failures, 16), longest)
     return base * (1.0 + _SPREAD * (2.0 * chance - 1.0))
+
+
+def trusting(interval: float, told: int) -> float:
+    """Return the seconds between looks that nobody asked for.
+
+    ``told`` is how many changes in a row webhooks have told of first: each doubles the time, up to ten intervals. One
+    that a look of our own has found is the end of that.
+    """
+    return interval * min(2.0 ** min(told, 16), _TRUSTED)

@@ -1,7 +1,8 @@
-"""Keeps an eye on refs: each once, however many follow it.
+"""Keeps an eye on refs: each once, however many follow it, and all of a project together.
 
-A look is a fetch, which costs what asking alone would (two requests, two processes; see
-``docs/decisions/0003``) and has the commit when there is a new one. Polling and webhooks are therefore one path.
+The clock asks the server where they are, which is one request whatever their number, and fetches only what is new. A
+webhook is believed: what is followed is fetched at once (``docs/decisions/0003`` and ``0019``). However many of them
+arrive during a look, they cause one more.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kas.git.errors import GitError
-from kas.git.schedule import pause
+from kas.git.schedule import pause, trusting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from kas.git.mirror import Mirrors
     from kas.git.refs import GitRef
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 # How often mirrors are tidied, in seconds.
 _MAINTENANCE_INTERVAL = 600.0
+# Refs of a project that fall due within this share of the interval are looked at together.
+_TOGETHER = 0.25
 _NUMBERS = re.compile(r"\d+")
 _ORDER = itertools.count(1)
 
@@ -50,24 +53,26 @@ class RefState:
 
 
 class _Watch:
-    """One ref, its newest state, and who reads it."""
+    """One ref, its newest state, and who reads it. ``due`` is when to look again, by the event loop's clock."""
 
     def __init__(self, project: str, ref: GitRef) -> None:
         self.project = project
         self.ref = ref
         self.readers = 0
-        self.wake = asyncio.Event()
+        self.failures = 0
+        self.due = 0.0
         self.state: RefState | None = None
         self.changed = asyncio.Event()
 
-    def publish(self, commit: str | None, error: GitError | None) -> None:
-        """Tell the readers, unless it is what they know."""
+    def publish(self, commit: str | None, error: GitError | None) -> bool:
+        """Tell the readers, unless it is what they know; return whether a commit that was known has changed."""
         before = self.state
         if before is not None and before.commit == commit and _gist(before.error) == _gist(error):
-            return
+            return False
         self.state = RefState(self.project, self.ref, commit, error, datetime.now(UTC), next(_ORDER))
         self.changed.set()
         self.changed = asyncio.Event()
+        return before is not None and before.commit is not None and before.commit != commit
 
     async def states(self) -> AsyncGenerator[RefState, None]:
         """Yield the current state and each newer one; those that came and went in between are left out."""
@@ -81,13 +86,32 @@ class _Watch:
             yield seen
 
 
+class _Project:
+    """The refs of one project that somebody follows: looked at together."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.watches: dict[GitRef, _Watch] = {}
+        self.wake = asyncio.Event()
+        self.poked = False
+        # Changes in a row that webhooks told of first.
+        self.told = 0
+
+    def drop_unread(self) -> None:
+        """Forget the refs that nobody follows any more."""
+        self.watches = {ref: watch for ref, watch in self.watches.items() if watch.readers}
+
+
 class RefWatcher:
-    """Looks at every ref somebody subscribes to, every ``poll_interval`` seconds and whenever it is poked."""
+    """Looks at every ref somebody subscribes to, and whenever it is poked.
+
+    Every ``poll_interval`` seconds, and more rarely where webhooks tell of every push.
+    """
 
     def __init__(self, mirrors: Mirrors, *, poll_interval: float) -> None:
         self._mirrors = mirrors
         self._interval = poll_interval
-        self._watches: dict[tuple[str, GitRef], _Watch] = {}
+        self._projects: dict[str, _Project] = {}
         self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -95,8 +119,8 @@ class RefWatcher:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                for watch in self._watches.values():
-                    group.create_task(self._follow(watch))
+                for project in self._projects.values():
+                    group.create_task(self._follow(project))
                 group.create_task(self._maintain())
         finally:
             self._group = None
@@ -107,14 +131,19 @@ class RefWatcher:
 
         A slow reader gets the newest state only.
         """
-        watch = self._watches.get((project, ref))
-        if watch is None:
-            watch = self._watches[project, ref] = _Watch(project, ref)
+        followed = self._projects.get(project)
+        if followed is None:
+            followed = self._projects[project] = _Project(project)
             if self._group is not None:
-                self._group.create_task(self._follow(watch))
-        if not watch.readers and watch.state is not None and watch.state.error is not None:
+                self._group.create_task(self._follow(followed))
+        watch = followed.watches.get(ref)
+        if watch is None:
+            watch = followed.watches[ref] = _Watch(project, ref)
+            followed.wake.set()
+        elif not watch.readers and watch.state is not None and watch.state.error is not None:
             # Nobody waited for this repository while it failed, and its pause may be long.
-            watch.wake.set()
+            watch.due = 0.0
+            followed.wake.set()
         watch.readers += 1
         try:
             async with contextlib.aclosing(watch.states()) as states:
@@ -124,39 +153,61 @@ class RefWatcher:
 
     def poke(self, project: str) -> None:
         """Look at every watched ref of ``project`` now; if a look is running, once more after it."""
-        for watch in self._watches.values():
-            if watch.project == project:
-                watch.wake.set()
+        followed = self._projects.get(project)
+        if followed is not None:
+            followed.poked = True
+            followed.wake.set()
 
-    async def _follow(self, watch: _Watch) -> None:
+    async def _follow(self, project: _Project) -> None:
         """Look again and again until nobody reads. A reader who returns before the next look finds all in place."""
-        failures = 0
-        while watch.readers:
+        clock = asyncio.get_running_loop().time
+        project.drop_unread()
+        while project.watches:
             # Cleared before looking: whoever pokes during the look may know of a later push.
-            watch.wake.clear()
-            failures = 0 if await self._look(watch) else failures + 1
-            chance = random.random()  # noqa: S311 - spreads load, keeps no secret
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause(self._interval, failures, chance)):
-                    await watch.wake.wait()
-        del self._watches[watch.project, watch.ref]
+            project.wake.clear()
+            poked, project.poked = project.poked, False
+            until = clock() + self._interval * _TOGETHER
+            due = [watch for watch in project.watches.values() if poked or watch.due <= until]
+            if due:
+                if await self._look(project.name, due, poked=poked):
+                    project.told = project.told + 1 if poked or project.poked else 0
+                self._put_off(project, due)
+            await _sleep(project.wake, min(watch.due for watch in project.watches.values()) - clock())
+            project.drop_unread()
+        del self._projects[project.name]
 
-    async def _look(self, watch: _Watch) -> bool:
-        """Fetch and publish. Return whether it went well."""
-        mirror = self._mirrors.mirror(watch.project)
+    def _put_off(self, project: _Project, looked_at: Sequence[_Watch]) -> None:
+        """Decide when to look again."""
+        now = asyncio.get_running_loop().time()
+        chance = random.random()  # noqa: S311 - spreads load, keeps no secret
+        for watch in looked_at:
+            interval = self._interval if watch.failures else trusting(self._interval, project.told)
+            watch.due = now + pause(interval, watch.failures, chance)
+
+    async def _look(self, project: str, watches: Sequence[_Watch], *, poked: bool) -> bool:
+        """Ask, fetch and publish. Return whether a commit has changed."""
+        found: Mapping[GitRef, str | GitError]
         try:
-            watch.publish(await mirror.fetch(watch.ref), None)
+            refs = [watch.ref for watch in watches]
+            found = await self._mirrors.mirror(project).look(refs, expecting=poked)
         except GitError as error:
-            failed = error
+            found = {watch.ref: error for watch in watches}
         except Exception as error:  # noqa: BLE001 - a boundary between projects; logged and published
             # A defect that one repository brings out must not stop the others.
-            _log.exception("Looking at a repository failed", extra={"project": watch.project})
-            message = f"{watch.project}: {type(error).__name__} in kas; please report it with kas's log"
+            _log.exception("Looking at a repository failed", extra={"project": project})
+            message = f"{project}: {type(error).__name__} in kas; please report it with kas's log"
             failed = GitError("Internal", message)
-        else:
-            return True
-        watch.publish(await self._last(watch), failed)
-        return False
+            found = {watch.ref: failed for watch in watches}
+        changed = False
+        for watch in watches:
+            commit = found[watch.ref]
+            if isinstance(commit, GitError):
+                watch.failures += 1
+                watch.publish(await self._last(watch), commit)
+            else:
+                watch.failures = 0
+                changed = watch.publish(commit, None) or changed
+        return changed
 
     async def _last(self, watch: _Watch) -> str | None:
         """Return the last good commit, the mirror's from an earlier run if this one has none."""
@@ -171,6 +222,12 @@ class RefWatcher:
         while True:
             await asyncio.sleep(_MAINTENANCE_INTERVAL)
             await self._mirrors.maintain()
+
+
+async def _sleep(wake: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wake.wait()
 
 
 def _gist(error: GitError | None) -> tuple[str, str] | None:

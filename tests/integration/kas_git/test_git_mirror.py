@@ -224,7 +224,7 @@ async def test_thousands_of_blobs_are_read_at_once(mirrors: Mirrors, git_server:
     assert all(files[f"{number}.yaml"] == f"number: {number}\n".encode() * 50 for number in range(2500))
 
 
-async def test_a_redirect_is_not_followed(git_server: GitServer, tmp_path: Path) -> None:
+async def test_a_redirect_to_another_server_is_not_followed(git_server: GitServer, tmp_path: Path) -> None:
     git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
 
     async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -242,7 +242,7 @@ async def test_a_redirect_is_not_followed(git_server: GitServer, tmp_path: Path)
     before = len(git_server.requests)
     async with server:
         error = await refused(mirrors.mirror(PROJECT), MAIN)
-    assert error.reason == "Refused"
+    assert error.reason == "Redirected"
     assert "redirects" in str(error)
     assert len(git_server.requests) == before
     await mirrors.close()

@@ -188,7 +188,7 @@ async def test_what_nobody_reads_is_no_longer_looked_at(mirrors: Mirrors, git_se
     async with watching(mirrors, OFTEN) as watcher:
         async with watcher.subscribe(PROJECT, MAIN) as states:
             await following(states)
-        await eventually(lambda: not watcher._watches, what="the watch has ended")
+        await eventually(lambda: not watcher._projects, what="the watch has ended")
         async with watcher.subscribe(PROJECT, MAIN) as states:
             assert (await following(states)).error is None
 
@@ -207,10 +207,10 @@ async def test_a_defect_in_one_watch_stops_no_other(
 ) -> None:
     commit = git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
 
-    async def broken(_: GitRef) -> str:
+    async def broken(*_: object, **__: object) -> object:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(mirrors.mirror("group/other"), "fetch", broken)
+    monkeypatch.setattr(mirrors.mirror("group/other"), "look", broken)
     async with (
         watching(mirrors, NEVER) as watcher,
         watcher.subscribe("group/other", MAIN) as other,

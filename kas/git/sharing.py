@@ -1,0 +1,96 @@
+"""How the watchers of several kas share projects: one of them looks, the others are told. See ``kas/replicas/refs.py``.
+
+Also how who is told brings its mirror up to what was told.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from kas.git.errors import GitError
+    from kas.git.mirror import Mirror
+    from kas.git.refs import GitRef
+
+TELLING_SECONDS = 2.0
+"""How long the one who looks may take to tell of a ref; then others look, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the one who looks has found, as in ``kas.git.watcher.RefState``."""
+
+    commit: str | None
+    error: GitError | None
+    at: datetime
+
+
+class Wake(Protocol):
+    """Wakes who watches a project."""
+
+    def __call__(self, *, look: bool) -> None:
+        """Say that something was told, or with ``look`` that it is time to look."""
+
+
+class Part(Protocol):
+    """This kas' part in one project."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether it is this one that looks at the server."""
+
+    def told(self, ref: GitRef) -> Told | None:
+        """Return what was last told of a ref by the one who looks; None and ask as long as nothing was."""
+
+    def tell(self, ref: GitRef, told: Told) -> None:
+        """Tell the others what was found; the same again is not repeated."""
+
+
+class Sharing(Protocol):
+    """What the watchers of several kas have in common."""
+
+    def part(self, project: str, wake: Wake) -> AbstractContextManager[Part]:
+        """Take part in a project as long as the block runs; ``wake`` is called when something is different."""
+
+    def poke(self, project: str) -> None:
+        """Have whoever looks at a project look now."""
+
+
+class Alone:
+    """The ``Sharing`` of a kas that is alone, and its ``Part`` in every project: it looks."""
+
+    looks = True
+
+    @contextmanager
+    def part(self, project: str, wake: Wake) -> Iterator[Part]:
+        """See ``Sharing``."""
+        del project, wake
+        yield self
+
+    def poke(self, project: str) -> None:
+        """See ``Sharing``."""
+
+    def told(self, ref: GitRef) -> Told | None:
+        """See ``Part``."""
+
+    def tell(self, ref: GitRef, told: Told) -> None:
+        """See ``Part``."""
+
+
+async def bring(mirror: Mirror, ref: GitRef, commit: str) -> None:
+    """Have a mirror hold the commit that another kas has found at a ref.
+
+    Raises:
+        GitError: it cannot be had.
+    """
+    if not await mirror.has(commit):
+        await mirror.fetch(ref)
+    # The ref may have moved on, or the Git server may be one of several that lags behind.
+    if not await mirror.has(commit):
+        await mirror.keep(commit)
