@@ -24,7 +24,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.service import AnswerRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from kas.gitops.snapshots import Wanted
 
@@ -170,10 +170,10 @@ class LocalCommands:
         return agent_id in self._seats
 
     async def give(
-        self, agent_id: int, delivery: Delivery, *, within: float
+        self, agent_id: int, delivery: Delivery, *, within: float, beyond: Sequence[Seat] = ()
     ) -> AsyncGenerator[wire.AnswerRequest, None]:
-        """See ``Commands``."""
-        seats = list(self._seats.get(agent_id, ()))
+        """See ``Commands``; ``beyond`` are seats that stand for the agent's streams at other replicas of kas."""
+        seats = [*self._seats.get(agent_id, ()), *beyond]
         if not seats:
             raise AgentNotConnectedError("the agent is not connected to kas now")
         if sum(pending.agent_id == agent_id for pending in self._pending.values()) >= COMMANDS_AT_ONCE:
@@ -212,6 +212,14 @@ class LocalCommands:
             raise AnswerRefusedError("nobody waits for the answer to this command")
         await pending.put(answerer, request)
 
+    def lost(self, command_id: str, seat: Seat, error: CommandError | None = None) -> None:
+        """Note that no more comes from a seat of a command, which has failed if there is an ``error``."""
+        pending = self._pending.get(command_id)
+        if pending is not None and error is not None:
+            pending.fail(error)
+        elif pending is not None:
+            pending.seat_gone(seat)
+
 
 class _Pending:
     """A command under way: what was answered and not read yet."""
@@ -239,7 +247,7 @@ class _Pending:
         self._bytes += part.ByteSize()
         self._count += 1
         if self._bytes > ANSWER_BYTES or self._count > ANSWER_PARTS:
-            self._fail(AnswerTooLargeError(f"the agent's answer is larger than {ANSWER_BYTES // MEBIBYTE} MiB"))
+            self.fail(AnswerTooLargeError(f"the agent's answer is larger than {ANSWER_BYTES // MEBIBYTE} MiB"))
             raise AnswerRefusedError("the answer is too large", too_much=True)
         while self._open and len(self._parts) >= _HELD_PARTS:
             await self._wait()
@@ -266,7 +274,7 @@ class _Pending:
             return
         self._seats.remove(seat)
         if not self._seats:
-            self._fail(ConnectionLostError("the connection to the agent was lost before it had answered"))
+            self.fail(ConnectionLostError("the connection to the agent was lost before it had answered"))
         else:
             self._look_for_leader()
 
@@ -276,9 +284,9 @@ class _Pending:
 
     def _look_for_leader(self) -> None:
         if not self._answerer and len(self._not_leading) >= len(self._seats):
-            self._fail(NoLeaderError("no replica of the agent leads now"))
+            self.fail(NoLeaderError("no replica of the agent leads now"))
 
-    def _fail(self, failure: CommandError) -> None:
+    def fail(self, failure: CommandError) -> None:
         self._failure = self._failure or failure
         self._change()
 

@@ -30,6 +30,10 @@ OTHERS_SECONDS: Final = 5.0
 """How often what other replicas were told is looked for, where there may be any."""
 
 
+def _nobody(agent_id: int) -> None:
+    """Tell nobody."""
+
+
 class HoldBoard:
     """The holds in force of every agent that was asked for.
 
@@ -45,9 +49,15 @@ class HoldBoard:
         self._changed: dict[int, asyncio.Event] = {}
         # What is read later must be learnt later, or an order that came in between would be forgotten.
         self._reading = asyncio.Lock()
+        self.tell: Callable[[int], None] = _nobody
+        """Called with the agent whose holds were changed here; for telling other replicas of kas. Must not block."""
 
     async def refresh(self, agent_id: int) -> None:
         """Read anew what holds for an agent, and tell its streams; call it after the store was changed."""
+        self.tell(agent_id)
+        await self._refresh(agent_id)
+
+    async def _refresh(self, agent_id: int) -> None:
         async with self._reading:
             found = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
             self._learn(agent_id, found)
@@ -56,14 +66,23 @@ class HoldBoard:
         """Learn what other replicas of kas were told, for ever."""
         while True:
             await asyncio.sleep(OTHERS_SECONDS)
-            async with self._reading:
-                holding: dict[int, list[HoldRecord]] = {}
-                for hold in await when_available(self._holds.in_force, what="what holds"):
-                    holding.setdefault(hold.agent_id, []).append(hold)
-                for agent_id, known in list(self._known.items()):
-                    found = tuple(holding.get(agent_id, ()))
-                    if found != known:
-                        self._learn(agent_id, found)
+            await self.learn_all()
+
+    async def learn_all(self) -> None:
+        """Read anew what holds for all agents that were asked for."""
+        async with self._reading:
+            holding: dict[int, list[HoldRecord]] = {}
+            for hold in await when_available(self._holds.in_force, what="what holds"):
+                holding.setdefault(hold.agent_id, []).append(hold)
+            for agent_id, known in list(self._known.items()):
+                found = tuple(holding.get(agent_id, ()))
+                if found != known:
+                    self._learn(agent_id, found)
+
+    async def learn(self, agent_id: int) -> None:
+        """Read anew what holds for an agent, if it was asked for: it was changed at another replica of kas."""
+        if agent_id in self._known:
+            await self._refresh(agent_id)
 
     def _learn(self, agent_id: int, found: tuple[HoldRecord, ...]) -> None:
         self._known[agent_id] = found
@@ -74,7 +93,7 @@ class HoldBoard:
     async def follow(self, agent_id: int) -> AsyncGenerator[tuple[HoldRecord, ...], None]:
         """Yield what holds for an agent now, and again after every change, for ever."""
         if agent_id not in self._known:
-            await self.refresh(agent_id)
+            await self._refresh(agent_id)
         told: tuple[HoldRecord, ...] | None = None
         while True:
             changed = self._changed.setdefault(agent_id, asyncio.Event())

@@ -10,7 +10,6 @@ from kas.replicas.port import Gap
 from kas.replicas.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from kas.replicas.port import Bus, Heard

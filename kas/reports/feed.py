@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from agentlink.refs import ObjectRef
     from kas.store.records import EventRecord, SyncRecord
@@ -85,12 +85,18 @@ class Subscription:
             await self._news.wait()
 
 
+def _nobody() -> None:
+    """Tell nobody."""
+
+
 class Feed:
     """Passes changes on to every subscription. To be used on one event loop."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self._closed = False
+        self.tell: Callable[[], None] = _nobody
+        """Called whenever something was published here; for telling other replicas of kas. Must not block."""
 
     @contextmanager
     def subscribe(self, *, backlog: int = BACKLOG) -> Iterator[Subscription]:
@@ -109,9 +115,18 @@ class Feed:
 
     def publish(self, changes: Iterable[Change]) -> None:
         """Pass changes on; they must be committed."""
+        told = False
         for change in changes:
+            told = True
             for subscription in self._subscriptions:
                 subscription.put(change)
+        if told:
+            self.tell()
+
+    def changed_elsewhere(self) -> None:
+        """Have everybody read anew: something was published at another replica of kas."""
+        for subscription in self._subscriptions:
+            subscription.put(Resync())
 
     def close(self) -> None:
         """End every subscription, those to come too: the program stops."""

@@ -1,0 +1,156 @@
+"""One replica looks at a project's refs, whoever has its lease, and tells the others what it has found.
+
+The others hold what they were told. Who begins, or has missed something, asks; who takes a lease over looks at once, so
+nothing that was pushed meanwhile is missed. While Redis is away everybody looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from kas.git.errors import GitError
+from kas.git.sharing import Told
+from kas.replicas.port import Gap, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kas.git.refs import GitRef
+    from kas.git.sharing import Wake
+    from kas.replicas.port import Bus, Heard, Lease, Leases
+
+_TOPIC: Final = "refs"
+_TICK: Final = timedelta(microseconds=1)
+
+
+class _Part:
+    """See ``kas.git.sharing.Part``. Refs are known by their digest here."""
+
+    def __init__(self, owner: SharedRefs, project: str, wake: Wake) -> None:
+        self.project = project
+        self.lease: Lease | None = None
+        self.found: dict[str, Told] = {}
+        self._owner = owner
+        self._wake = wake
+
+    @property
+    def looks(self) -> bool:
+        return self.lease is not None and self.lease.standing is not Standing.OTHERS
+
+    def told(self, ref: GitRef) -> Told | None:
+        key = _digest(str(ref.kind), ref.name)
+        if key not in self.found:
+            self._owner.ask(self.project, key)
+        return self.found.get(key)
+
+    def tell(self, ref: GitRef, told: Told) -> None:
+        key = _digest(str(ref.kind), ref.name)
+        before = self.found.get(key)
+        if before is not None:
+            if (before.commit, str(before.error)) == (told.commit, str(told.error)):
+                return
+            if told.at <= before.at:  # who looked before has a clock that is ahead
+                told = Told(told.commit, told.error, before.at + _TICK)
+        self.found[key] = told
+        self._owner.say(self.project, key, told)
+
+    def hear(self, key: str, told: Told) -> None:
+        before = self.found.get(key)
+        if before is None or told.at >= before.at:
+            self.found[key] = told
+            self._wake(look=False)
+
+    def look(self) -> None:
+        self._wake(look=True)
+
+    def again(self) -> None:
+        """Ask for everything: something was missed."""
+        if self.looks:
+            self.look()
+            return
+        for key in self.found:
+            self._owner.ask(self.project, key)
+
+
+class SharedRefs:
+    """``kas.git.sharing.Sharing`` among replicas."""
+
+    def __init__(self, bus: Bus, leases: Leases) -> None:
+        self._bus = bus
+        self._leases = leases
+        self._parts: dict[str, _Part] = {}
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen to the other replicas as long as the block runs."""
+        with self._bus.listen(_TOPIC, self._heard):
+            yield
+
+    @contextmanager
+    def part(self, project: str, wake: Wake) -> Iterator[_Part]:
+        """See ``Sharing``."""
+        part = self._parts[project] = _Part(self, project, wake)
+        try:
+            with self._leases.want(f"project:{_digest(project)}", part.look) as lease:
+                part.lease = lease
+                yield part
+        finally:
+            del self._parts[project]
+
+    def poke(self, project: str) -> None:
+        """See ``Sharing``."""
+        self._publish({"poke": project})
+
+    def say(self, project: str, key: str, told: Told, *, to: str = "") -> None:
+        """Tell the others what is known of a ref."""
+        error = told.error and [told.error.reason, str(told.error), told.error.retryable]
+        at = told.at.isoformat()
+        self._publish({"project": project, "ref": key, "commit": told.commit, "error": error, "at": at}, to=to)
+
+    def ask(self, project: str, key: str) -> None:
+        """Ask whoever looks."""
+        self._publish({"ask": project, "ref": key})
+
+    def _publish(self, said: dict[str, object], *, to: str = "") -> None:
+        # Paths of projects come from configurations, and may be no Unicode.
+        self._bus.publish(_TOPIC, orjson.dumps({name: _safe(value) for name, value in said.items()}), to=to)
+
+    def _heard(self, heard: Heard) -> None:
+        if isinstance(heard, Gap):
+            for part in list(self._parts.values()):
+                part.again()
+            return
+        said = orjson.loads(heard.body)
+        found = self._parts.get(said.get("poke") or said.get("ask") or said.get("project"))
+        if found is None:
+            return
+        if "poke" in said:
+            found.look()
+        elif "ask" in said:
+            told = found.found.get(said["ref"])
+            if found.looks and told is not None:
+                self.say(found.project, said["ref"], told, to=heard.sender)
+        else:
+            found.hear(said["ref"], _told_of(said))
+
+
+def _safe(value: object) -> object:
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _told_of(said: dict[str, object]) -> Told:
+    error, commit = said["error"], said["commit"]
+    found = None
+    if isinstance(error, list):
+        reason, message, retryable = error
+        found = GitError(reason, message, retryable=bool(retryable))
+    return Told(str(commit) if commit else None, found, datetime.fromisoformat(str(said["at"])))
