@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentlink import logs
 
@@ -88,6 +90,25 @@ def test_what_looks_like_a_credential_is_not_shown(text: str, shown: str, stream
     assert line["msg"] == shown
     assert line["value"] == {"deep": [shown]}
     assert line["error"] == shown
+
+
+_PARTS = st.sampled_from(
+    [
+        *("glagent-", "KASAPI-", "glpat-", "Bearer ", "basic ", "authorization", "Private-Token", ":", "=", "https://"),
+        *("user:password@", "a1B2c3d4e5f6", "\x1b[1m", "\u202e", "\u017f", "\n", " ", "deployment.apps/nginx", "it's"),
+    ]
+)
+
+
+@settings(deadline=None)
+@given(values=st.lists(st.lists(st.one_of(_PARTS, st.text(max_size=5)), max_size=5).map("".join), max_size=4))
+def test_every_value_is_written_as_redacted_and_inert_whatever_stands_beside_it(values: list[str]) -> None:
+    stream = io.StringIO()
+    logs.configure(log_format=logs.LogFormat.JSON, stream=stream)
+    logs.get_logger("test").info("Said", **{f"value_{number}": value for number, value in enumerate(values)})
+    (line,) = lines(stream)
+    for number, value in enumerate(values):
+        assert line[f"value_{number}"] == logs.inert(logs.redact(value))
 
 
 def test_values_under_a_secret_key_are_never_shown(stream: io.StringIO) -> None:
