@@ -92,6 +92,19 @@ def test_what_looks_like_a_credential_is_not_shown(text: str, shown: str, stream
     assert line["error"] == shown
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *(f"{kind}-0123456789abcdefghij" for kind in ("glagent", "kasapi", "glpat", "gldt", "glrt", "glcbt", "glptt")),
+        *(f"{kind}-0123456789abcdefghij" for kind in ("glft", "glimt", "glsoat", "gloas", "glffct", "GLPAT")),
+        *("Basic dXNlcjpwYXNzd29yZA==", "bearer abcdefghijkl", "private-token=abcdef", "X-GitLab-Token: abcdef"),
+    ],
+)
+def test_a_credential_that_stands_alone_in_a_line_is_not_shown(secret: str, stream: io.StringIO) -> None:
+    logs.get_logger("x").info("Said", value=secret)
+    assert lines(stream)[0]["value"] == logs.redact(secret) != secret
+
+
 _PARTS = st.sampled_from(
     [
         *("glagent-", "KASAPI-", "glpat-", "Bearer ", "basic ", "authorization", "Private-Token", ":", "=", "https://"),
