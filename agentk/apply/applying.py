@@ -19,7 +19,7 @@ from agentk.apply.rules.conflict import refuse_to_force
 from agentk.apply.rules.drift import CORRECTED, DRIFTED, describe
 from agentk.apply.rules.ignore import hand_over
 from agentk.apply.rules.recreate import RECREATED, refuse_change
-from agentk.apply.rules.refused import reason_of
+from agentk.apply.rules.refused import refusal_of
 from agentk.kube.errors import KubeError, UidConflictError
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def failed(error: KubeError, ref: ObjectRef, path: str) -> Outcome:
     """Say that a request about an object failed, unless the cluster itself is lost: that is raised again."""
     if error.reason in _CLUSTER_LOST:
         raise error
-    return Outcome(ref, Result.FAILED, path, reason_of(error.reason, error.message), error.message)
+    why = refusal_of(error.reason, error.message)
+    return Outcome(ref, Result.FAILED, path, why.reason, why.message)
 
 
 class _Applying:

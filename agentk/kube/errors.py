@@ -24,6 +24,9 @@ _MAX_CAUSES: Final = 100
 _BAD_OBJECT: Final = ("failed to create typed patch object", "failed to convert new object")
 """How server-side apply words an object that does not fit its schema. It comes as 500, without a reason."""
 
+_TOO_LARGE: Final = ("etcdserver: request is too large", "trying to send message larger than max")
+"""How etcd, and its client in the API server, word an object that is too large. They come as 500, without a reason."""
+
 _REASONS: Final = {
     HTTPStatus.BAD_REQUEST: "BadRequest",
     HTTPStatus.UNAUTHORIZED: "Unauthorized",
@@ -31,6 +34,7 @@ _REASONS: Final = {
     HTTPStatus.NOT_FOUND: "NotFound",
     HTTPStatus.CONFLICT: "Conflict",
     HTTPStatus.GONE: "Expired",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "RequestEntityTooLarge",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Invalid",
     HTTPStatus.TOO_MANY_REQUESTS: "TooManyRequests",
     HTTPStatus.INTERNAL_SERVER_ERROR: "InternalError",
@@ -126,9 +130,10 @@ class InventoryConflictError(KubeError):
 def is_retryable(status: int, reason: str) -> bool:
     """Decide whether a failure may pass by itself: connection errors, timeouts, 429 and 5xx; a conflict (409) does not.
 
-    A 500 that says the object itself is wrong reaches this function with the reason ``Invalid`` and is final.
+    A 500 that says the object itself is wrong reaches this function with the reason ``Invalid``, one that says that it
+    is too large with ``RequestEntityTooLarge``; both are final.
     """
-    if reason in {"Invalid", "TooLarge", "Untrusted", "NoCredentials", "NotLeader"}:
+    if reason in {"Invalid", "RequestEntityTooLarge", "TooLarge", "Untrusted", "NoCredentials", "NotLeader"}:
         return False
     return (
         status in {0, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
@@ -180,6 +185,8 @@ def error_from_status(
     reason = str(document.get("reason") or "") or _reason_for(status)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and message.startswith(_BAD_OBJECT):
         reason = "Invalid"
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and any(words in message for words in _TOO_LARGE):
+        reason = _REASONS[HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
     details = document.get("details")
     details = details if isinstance(details, dict) else {}
     wait = details.get("retryAfterSeconds")

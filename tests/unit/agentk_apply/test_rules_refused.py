@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentk.apply.rules.refused import reason_of
+from agentk.apply.rules.refused import refusal_of
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,24 @@ from agentk.apply.rules.refused import reason_of
         ("Invalid", "refused by the admission policy p (Invalid); the server's text", "AdmissionDenied"),
         ("InternalError", 'Internal error occurred: failed calling webhook "a.b.c": refused', "AdmissionUnavailable"),
         ("InternalError", "refused by the admission webhook a.b.c (InternalError); the", "AdmissionUnavailable"),
+        ("NotFound", 'namespaces "gone" not found', "NamespaceNotFound"),
+        ("NotFound", 'namespaces.example.com "gone" not found', "NotFound"),
+        (
+            "Forbidden",
+            'configmaps "a" is forbidden: unable to create new content in namespace b because it is being terminated',
+            "NamespaceTerminating",
+        ),
+        ("RequestEntityTooLarge", "etcdserver: request is too large", "ObjectTooLarge"),
+        ("Invalid", 'ConfigMap "a" is invalid: []: Too long: may not be more than 1048576 bytes', "ObjectTooLarge"),
         ("Forbidden", 'User "x" cannot patch resource "pods"', "Forbidden"),
         ("Invalid", "spec.replicas: must be positive", "Invalid"),
     ],
 )
 def test_a_refusal_has_the_word_of_what_refused(reason: str, message: str, word: str) -> None:
-    assert reason_of(reason, message) == word
+    assert refusal_of(reason, message).reason == word
+
+
+def test_the_servers_words_stay_and_a_remedy_follows_where_they_name_none() -> None:
+    words = 'namespaces "gone" not found'
+    assert refusal_of("NotFound", words).message == f"{words}; create the namespace, or add it to Git"
+    assert refusal_of("Invalid", "spec: wrong").message == "spec: wrong"

@@ -50,6 +50,19 @@ def test_what_is_worth_another_attempt(code: int, reason: str, *, retryable: boo
     assert is_retryable(code, reason) is retryable
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "etcdserver: request is too large",
+        "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2500589 vs. 2097152)",
+    ],
+)
+def test_an_object_that_etcd_does_not_take_is_final_though_it_comes_as_500(message: str) -> None:
+    error = error_from_response(500, orjson.dumps({"kind": "Status", "message": message, "code": 500}))
+    assert error.reason == "RequestEntityTooLarge"
+    assert not error.retryable
+
+
 def test_an_object_that_does_not_fit_its_schema_is_final_although_the_server_says_500() -> None:
     message = "failed to create typed patch object (/s; apps/v1, Kind=Deployment): .spec.foo: field not declared"
     error = error_from_response(500, status(500, message))
