@@ -23,6 +23,9 @@ from kas.gitops.holds import HoldBoard
 from kas.gitops.identify import Identifier
 from kas.gitops.operating import Operator
 from kas.gitops.publisher import Publisher
+from kas.replicas.everybody import Everybody, Observing
+from kas.replicas.joined import Replicas
+from kas.replicas.redis_client import RedisSettingsError
 from kas.reports.feed import Feed
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
@@ -42,7 +45,7 @@ from kas.web.observability import Check, observability_app, syncs_by_state
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from agentlink.lifecycle import Lifecycle
@@ -97,6 +100,11 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         raise StartError(f"git: {error}") from error
     mirrors = Mirrors(git, settings.data_dir)
     await life.start("mirrors", _closing(mirrors))
+    try:
+        replicas = Replicas(settings.redis, settings.redis_password_file, settings.replica_name)
+    except RedisSettingsError as error:
+        raise StartError(f"redis: {error}") from error
+    await replicas.start(life)
     watcher = RefWatcher(mirrors, poll_interval=git.poll_interval)
     limits = _limits(settings)
     commands, holds = LocalCommands(), HoldBoard(store.holds)
@@ -110,13 +118,14 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         holds=holds,
     )
     events = SessionEvents(store, feed)
+    observing = Observing(events)
     metrics = Metrics(CollectorRegistry())
     listener = AgentListener(
         _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
         publisher=publisher,
         sink=ReportSink(store, feed, count=metrics.report_batch),
-        observer=events,
+        observer=observing,
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits),
         answers=commands,
     )
@@ -128,7 +137,8 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         await life.background("holds", holds.follow_others())
     await life.background("watcher", watcher.run())
     doubt = partial(doubt_about, mirrors)
-    operator = Operator(publisher, commands)
+    everybody = await replicas.join(life, listener, observing, holds, feed)
+    operator = Operator(publisher, await replicas.route(life, commands, everybody))
     await _start_http(
         settings,
         life,
@@ -139,6 +149,8 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         metrics=metrics,
         doubt=doubt,
         operator=operator,
+        everybody=everybody,
+        trouble=lambda: replicas.trouble,
     )
     try:
         stop_seconds = settings.agent_listener.drain_period + STOP_SECONDS
@@ -161,24 +173,35 @@ async def _start_http(
     metrics: Metrics,
     doubt: DoubtAbout,
     operator: Operator,
+    everybody: Everybody,
+    trouble: Callable[[], str | None],
 ) -> None:
     """Start the API and observability listeners."""
     metrics.count_agents_by(lambda: len({session.identity.agent_id for session in listener.sessions.list()}))
+    metrics.count_everywhere_by(
+        lambda: len({session.identity.agent_id for session in everybody.list()}),
+        lambda: len(everybody.presence.replicas) + 1,
+    )
 
     async def readiness() -> Sequence[Check]:
+        why = ""
         try:
             await store.ping()
         except StoreError as error:
-            return [Check("database", ok=False, message=str(error)), Check("running", ok=not life.stopping)]
-        return [Check("database", ok=True), Check("running", ok=not life.stopping)]
+            why = str(error)
+        checks = [Check("database", ok=not why, message=why), Check("running", ok=not life.stopping)]
+        away = trouble()
+        if away is not None:  # agents are served without it, so it does not make kas unready
+            checks.append(Check("redis", ok=True, message=away and f"away, this replica goes on by itself: {away}"))
+        return checks
 
     app = api_app(
         store=store,
-        sessions=listener.sessions,
+        sessions=everybody,
         feed=feed,
         poke=watcher.poke,
         webhook_secret_files=settings.webhooks.secret_files,
-        token_revoked=listener.token_revoked,
+        token_revoked=everybody.token_revoked,
         metrics=metrics,
         doubt_about=doubt,
         operator=operator,
@@ -241,10 +264,11 @@ async def _pin_projects(settings: Settings, store: Store) -> None:
 async def _first_api_token(data_dir: Path, store: Store) -> None:
     """On the first start make an administrator's token and leave it in a file that only kas' user can read."""
     path = data_dir / ADMIN_TOKEN_FILE
-    if path.exists() or any(token.live(utc_now()) for token in await store.api_tokens.list()):
+    if path.exists():
         return
     secret, token_hash = new_api_token()
-    await store.api_tokens.create("first", ADMIN_ROLE, token_hash)
+    if await store.api_tokens.create_first("first", ADMIN_ROLE, token_hash) is None:
+        return
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(secret + "\n")

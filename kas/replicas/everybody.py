@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import orjson
 
@@ -10,8 +10,6 @@ from kas.replicas.port import Gap
 from kas.replicas.presence import Presence
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from kas.replicas.port import Bus, Heard
     from kas.rpc.auth import Refusal
     from kas.rpc.listener import AgentListener, ListenerObserver
@@ -78,9 +76,10 @@ class Everybody:
         self._tell("agent", agent_id)
         return self._mine.close_agent(agent_id) + elsewhere
 
-    def listening(self) -> AbstractContextManager[None]:
-        """Hear of what ended at other replicas as long as the block runs."""
-        return self._bus.listen(_TOPIC, self._heard)
+    async def run(self) -> NoReturn:
+        """Tell the others of this replica, and hear what ended at theirs, for ever."""
+        with self._bus.listen(_TOPIC, self._heard):
+            await self.presence.run()
 
     def _tell(self, what: str, number: int) -> None:
         self._bus.publish(_TOPIC, orjson.dumps({what: number}))

@@ -65,6 +65,17 @@ class ApiTokens:
             return record
 
     @whole
+    async def create_first(self, name: str, role: str, token_hash: str) -> int | None:
+        """Register a token, unless one is live: of several kas that start at once one does. Return its id, or None."""
+        now = self._clock()
+        async with self._database.write(durable=True) as connection:
+            rows = await connection.execute(select(api_tokens))
+            if any(_api_token_of(row).live(now) for row in rows):
+                return None
+            more = {"role": role, "project": "", "expires_at": None}
+            return await add_token(connection, api_tokens, name, token_hash, at=now, more=more)
+
+    @whole
     async def find(self, token_hash: str) -> ApiTokenRecord | None:
         """Return the token with that hash, even when it has ended (see ``live``); None where there is none."""
         query = select(api_tokens).where(api_tokens.c.token_hash == token_hash)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from kas.gitops.operating import Operator
     from kas.reports.feed import Feed
-    from kas.rpc.sessions import Sessions
     from kas.store.store import Store
+    from kas.web.connected import Connected
     from kas.web.metrics import Metrics
     from kas.web.registration import DoubtAbout
     from kas.web.webhooks import Poke
@@ -47,7 +47,7 @@ _STOP_SECONDS = 5.0
 def api_app(
     *,
     store: Store,
-    sessions: Sessions,
+    sessions: Connected,
     feed: Feed,
     poke: Poke,
     webhook_secret_files: Mapping[str, Path],

@@ -28,7 +28,17 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._agents = Gauge("kas_connected_agents", "Agents with at least one live connection.", registry=registry)
+        self._agents = Gauge(
+            "kas_connected_agents", "Agents with at least one live connection to this kas.", registry=registry
+        )
+        self._everywhere = Gauge(
+            "kas_connected_agents_everywhere",
+            "Agents with at least one live connection to any replica, as this one knows.",
+            registry=registry,
+        )
+        self._replicas = Gauge(
+            "kas_replicas", "Replicas that this one knows to be there, itself too.", registry=registry
+        )
         self._syncs = Gauge(
             "kas_syncs", "Newest sync of every project of every agent, by state.", ["state"], registry=registry
         )
@@ -60,6 +70,11 @@ class Metrics:
     def count_agents_by(self, connected: Callable[[], int]) -> None:
         """Ask this for the number of connected agents whenever metrics are read."""
         self._agents.set_function(connected)
+
+    def count_everywhere_by(self, connected: Callable[[], int], replicas: Callable[[], int]) -> None:
+        """Ask this for the numbers of agents connected to any replica and of replicas whenever metrics are read."""
+        self._everywhere.set_function(connected)
+        self._replicas.set_function(replicas)
 
     def set_syncs(self, by_state: Mapping[SyncState, int]) -> None:
         """Replace the number of newest syncs; states that are not given are 0."""

@@ -17,10 +17,11 @@ from kas.web.times import time_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kas.rpc.sessions import Session, Sessions
+    from kas.rpc.sessions import Session
     from kas.store.records import AgentRecord, HoldRecord, SyncRecord
     from kas.store.store import Store
     from kas.web.authorization import Caller
+    from kas.web.connected import Connected
 
 _NEWEST_LIMIT: Final = 100_000
 """One line for each project of each agent: ten times what one kas is built for."""
@@ -41,7 +42,7 @@ class Reader:
         caller: who asks; agents of other projects than theirs do not exist. None for kas itself.
     """
 
-    def __init__(self, store: Store, sessions: Sessions, caller: Caller | None = None) -> None:
+    def __init__(self, store: Store, sessions: Connected, caller: Caller | None = None) -> None:
         self._store = store
         self._sessions = sessions
         self._caller = caller

@@ -19,10 +19,10 @@ from kas.web.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from kas.rpc.sessions import Sessions
     from kas.store.records import AgentRecord, ApiTokenRecord, TokenRecord
     from kas.store.store import Store
     from kas.web.authorization import Caller
+    from kas.web.connected import Connected
     from kas.web.queries import NewAgent, NewApiToken, NewToken
 
 DoubtAbout: TypeAlias = "Callable[[str], Awaitable[str]]"
@@ -63,7 +63,7 @@ class Registration:
     def __init__(
         self,
         store: Store,
-        sessions: Sessions,
+        sessions: Connected,
         token_revoked: Callable[[int], None],
         doubt_about: DoubtAbout | None = None,
     ) -> None:

@@ -20,8 +20,8 @@ from kas.web.graphql.types import Request
 from kas.web.middleware import CALLER, GRAPHQL
 
 if TYPE_CHECKING:
-    from kas.rpc.sessions import Sessions
     from kas.store.store import Store
+    from kas.web.connected import Connected
     from kas.web.registration import Registration
 
 _WHICH: Final = "operationName must name one of the operations in the query, unless there is only one"
@@ -38,7 +38,7 @@ class GraphQLEndpoint:
         registration: makes changes.
     """
 
-    def __init__(self, *, store: Store, sessions: Sessions, registration: Registration) -> None:
+    def __init__(self, *, store: Store, sessions: Connected, registration: Registration) -> None:
         self._store = store
         self._sessions = sessions
         self._registration = registration

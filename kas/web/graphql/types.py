@@ -13,10 +13,11 @@ import strawberry
 from strawberry import Private
 from strawberry.types import Info as AnyInfo
 
-from kas.rpc.sessions import Session, Sessions
+from kas.rpc.sessions import Session
 from kas.store.records import AgentRecord, ProjectRecord, TokenRecord
 from kas.store.store import Store
 from kas.web.authorization import Caller
+from kas.web.connected import Connected
 from kas.web.errors import bad_request
 from kas.web.graphql.ids import AGENT, PROJECT, BigInt, ClustersAgentTokenID, global_id
 from kas.web.graphql.pages import PageRequest, page_of
@@ -33,7 +34,7 @@ class Request:
 
     caller: Caller
     store: Store
-    sessions: Sessions
+    sessions: Connected
     registration: Registration
     warnings: list[str] = field(default_factory=list)
     """What GitLab has no place for: they are in the answer's ``extensions``."""
