@@ -105,7 +105,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     except RedisSettingsError as error:
         raise StartError(f"redis: {error}") from error
     await replicas.start(life)
-    watcher = RefWatcher(mirrors, poll_interval=git.poll_interval)
+    watcher = RefWatcher(mirrors, poll_interval=git.poll_interval, sharing=replicas.refs)
     limits = _limits(settings)
     commands, holds = LocalCommands(), HoldBoard(store.holds)
     publisher = Publisher(

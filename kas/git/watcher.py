@@ -3,6 +3,7 @@
 The clock asks the server where they are, which is one request whatever their number, and fetches only what is new. A
 webhook is believed: what is followed is fetched at once (``docs/decisions/0003`` and ``0019``). However many of them
 arrive during a look, they cause one more.
+Where several kas share a project (``sharing.py``), one looks, and the others are told and bring their mirrors up to it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING
 
 from kas.git.errors import GitError
 from kas.git.schedule import pause, trusting
+from kas.git.sharing import TELLING_SECONDS, Alone, Told, bring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from kas.git.mirror import Mirrors
     from kas.git.refs import GitRef
+    from kas.git.sharing import Part, Sharing
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ _ORDER = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class RefState:
-    """What is known of a ref at ``at``.
+    """What is known of a ref, since ``at`` by the clock of the kas that looked.
 
     With ``error`` the last look failed, and ``commit`` is the last good one, None if there never was one. ``number``
     is higher than that of every state, of whatever ref, that this process knew before; 0 for one that is no watcher's.
@@ -61,15 +64,19 @@ class _Watch:
         self.readers = 0
         self.failures = 0
         self.due = 0.0
+        self.asked = False
         self.state: RefState | None = None
         self.changed = asyncio.Event()
 
-    def publish(self, commit: str | None, error: GitError | None) -> bool:
-        """Tell the readers, unless it is what they know; return whether a commit that was known has changed."""
+    def publish(self, commit: str | None, error: GitError | None, at: datetime | None = None) -> bool:
+        """Tell the readers, unless it is what they know; return whether a commit that was known has changed.
+
+        ``at`` is when it was found, if not now.
+        """
         before = self.state
         if before is not None and before.commit == commit and _gist(before.error) == _gist(error):
             return False
-        self.state = RefState(self.project, self.ref, commit, error, datetime.now(UTC), next(_ORDER))
+        self.state = RefState(self.project, self.ref, commit, error, at or datetime.now(UTC), next(_ORDER))
         self.changed.set()
         self.changed = asyncio.Event()
         return before is not None and before.commit is not None and before.commit != commit
@@ -97,6 +104,11 @@ class _Project:
         # Changes in a row that webhooks told of first.
         self.told = 0
 
+    def awake(self, *, look: bool) -> None:
+        """Have the refs looked at, or only what was told of them."""
+        self.poked = self.poked or look
+        self.wake.set()
+
     def drop_unread(self) -> None:
         """Forget the refs that nobody follows any more."""
         self.watches = {ref: watch for ref, watch in self.watches.items() if watch.readers}
@@ -108,8 +120,9 @@ class RefWatcher:
     Every ``poll_interval`` seconds, and more rarely where webhooks tell of every push.
     """
 
-    def __init__(self, mirrors: Mirrors, *, poll_interval: float) -> None:
+    def __init__(self, mirrors: Mirrors, *, poll_interval: float, sharing: Sharing | None = None) -> None:
         self._mirrors = mirrors
+        self._sharing = sharing or Alone()
         self._interval = poll_interval
         self._projects: dict[str, _Project] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -153,28 +166,65 @@ class RefWatcher:
 
     def poke(self, project: str) -> None:
         """Look at every watched ref of ``project`` now; if a look is running, once more after it."""
+        self._sharing.poke(project)
         followed = self._projects.get(project)
         if followed is not None:
-            followed.poked = True
-            followed.wake.set()
+            followed.awake(look=True)
 
     async def _follow(self, project: _Project) -> None:
         """Look again and again until nobody reads. A reader who returns before the next look finds all in place."""
         clock = asyncio.get_running_loop().time
         project.drop_unread()
-        while project.watches:
-            # Cleared before looking: whoever pokes during the look may know of a later push.
-            project.wake.clear()
-            poked, project.poked = project.poked, False
-            until = clock() + self._interval * _TOGETHER
-            due = [watch for watch in project.watches.values() if poked or watch.due <= until]
-            if due:
-                if await self._look(project.name, due, poked=poked):
-                    project.told = project.told + 1 if poked or project.poked else 0
-                self._put_off(project, due)
-            await _sleep(project.wake, min(watch.due for watch in project.watches.values()) - clock())
-            project.drop_unread()
+        with self._sharing.part(project.name, project.awake) as part:
+            while project.watches:
+                # Cleared before looking: whoever pokes during the look may know of a later push.
+                project.wake.clear()
+                poked, project.poked = project.poked, False
+                until = clock() + self._interval * _TOGETHER
+                due = [watch for watch in project.watches.values() if poked or watch.due <= until]
+                if not part.looks:
+                    due = await self._be_told(project, part)
+                if due:
+                    if await self._look(project.name, due, poked=poked):
+                        project.told = project.told + 1 if poked or project.poked else 0
+                    self._put_off(project, due)
+                for watch in project.watches.values():
+                    if part.looks and watch.state is not None:
+                        part.tell(watch.ref, Told(watch.state.commit, watch.state.error, watch.state.at))
+                await _sleep(project.wake, min(watch.due for watch in project.watches.values()) - clock())
+                project.drop_unread()
         del self._projects[project.name]
+
+    async def _be_told(self, project: _Project, part: Part) -> list[_Watch]:
+        """Follow what another kas has found; return what it tells nothing of."""
+        now = asyncio.get_running_loop().time()
+        untold: list[_Watch] = []
+        for watch in list(project.watches.values()):
+            told = part.told(watch.ref)
+            if told is None:
+                if watch.asked and watch.due <= now:
+                    untold.append(watch)
+                elif not watch.asked:
+                    watch.asked, watch.due = True, now + TELLING_SECONDS
+                continue
+            await self._follow_told(watch, told)
+            self._put_off(project, [watch])
+        return untold
+
+    async def _follow_told(self, watch: _Watch, told: Told) -> None:
+        if told.error is not None or told.commit is None:
+            watch.publish(told.commit, told.error, told.at)
+            return
+        known = watch.state is not None and (watch.state.commit, watch.state.error) == (told.commit, None)
+        try:
+            if not known:
+                await bring(self._mirrors.mirror(watch.project), watch.ref, told.commit)
+        except GitError as error:
+            watch.failures += 1
+            watch.publish(await self._last(watch), error)
+        else:
+            watch.failures = 0
+            watch.publish(told.commit, None, told.at)
 
     def _put_off(self, project: _Project, looked_at: Sequence[_Watch]) -> None:
         """Decide when to look again."""
