@@ -24,7 +24,7 @@ _METADATA: Final = frozenset(
 )
 """Metadata services that are not link-local: of AWS by IPv6, Alibaba, Oracle and Azure."""
 
-_PORTS: Final = {"http": 80, "https": 443}
+_PORTS: Final = {"http": 80, "https": 443, "ssh": 22}
 
 
 class ForbiddenAddressError(Exception):
@@ -52,6 +52,8 @@ def pin(url: str, allowed_hosts: Collection[str]) -> str:
             f"{host} leads to {bad}, which is this machine or where a cloud keeps credentials; "
             f"if that is meant, add {host} to git.allowed_hosts"
         )
+    if parts.scheme == "ssh":
+        return ""  # its host key says who it is, whatever the address
     return f"{host}:{port}:{','.join(f'[{one}]' if ':' in one else one for one in addresses)}"
 
 

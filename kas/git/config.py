@@ -10,6 +10,7 @@ import base64
 import contextlib
 import os
 import re
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 # Of Git's wire protocols the one that lets the client name the refs it wants; the older send all of them each time.
 PROTOCOL = 2
 
+# How long an SSH server may take to answer, in seconds; the whole conversation is bounded by git.timeout.
+_CONNECT_SECONDS = 15
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def render(schemes: Sequence[str], remote: Remote | None = None) -> str:
-    """Return the text of the configuration file: for processes on this machine alone, or to reach ``remote`` too."""
+def render(schemes: Sequence[str], remote: Remote | None = None, key_file: Path | None = None) -> str:
+    """Return the text of the configuration file: for processes on this machine alone, or to reach ``remote`` too.
+
+    ``key_file`` is where ssh finds the remote's key.
+    """
     lines = [
         "[protocol]",
         f"\tversion = {PROTOCOL}",
@@ -58,6 +65,8 @@ def render(schemes: Sequence[str], remote: Remote | None = None) -> str:
         "\tdirectory = *",
     ]
     if remote is not None:
+        if remote.key is not None and key_file is not None:
+            lines += ["[core]", f"\tsshCommand = {_quoted(_ssh(key_file, remote.key.known_hosts))}"]
         if remote.ca_file is not None:
             lines += ["[http]", f"\tsslCAInfo = {_quoted(str(remote.ca_file))}"]
         if remote.resolve:
@@ -70,10 +79,10 @@ def render(schemes: Sequence[str], remote: Remote | None = None) -> str:
 
 
 @contextlib.contextmanager
-def written(directory: Path, text: str) -> Iterator[Path]:
+def written(directory: Path, text: str, *, suffix: str = ".gitconfig") -> Iterator[Path]:
     """Keep ``text`` in a file that only this user can read, for as long as the context lasts."""
     # mkstemp creates with mode 0600.
-    descriptor, name = tempfile.mkstemp(dir=directory, suffix=".gitconfig")
+    descriptor, name = tempfile.mkstemp(dir=directory, suffix=suffix)
     path = Path(name)
     try:
         with os.fdopen(descriptor, "w") as stream:
@@ -81,6 +90,27 @@ def written(directory: Path, text: str) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def _ssh(key_file: Path, known_hosts: Path) -> str:
+    """Return the command that git has a shell run; it uses this key, trusts these servers, and asks nobody."""
+    options = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": f'"{known_hosts}"',
+        "GlobalKnownHostsFile": "/dev/null",
+        "UpdateHostKeys": "no",
+        "IdentitiesOnly": "yes",
+        "IdentityAgent": "none",
+        "PreferredAuthentications": "publickey",
+        "ConnectTimeout": str(_CONNECT_SECONDS),
+        "ServerAliveInterval": str(_CONNECT_SECONDS),
+        "LogLevel": "ERROR",
+    }
+    words = ["ssh", "-F", "/dev/null", "-i", str(key_file)]
+    for name, value in options.items():
+        words += ["-o", f"{name}={value}"]
+    return shlex.join(words)
 
 
 def _quoted(text: str) -> str:

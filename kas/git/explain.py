@@ -80,12 +80,19 @@ _MEANINGS = (
         "this kind of URL is not allowed; use https, or add it to git.allowed_schemes",
     ),
     _when(
-        r"returned error: 40[13]|authentication failed|could not read (username|password)|access denied",
+        r"host key verification failed|no .* host key is known|remote host identification has changed",
+        "Refused",
+        "the server's SSH key is not among those in known_hosts_file; if it is the right server, put its key there",
+    ),
+    _when(
+        r"permission denied \(|load key .*: |returned error: 40[13]|authentication failed|access denied"
+        r"|could not read (username|password)",
         "AccessDenied",
         "the server denies access ({detail}); give the project a credential that may read the repository",
     ),
     _when(
-        r"returned error: 404|repository '.*' not found|does not appear to be a git repository|does not exist",
+        r"returned error: 404|repository '.*' not found|does not appear to be a git repository|does not exist"
+        r"|the project you were looking for",
         "RepositoryNotFound",
         "there is no repository at this project's URL, or the credential may not see it; correct the project's name, "
         "url_template or the credential",

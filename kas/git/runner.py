@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,13 @@ class GitRunner:
         """Run git in ``mirror`` with what it needs to reach ``remote``. Raises ``TimeoutError``, ``OSError``."""
         host = urlsplit(remote.url).netloc
         slots = self._slots.setdefault(host, Slots(_TURNS, _TURN_SECONDS))
-        with written(self._private, render(self._settings.schemes, remote)) as config:
+        with contextlib.ExitStack() as stack:
+            key_file = None
+            if remote.key is not None:
+                # A copy: ssh refuses a key that others may read, which the files of mounted secrets often are.
+                key_file = stack.enter_context(written(self._private, remote.key.text, suffix=".key"))
+            text = render(self._settings.schemes, remote, key_file)
+            config = stack.enter_context(written(self._private, text))
             process = self._process(mirror, arguments, config, self.max_pack_bytes)
             async with slots.turn():
                 return await in_thread(

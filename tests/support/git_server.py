@@ -43,6 +43,7 @@ class GitServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._authorizations: dict[str, str] = {}
         self._hidden: set[str] = set()
+        self._redirects: dict[str, tuple[str, HTTPStatus]] = {}
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -109,6 +110,13 @@ class GitServer:
         """Let a hidden repository be there again, with everything it held."""
         self._hidden.discard(project)
 
+    def redirect(self, project: str, to: str | None, status: HTTPStatus = HTTPStatus.MOVED_PERMANENTLY) -> None:
+        """Send on to another project, as GitLab does after a rename; None: not any more."""
+        if to is None:
+            self._redirects.pop(project, None)
+        else:
+            self._redirects[project] = to, status
+
     def delete(self, project: str) -> None:
         """Delete a repository with everything it held."""
         shutil.rmtree(self.bare(project))
@@ -124,6 +132,7 @@ class GitServer:
             root = owner._directory / "repositories"
             log_request_line = owner.requests.append
             authorize = staticmethod(owner._authorize)
+            redirects = owner._redirects
 
         return Handler
 
@@ -147,6 +156,7 @@ class _GitHandler(BaseHTTPRequestHandler):
     root: Path
     log_request_line: Callable[[str], None]
     authorize: Callable[[str, str | None], HTTPStatus]
+    redirects: dict[str, tuple[str, HTTPStatus]]
 
     def do_GET(self) -> None:
         self._serve()
@@ -161,6 +171,14 @@ class _GitHandler(BaseHTTPRequestHandler):
         type(self).log_request_line(f"{self.command} {self.path}")
         path, _, query = self.path.partition("?")
         project, separator, rest = unquote(path).removeprefix("/").partition(".git/")
+        if project in self.redirects:
+            to, code = self.redirects[project]
+            self.send_response(code)
+            self.send_header("Location", self.path.replace(f"/{project}.git/", f"/{to}.git/", 1))
+            self.send_header("Connection", "close")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         status = self.authorize(project, self.headers["Authorization"]) if separator else HTTPStatus.NOT_FOUND
         if status is not HTTPStatus.OK:
             self.send_response(status)

@@ -26,7 +26,7 @@ URL = "http://127.0.0.1:1234/group/project.git"
         (MAIN, 128, f"fatal: Authentication failed for '{URL}/'", "AccessDenied", False),
         (MAIN, 128, f"fatal: could not read Username for '{URL}': terminal prompts disabled", "AccessDenied", False),
         (MAIN, 128, f"fatal: unable to access '{URL}/': The requested URL returned error: 403", "AccessDenied", False),
-        (MAIN, 128, f"fatal: unable to access '{URL}/': The requested URL returned error: 302", "Refused", False),
+        (MAIN, 128, f"fatal: unable to access '{URL}/': The requested URL returned error: 302", "Redirected", False),
         (MAIN, 128, f"fatal: unable to access '{URL}/': The requested URL returned error: 503", "Unreachable", True),
         (MAIN, 128, f"fatal: unable to access '{URL}/': Could not resolve host: nowhere", "Unreachable", True),
         (MAIN, 128, f"fatal: unable to access '{URL}/': SSL certificate problem: expired", "Unreachable", True),

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from kas.git.errors import GitError
-from kas.git.remotes import Credential, CredentialKind, CredentialSettings, GitSettings, ProjectOverride, Remotes
+from kas.git.remotes import (
+    Credential,
+    CredentialKind,
+    CredentialSettings,
+    GitSettings,
+    ProjectOverride,
+    Remote,
+    Remotes,
+)
 
 
 def test_a_project_is_put_into_the_path_of_the_template() -> None:
@@ -92,3 +100,59 @@ def test_a_credential_without_the_username_it_needs_is_refused(kind: CredentialK
 
 def test_a_credential_does_not_show_itself() -> None:
     assert f"{Credential('me', 's3cret')!r} {Credential('me', 's3cret')}" == "Credential(***) Credential(***)"
+
+
+def test_a_group_has_a_credential_of_its_own_and_the_innermost_one_counts(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("common", "outer", "inner", "own")}
+    for name, file in files.items():
+        file.write_text(f"secret-of-{name}\n")
+    of = {name: CredentialSettings(CredentialKind.ACCESS_TOKEN, file) for name, file in files.items()}
+    remotes = Remotes(
+        GitSettings(
+            credential=of["common"],
+            groups={"group": of["outer"], "group/sub": of["inner"]},
+            projects={
+                "group/sub/own": ProjectOverride(credential=of["own"]),
+                "group/elsewhere": ProjectOverride(url="https://elsewhere.example.com/x.git"),
+            },
+        )
+    )
+
+    def password(project: str) -> str | None:
+        credential = remotes.remote(project).credential
+        return None if credential is None else credential.password
+
+    assert password("other/project") == "secret-of-common"
+    assert password("group/project") == "secret-of-outer"
+    assert password("group/sub/deep/project") == "secret-of-inner"
+    assert password("group/subway/project") == "secret-of-outer"
+    assert password("group/sub/own") == "secret-of-own"
+    assert password("group/elsewhere") is None
+    files["inner"].write_text("rotated\n")
+    assert password("group/sub/project") == "rotated"
+
+
+def test_an_ssh_url_is_allowed_on_request_and_only_with_a_key(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="add it to allowed_schemes"):
+        GitSettings(url_template="ssh://git@h/{project}.git")
+    with pytest.raises(ValueError, match="holds a credential"):
+        GitSettings(url_template="ssh://git:word@h/{project}.git", allow_ssh=True)
+    with pytest.raises(ValueError, match="needs a known_hosts_file"):
+        CredentialSettings(CredentialKind.SSH_KEY, tmp_path / "key")
+    with pytest.raises(GitError) as caught:
+        Remotes(GitSettings(url_template="ssh://git@h/{project}.git", allow_ssh=True)).remote("group/project")
+    assert caught.value.reason == "AccessDenied"
+
+
+def test_a_key_shows_nothing_and_is_not_sent_over_http(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nhidden\n-----END OPENSSH PRIVATE KEY-----")
+    credential = CredentialSettings(CredentialKind.SSH_KEY, key, known_hosts_file=tmp_path / "known")
+    over_ssh = GitSettings(url_template="ssh://git@h/{project}.git", allow_ssh=True, credential=credential)
+    remote = Remotes(over_ssh).remote("group/project")
+    assert remote.key is not None
+    assert remote.key.text.endswith("KEY-----\n")
+    assert "hidden" not in repr(remote)
+    assert Remotes(GitSettings(credential=credential)).remote("group/project") == Remote(
+        "https://gitlab.example.com/group/project.git", None, None
+    )

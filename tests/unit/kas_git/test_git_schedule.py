@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kas.git.schedule import MAX_PAUSE, pause
+from kas.git.schedule import MAX_PAUSE, pause, trusting
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,7 @@ def test_each_failure_doubles_the_pause_up_to_a_cap(interval: float, failures: i
 def test_chance_spreads_the_pause_by_a_tenth_to_either_side() -> None:
     assert pause(20, 0, 0.0) == pytest.approx(18)
     assert pause(20, 0, 1.0) == pytest.approx(22)
+
+
+def test_the_more_webhooks_tell_the_rarer_are_looks_up_to_a_bound() -> None:
+    assert [trusting(20.0, told) for told in (0, 1, 2, 3, 4, 10_000)] == [20.0, 40.0, 80.0, 160.0, 200.0, 200.0]
