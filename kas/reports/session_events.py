@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 WAITING: Final = 10_000
 """Events that wait while the store is away; more are dropped, since logs have them too."""
 
+_AT_ONCE: Final = 200
+"""Events that are written together, when thousands of agents come at once."""
+
 log = get_logger("reports")
 
 _REFUSED: Final = {
@@ -77,11 +80,18 @@ class SessionEvents:
     async def run(self) -> None:
         """Store what was noted, for ever."""
         while True:
-            noted = await self._waiting.get()
-            try:
-                await when_available(functools.partial(self._keep, noted), what="an event")
-            except StoreError as error:
-                log.warning("An event could not be stored", why=str(error))
+            noted = [await self._waiting.get()]
+            while not self._waiting.empty() and len(noted) < _AT_ONCE:
+                noted.append(self._waiting.get_nowait())
+            async with asyncio.TaskGroup() as group:
+                for one in noted:  # in this order they reach the store, which writes them together
+                    group.create_task(self._try_to_keep(one))
+
+    async def _try_to_keep(self, noted: EventRecord | _Refused) -> None:
+        try:
+            await when_available(functools.partial(self._keep, noted), what="an event")
+        except StoreError as error:
+            log.warning("An event could not be stored", why=str(error))
 
     async def _keep(self, noted: EventRecord | _Refused) -> None:
         if isinstance(noted, _Refused):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from kas.store.database import lock_agent
+from kas.store.database import lock_agents
 from kas.store.events import write_events
 from kas.store.objects import write_objects
 from kas.store.records import Counts, SyncKind, SyncRecord, SyncState
@@ -16,10 +16,11 @@ from kas.store.schema import projects, syncs
 from kas.store.sync_rows import select_syncs, sync_of, write_syncs
 from kas.store.sync_rules import advance
 from kas.store.times import from_micros
+from kas.store.together import Together
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -54,61 +55,107 @@ class Written:
 
 
 class Batches:
-    """Writes batches. Every method may raise StoreUnavailable."""
+    """Writes batches; those that come together in one transaction. Every method may raise StoreUnavailable."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._together: Together[Batch, Written] = Together(self._write)
 
     @whole
     async def write(self, batch: Batch) -> Written:
-        """Store a batch in one transaction; when this returns, it is committed. The same batch again: no change."""
-        named = {item.project_id for item in batch.syncs} | {item.project_id for item in batch.objects}
-        named |= {item.project_id for item in batch.events if item.project_id is not None}
+        """Store a batch whole; when this returns, it is committed. The same batch again: no change."""
+        return await self._together.do(batch)
+
+    async def _write(self, batches: Sequence[Batch]) -> list[Written]:
+        named = [_named(batch) for batch in batches]
         async with self._database.write(durable=False) as connection:
-            await lock_agent(connection, batch.agent_id)
-            rows = await connection.execute(select(projects.c.id, projects.c.path).where(projects.c.id.in_(named)))
-            known = {row.id: row.path for row in rows}
-            changed = await self._advance(connection, batch, known)
-            await write_syncs(connection, changed)
-            objects = tuple(item for item in batch.objects if item.project_id in known)
-            await write_objects(connection, objects)
+            await lock_agents(connection, {batch.agent_id for batch in batches})
+            query = select(projects.c.id, projects.c.path).where(projects.c.id.in_(frozenset[int]().union(*named)))
+            known = {row.id: row.path for row in await connection.execute(query)}
+            changed = await self._advance(connection, batches, known)
+            await write_syncs(connection, [sync for syncs in changed for sync in syncs])
+            objects = [tuple(item for item in batch.objects if item.project_id in known) for batch in batches]
+            await write_objects(connection, [item for items in objects for item in items])
             events = await write_events(
                 connection,
-                [item if item.project_id in known else replace(item, project_id=None, seq=0) for item in batch.events],
+                [
+                    item if item.project_id in known else replace(item, project_id=None, seq=0)
+                    for batch in batches
+                    for item in batch.events
+                ],
             )
-        return Written(tuple(changed), objects, tuple(events), frozenset(named - known.keys()))
+        added = {event.id: event for event in events}
+        return [
+            Written(
+                tuple(changed_of),
+                objects_of,
+                # Each once: of two batches with one event the first has brought it.
+                tuple(added.pop(item.id) for item in batch.events if item.id in added),
+                frozenset(named_by - known.keys()),
+            )
+            for batch, named_by, changed_of, objects_of in zip(batches, named, changed, objects, strict=True)
+        ]
 
-    async def _advance(self, connection: AsyncConnection, batch: Batch, known: Mapping[int, str]) -> list[SyncRecord]:
-        if not batch.syncs:
-            return []
+    async def _advance(
+        self, connection: AsyncConnection, batches: Sequence[Batch], known: Mapping[int, str]
+    ) -> list[list[SyncRecord]]:
+        """Return the syncs that each batch changes, by the newest state of each."""
+        about = {batch.agent_id for batch in batches if batch.syncs}
+        if not about:
+            return [[] for _ in batches]
         now = self._clock()
-        ids = {report.sync_id for report in batch.syncs}
-        mine = syncs.c.agent_id == batch.agent_id
-        found = await connection.execute(select_syncs().where(mine, syncs.c.id.in_(ids)))
-        current = {row.id: sync_of(row) for row in found}
+        theirs = syncs.c.agent_id.in_(about)
+        ids = {report.sync_id for batch in batches for report in batch.syncs}
+        found = await connection.execute(select_syncs().where(theirs, syncs.c.id.in_(ids)))
+        current = {(row.agent_id, row.id): sync_of(row) for row in found}
         latest_query = (
-            select(syncs.c.project_id, func.max(syncs.c.received_at).label("received_at"))
-            .where(mine, syncs.c.kind == SyncKind.REVISION)
-            .group_by(syncs.c.project_id)
+            select(syncs.c.agent_id, syncs.c.project_id, func.max(syncs.c.received_at).label("received_at"))
+            .where(theirs, syncs.c.kind == SyncKind.REVISION)
+            .group_by(syncs.c.agent_id, syncs.c.project_id)
         )
-        latest = {row.project_id: from_micros(row.received_at) for row in await connection.execute(latest_query)}
-        changed: dict[str, SyncRecord] = {}
-        for report in batch.syncs:
-            sync = current.get(report.sync_id)
-            if sync is None:
-                if report.project_id not in known:
-                    continue
-                sync = _unheard_of(batch.agent_id, known[report.project_id], report, now)
-                before = latest.get(report.project_id)
-                if before is not None and before >= now:
-                    sync = replace(sync, received_at=before + timedelta(microseconds=1))
-                latest[report.project_id] = sync.received_at
-            newest = sync.received_at >= latest[sync.project_id]
-            after = advance(sync, report, newest=newest, now=now)
-            if after is not None:
-                current[after.id] = changed[after.id] = after
-        return list(changed.values())
+        latest = {
+            (row.agent_id, row.project_id): from_micros(row.received_at)
+            for row in await connection.execute(latest_query)
+        }
+        changed: list[list[SyncRecord]] = []
+        for batch in batches:
+            advanced = (_advanced(batch, report, current, latest, known, now) for report in batch.syncs)
+            after = {sync.id: sync for sync in advanced if sync is not None}
+            changed.append(list(after.values()))
+        return changed
+
+
+def _named(batch: Batch) -> frozenset[int]:
+    """Return the projects that a batch is about."""
+    named = {item.project_id for item in batch.syncs} | {item.project_id for item in batch.objects}
+    return frozenset(named | {item.project_id for item in batch.events if item.project_id is not None})
+
+
+def _advanced(  # noqa: PLR0917  # what is said, and what is known so far
+    batch: Batch,
+    report: SyncReported,
+    current: dict[tuple[int, str], SyncRecord],
+    latest: dict[tuple[int, int], datetime],
+    known: Mapping[int, str],
+    now: datetime,
+) -> SyncRecord | None:
+    """Return the sync as a report changes it, and note it as what is known; None where it changes nothing."""
+    agent_id = batch.agent_id
+    sync = current.get((agent_id, report.sync_id))
+    if sync is None:
+        if report.project_id not in known:
+            return None
+        sync = _unheard_of(agent_id, known[report.project_id], report, now)
+        before = latest.get((agent_id, report.project_id))
+        if before is not None and before >= now:
+            sync = replace(sync, received_at=before + timedelta(microseconds=1))
+        latest[agent_id, report.project_id] = sync.received_at
+    newest = sync.received_at >= latest[agent_id, sync.project_id]
+    after = advance(sync, report, newest=newest, now=now)
+    if after is not None:
+        current[agent_id, after.id] = after
+    return after
 
 
 def _unheard_of(agent_id: int, project: str, report: SyncReported, now: datetime) -> SyncRecord:

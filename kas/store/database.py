@@ -28,7 +28,7 @@ from kas.store.schema import agents
 from kas.store.sqlite import FileWatch, file_of, make_engine, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from pathlib import Path
 
     from sqlalchemy import URL, Table
@@ -215,8 +215,13 @@ async def lock_events(connection: AsyncConnection) -> None:
 
 async def lock_agent(connection: AsyncConnection, agent_id: int) -> None:
     """Let nobody else write about this agent until the transaction ends: what is read first is decided upon."""
+    await lock_agents(connection, (agent_id,))
+
+
+async def lock_agents(connection: AsyncConnection, agent_ids: Collection[int]) -> None:
+    """Do the same for several agents; always in one order, so that two who do this do not wait for each other."""
     if is_postgresql(connection):
-        query = select(agents.c.id).where(agents.c.id == agent_id)
+        query = select(agents.c.id).where(agents.c.id.in_(agent_ids)).order_by(agents.c.id)
         await connection.execute(query.with_for_update(key_share=True))
 
 

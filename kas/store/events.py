@@ -12,6 +12,7 @@ from kas.store.database import insert, lock_events
 from kas.store.records import EventRecord
 from kas.store.schema import events
 from kas.store.times import from_micros, to_micros
+from kas.store.together import Together
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
@@ -29,13 +30,17 @@ class Events:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._together: Together[EventRecord, EventRecord | None] = Together(self._add)
 
     @whole
     async def add(self, event: EventRecord) -> EventRecord | None:
         """Store an event and return it with its ``seq``; None where one with that id is stored already."""
+        return await self._together.do(event)
+
+    async def _add(self, records: Sequence[EventRecord]) -> list[EventRecord | None]:
         async with self._database.write(durable=False) as connection:
-            added = await write_events(connection, (event,))
-        return added[0] if added else None
+            added = {event.id: event for event in await write_events(connection, records)}
+        return [added.pop(record.id, None) for record in records]
 
     @whole
     async def list(
@@ -69,16 +74,18 @@ class Events:
 
 
 async def write_events(connection: AsyncConnection, records: Sequence[EventRecord]) -> list[EventRecord]:
-    """Store events within a writing transaction; return the new ones, with their ``seq``."""
-    added: list[EventRecord] = []
-    if records:
-        await lock_events(connection)
+    """Store events within a writing transaction; return the new ones in their order, with their ``seq``."""
+    if not records:
+        return []
+    await lock_events(connection)
+    query = insert(connection, events).on_conflict_do_nothing(index_elements=["id"])
+    once: dict[str, EventRecord] = {}
     for record in records:
-        query = insert(connection, events).values(_values(record)).on_conflict_do_nothing(index_elements=["id"])
-        seq = await connection.scalar(query.returning(events.c.seq))
-        if seq is not None:
-            added.append(replace(record, seq=int(seq)))
-    return added
+        once.setdefault(record.id, record)
+    values = [_values(record) for record in once.values()]
+    rows = await connection.execute(query.returning(events.c.id, events.c.seq), values)
+    seqs = {row.id: int(row.seq) for row in rows}
+    return [replace(record, seq=seqs[record.id]) for record in once.values() if record.id in seqs]
 
 
 def _event_of(row: Row[Any]) -> EventRecord:
