@@ -66,20 +66,6 @@ class AgentListenerSettings(_Listener):
     sessions_per_token: Count = Field(
         default=20, description="Connections open with one token; an agent has one for each of its replicas."
     )
-    max_connection_age: Duration = Field(
-        default=3600.0,
-        description="About when an agent is asked to connect anew, so that agents spread over replicas; 0s: never.",
-    )
-    drain_period: Duration = Field(
-        default=15.0,
-        description="How long a kas that stops lets its agents move to other replicas; with SQLite there are none.",
-    )
-    new_sessions_per_second: Count = Field(
-        default=200, description="Agents let in each second; the others are told when to come again."
-    )
-    sessions_per_token: Count = Field(
-        default=20, description="Connections open with one token; an agent has one for each of its replicas."
-    )
 
 
 class ApiSettings(_Listener):
