@@ -5,19 +5,18 @@ The version is not part of the name: ``apps/v1`` and ``apps/v1beta1`` Deployment
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectRef:
+class ObjectRef(NamedTuple):
     """Identifies an object in a cluster.
 
-    ``group`` is empty for the core group, ``namespace`` for cluster-scoped objects.
+    ``group`` is empty for the core group, ``namespace`` for cluster-scoped objects. A tuple: everything about an object
+    is looked up by it, two dozen times in a sync, and hashing one costs a fifth of what hashing a dataclass does.
     """
 
     group: str

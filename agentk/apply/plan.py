@@ -5,7 +5,6 @@ Each decision is a rule of its own under ``rules``; here they are put in sequenc
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply import staging
@@ -114,7 +113,7 @@ def _may_mean(refused: Sequence[Outcome], settings: ProjectSettings) -> Iterator
     for outcome in refused:
         yield outcome.ref
         if not outcome.ref.namespace:
-            yield replace(outcome.ref, namespace=settings.default_namespace)
+            yield outcome.ref._replace(namespace=settings.default_namespace)
 
 
 def _record(recorded: Mapping[ObjectRef, Recorded], applies: Sequence[Apply]) -> tuple[ObjectRef, ...] | None:

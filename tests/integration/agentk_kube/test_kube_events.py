@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -201,7 +200,7 @@ async def test_without_the_right_to_write_events_it_is_said_once_and_nobody_is_d
                 recorder.note("Synced", f"revision {number}", inventory)
             await eventually(lambda: bool(weak.answered), what="the first was refused")
             another.note("Pruned", "of another project", inventory)
-            clear = StoredMap(replace(inventory.ref, namespace="default"), "", "")
+            clear = StoredMap(inventory.ref._replace(namespace="default"), "", "")
             another.note("Pruned", "where nobody was refused yet", clear)
             await eventually(lambda: len(weak.answered) > 1, what="that was refused too")
     (line,) = [one for one in told if one["log_level"] == "warning"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -256,7 +255,7 @@ async def test_an_object_that_is_released_belongs_to_nobody_and_keeps_its_conten
     assert not {"labels", "annotations", "managedFields"} & stored["metadata"].keys()
     assert stored["data"] == {"a": "1"}
     kube.apply(path, {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}}, manager="flux")
-    await objects.release(CONFIG_MAP, replace(ref, name="never-was"), uid=live.uid)
+    await objects.release(CONFIG_MAP, ref._replace(name="never-was"), uid=live.uid)
 
 
 async def fill(objects: Objects, namespace: str, count: int) -> list[ObjectRef]:

@@ -134,7 +134,7 @@ def test_the_rest_of_a_revision_with_a_refused_object_is_applied_but_nothing_is_
 @pytest.mark.parametrize("namespace", ["", "default"])
 def test_a_refused_object_that_the_inventory_knows_has_left_nothing(namespace: str) -> None:
     refused = Outcome(ObjectRef("x", "Odd", "", "o"), Result.FAILED, "f.yaml", "UnknownKind", "…")
-    todo = decide([], records=[Recorded(replace(refused.ref, namespace=namespace))], refused=(refused,))
+    todo = decide([], records=[Recorded(refused.ref._replace(namespace=namespace))], refused=(refused,))
     assert todo.decided == (refused,)
 
 

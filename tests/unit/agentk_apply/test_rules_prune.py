@@ -103,7 +103,7 @@ def test_another_inventorys_object_is_never_deleted_even_where_all_is_adopted() 
 
 
 def test_an_object_whose_kind_is_not_served_now_stays_on_record() -> None:
-    decided = pruning((replace(RECORDED, ref=replace(REF, kind="Gone")), None))
+    decided = pruning((replace(RECORDED, ref=REF._replace(kind="Gone")), None))
     assert (decided.waves, decided.forget) == ((), ())
     assert [one.reason for one in decided.decided] == ["UnknownKind"]
 
@@ -250,7 +250,7 @@ def test_what_is_let_go_keeps_its_namespace_and_what_it_depends_on() -> None:
 
 
 def test_what_another_project_needs_stays() -> None:
-    other = replace(LIVE, ref=replace(REF, name="theirs"), owner="9-9", ordering=Ordering((REF,)))
+    other = replace(LIVE, ref=REF._replace(name="theirs"), owner="9-9", ordering=Ordering((REF,)))
     decided = decide(
         [RECORDED],
         {REF: LIVE},
