@@ -29,6 +29,9 @@ _SETTLED = frozenset(
 )
 
 
+_NOT_AFFECTED = ("NotAffected", "the commit changes nothing of what this agent selects")
+
+
 class HealthWatch:
     """Follows the health of what one project's last sync wanted."""
 
@@ -60,6 +63,11 @@ class HealthWatch:
         self._summary.expect(refs)
         self.pass_on(refs)
         self._deadline = time.monotonic() + settings.reconcile_timeout if settings.reconcile_timeout else 0.0
+
+    def carry_over(self) -> None:
+        """Go on watching the same objects under the number of a revision that changed none of them."""
+        if not self._note[0]:
+            self._note = _NOT_AFFECTED
 
     def forget(self) -> None:
         """Tell how every object fares anew when ``watch`` is next called."""

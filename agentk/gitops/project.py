@@ -194,10 +194,7 @@ class ProjectLoop:
         held = self._standing.snapshot
         if self._waiting is not None:
             snapshot, self._waiting = self._waiting, None
-            if self._is_held(snapshot):
-                self._standing.tell_again()
-                return
-            await self._begin(snapshot)
+            await self._take(snapshot)
         elif held is None:
             await self._sleep()
         elif self._sync.settings != self._settings:
@@ -240,6 +237,30 @@ class ProjectLoop:
         """Tell whether this is the revision at hand, offered again after a reconnect: nothing is to be done."""
         held = self._standing.snapshot
         return held is not None and held.sync_id == snapshot.sync_id and self._sync.settings == self._settings
+
+    async def _take(self, snapshot: Snapshot) -> None:
+        """Go over to the newest revision, with as much work as it differs."""
+        if self._is_held(snapshot):
+            self._standing.tell_again()
+        elif self._changes_nothing(snapshot):
+            self._standing.carry_over(snapshot)
+            self._health.carry_over()
+            self._report_health()
+        else:
+            await self._begin(snapshot)
+
+    def _changes_nothing(self, snapshot: Snapshot) -> bool:
+        """Tell whether a new revision has the files of the one at hand, which is applied whole: nothing is asked."""
+        held = self._standing.snapshot
+        return (
+            held is not None
+            and held.digest == snapshot.digest
+            and self._applied
+            and not self._retry.pending
+            and not self._is_suspended
+            and self._sync.settings == self._settings
+            and self._settings.dry_run is DryRun.NONE
+        )
 
     async def _begin(self, snapshot: Snapshot) -> None:
         """Start on a new revision, or anew on this one by other settings."""

@@ -69,6 +69,15 @@ class Standing:
         self.log = log.bind(project_id=self._path, commit_id=snapshot.commit)
         self.tell(wire.SYNC_STATE_RECEIVED)
 
+    def carry_over(self, snapshot: Snapshot) -> None:
+        """Go over to a revision that changes nothing of this project: it is applied as the one before is."""
+        before = self.counts
+        self.begin(snapshot)
+        unchanged = before.total - before.skipped
+        self.counts = wire.SyncCounts(total=before.total, unchanged=unchanged, skipped=before.skipped)
+        self.log.info("Not affected by the revision")
+        self._state = wire.SYNC_STATE_APPLIED
+
     def suspend(self, suspension: Suspension | None) -> None:
         """Say with every state, from the present one on, that nothing is done for the project; None: not any more."""
         self._suspension = suspension

@@ -46,8 +46,8 @@ def test_neither_an_unrelated_commit_nor_a_restart_writes_anything(
 
     unrelated = repository.push_files({"README.md": "nothing that is selected"})
     kas.webhook("group/config")
-    counts = kas.wait_sync("idle", state="healthy", commit=unrelated)["counts"]
-    assert (counts["unchanged"], counts["total"]) == (31, 31)
+    sync = kas.wait_sync("idle", state="healthy", commit=unrelated)
+    assert (sync["reason"], sync["counts"]["unchanged"], sync["counts"]["total"]) == ("NotAffected", 31, 31)
 
     same = repository.push_files({"manifests/3.yaml": "# the same, written anew\n" + config_map("map-3")})
     kas.webhook("group/config")

@@ -55,10 +55,13 @@ class DrivenAgent:
         project.prune_timeout.FromSeconds(600)
         self.kas.send(wire.KasMessage(configuration=wire.Configuration(agent_id=self.agent_id, projects=[project])))
 
-    def offer(self, *objects: dict[str, Any], command_id: str = "") -> str:
-        """Send a revision of these objects, each in a file of its own; return its sync id."""
+    def offer(self, *objects: dict[str, Any], command_id: str = "", like: int = 0) -> str:
+        """Send a revision of these objects, each in a file of its own; return its sync id.
+
+        ``like`` is the number of an earlier one with the same objects, whose digest it therefore has.
+        """
         self.revisions += 1
-        sync_id, digest = f"sync-{self.revisions}", self.revisions.to_bytes(8, "big")
+        sync_id, digest = f"sync-{self.revisions}", (like or self.revisions).to_bytes(8, "big")
         header = wire.SnapshotHeader(
             project_id=PROJECT,
             commit=f"{self.revisions:040x}",
