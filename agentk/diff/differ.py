@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import DryRun, Result
+from agentk.apply.rules.prune import ALREADY_GONE
 from agentk.diff.rehearsal import Rehearsal
 from agentk.reports.convert import diff_message
 
@@ -36,6 +37,8 @@ async def diff(kube: KubeClient, cluster: Cluster, plan: Plan) -> list[wire.Obje
     told: list[wire.ObjectDiff] = []
 
     def tell(outcome: Outcome) -> None:
+        if outcome.reason == ALREADY_GONE:
+            return  # The inventory forgets it; in the cluster nothing changes.
         told.append(_told(outcome, rehearsal.taken(outcome.ref)))
 
     await cluster.executor.acting_on(rehearsal).run(replace(plan, dry_run=DryRun.SERVER), tell)

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import Result
+from agentk.apply.rules.prune import ALREADY_GONE
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def of_outcomes(outcomes: Iterable[Outcome]) -> Iterator[Announcement]:
     pruned: list[Outcome] = []
     waiting: list[Outcome] = []
     for outcome in outcomes:
-        if outcome.result is Result.PRUNED:
+        if outcome.result is Result.PRUNED and outcome.reason != ALREADY_GONE:
             pruned.append(outcome)
         elif outcome.result is Result.SKIPPED and outcome.reason in _WAITING:
             waiting.append(outcome)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import Refusal
 from agentk.gitops.link import LinkError
+from agentk.gitops.orders import OtherPrune
 from agentk.kube.errors import KubeError
+from agentk.reports.convert import ref_message
 from agentlink import limits, logs
 from agentlink.v1 import agentlink_pb2 as wire
 
@@ -181,7 +183,15 @@ def _end(refusal: Refusal | None) -> wire.AnswerRequest:
 
 
 def _no(refusal: Refusal) -> wire.AnswerRequest:
-    return wire.AnswerRequest(done=True, reason=refusal.reason, message=refusal.message)
+    answer = wire.AnswerRequest(done=True, reason=refusal.reason, message=refusal.message)
+    if isinstance(refusal, OtherPrune):
+        # All of them or none: kas forgets the others.
+        answer.objects.extend(
+            wire.ObjectDiff(object=ref_message(ref), result=wire.RESULT_SKIPPED) for ref in sorted(refusal.waiting)
+        )
+        if answer.ByteSize() > limits.CHUNK_BYTES:
+            del answer.objects[:]
+    return answer
 
 
 def _fit(one: wire.ObjectDiff) -> None:

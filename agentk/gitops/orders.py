@@ -7,9 +7,28 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agentk.apply.model import Refusal
+
 if TYPE_CHECKING:
-    from agentk.apply.model import Refusal
     from agentlink.refs import ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPrune(Refusal):
+    """Why a confirmed prune was not carried out: ``waiting`` is what waits now, which is not what was looked at."""
+
+    waiting: frozenset[ObjectRef] = frozenset()
+
+    @classmethod
+    def of(cls, waiting: frozenset[ObjectRef]) -> OtherPrune:
+        """Say so of the objects that wait, none perhaps."""
+        if not waiting:
+            message = "no prune waits for a confirmation now; `kas get syncs` shows how it stands"
+        else:
+            message = (
+                f"{len(waiting)} objects wait to be deleted now, and they are not those that were looked at; look again"
+            )
+        return cls("PruneSetChanged", message, waiting)
 
 
 @dataclass(frozen=True, slots=True)

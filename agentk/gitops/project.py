@@ -17,7 +17,7 @@ from agentk.apply.model import DryRun, Refusal, Result
 from agentk.gitops.drifting import Drifting
 from agentk.gitops.foreseeing import foresee
 from agentk.gitops.health_watch import HealthWatch
-from agentk.gitops.orders import Order, Orders
+from agentk.gitops.orders import Order, Orders, OtherPrune
 from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.standing import Standing
@@ -112,7 +112,7 @@ class ProjectLoop:
         """
         waiting = self._unconfirmed
         if digest_of(waiting) != digest or not waiting:
-            return _other_prune(waiting)
+            return OtherPrune.of(waiting)
         order = Order(waiting)
         try:
             async with asyncio.timeout(CONFIRMED_SECONDS):
@@ -300,7 +300,7 @@ class ProjectLoop:
                 await self._drive(held)
             else:
                 await self._drive(held, order.confirmed)
-                order.settle(_other_prune(self._unconfirmed) if self._unconfirmed else None)
+                order.settle(OtherPrune.of(self._unconfirmed) if self._unconfirmed else None)
         finally:
             order.settle(_INTERRUPTED)
 
@@ -393,16 +393,6 @@ class ProjectLoop:
         """Tell how the revision fares, unless it has not been applied whole."""
         if self._applied and not self._retry.pending:
             self._health.report()
-
-
-def _other_prune(waiting: frozenset[ObjectRef]) -> Refusal:
-    """Say that what was confirmed is not what waits."""
-    if not waiting:
-        return Refusal("PruneSetChanged", "no prune waits for a confirmation now; `kas get syncs` shows how it stands")
-    return Refusal(
-        "PruneSetChanged",
-        f"{len(waiting)} objects wait to be deleted now, and they are not those that were looked at; look again",
-    )
 
 
 def _note(settings: ProjectSettings, result: SyncResult) -> tuple[str, str]:

@@ -189,7 +189,7 @@ class ProjectSync:
         Args:
             snapshot: The revision.
             report: Told of each object's outcome as it is known; the whole comes in the result.
-            confirmed: Objects whose deletion somebody confirmed; it counts if exactly these wait for that.
+            confirmed: Objects whose deletion somebody confirmed; it counts if none but these wait for that.
 
         Raises:
             KubeError: The cluster could not be asked or the inventory not be written. What was done is remembered.
@@ -268,7 +268,7 @@ class ProjectSync:
         resolved = leave_out(resolved, recorded, hidden | unseen)
         resolved = self._with_damage(resolved)
         todo = await self._decide(resolved, recorded, live)
-        if confirmed and unconfirmed(todo.decided) == confirmed:
+        if (waiting := unconfirmed(todo.decided)) and waiting <= confirmed:
             todo = await self._decide(resolved, recorded, live, prune_confirmed=True)
         return todo, resolved, recorded
 

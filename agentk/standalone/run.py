@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from agentk.apply.execute import Executor
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Snapshot
+from agentk.apply.rules.prune import ALREADY_GONE
 from agentk.gitops.autoscalers import Autoscalers
 from agentk.gitops.observer import Observer
 from agentk.gitops.sync import Cluster, ProjectSync
@@ -38,6 +39,8 @@ OWNER: Final = 0
 
 _CONFIRM: Final = frozenset({"PruneNeedsConfirmation"})
 _LEFT: Final = frozenset({"PruneDisabled"})
+_UNSAID: Final = frozenset({*_LEFT, ALREADY_GONE})
+"""What became of objects that is nothing to anybody who applies manifests."""
 
 
 def inventory_id(name: str, namespace: str) -> str:
@@ -99,7 +102,7 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
         sync = ProjectSync(cluster, settings, store)
         try:
             result = await sync.run(
-                snapshot, lambda outcome: None if outcome.reason in _LEFT else show.outcome(outcome)
+                snapshot, lambda outcome: None if outcome.reason in _UNSAID else show.outcome(outcome)
             )
             left = sum(outcome.reason in _LEFT for outcome in result.outcomes)
             problem = _problem_of(result)

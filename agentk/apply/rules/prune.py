@@ -14,6 +14,7 @@ from agentk.apply.names import OWNING_INVENTORY
 from agentk.apply.rules.in_use import staying
 from agentk.apply.rules.own import refuse_own
 from agentk.apply.rules.own_inventory import is_inventory
+from agentk.apply.rules.vanished import gone_definitions, went_along
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 LARGE: Final = 10
 """A prune of fewer objects is never held for its size."""
 
+ALREADY_GONE: Final = "AlreadyGone"
+"""The reason of an object that counts as pruned although nobody here deleted it."""
+
 _PRECIOUS: Final = frozenset(
     {
         ("", "Namespace"),
@@ -34,6 +38,9 @@ _PRECIOUS: Final = frozenset(
     }
 )
 """Kinds whose deletion takes other objects, or data, along."""
+
+_GONE: Final = "is no longer in Git, and was gone from the cluster already"
+_DISABLED: Final = Refusal("PruneDisabled", "is no longer in Git, and stays because prune is false")
 
 _SHOWN: Final = 3
 """Objects that a message names, as many as fit a line."""
@@ -44,7 +51,7 @@ class Pruning:
     """The decision for all objects that left.
 
     ``waves`` are deleted one after the other. ``releases`` stay and are let go. ``decided`` says of the others why they
-    stay. ``forget`` leave the inventory without anything being done.
+    stay, or that they are gone. ``forget`` leave the inventory without anything being done.
     """
 
     waves: tuple[tuple[Prune, ...], ...] = ()
@@ -55,9 +62,14 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True)
 class _Forget:
-    """The object leaves the inventory; ``why`` it still exists, None when it does not."""
+    """The object leaves the inventory; ``why`` it still exists."""
 
-    why: Refusal | None
+    why: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """The object leaves the inventory because it does not exist any more."""
 
 
 def decide(
@@ -87,11 +99,20 @@ def decide(
         desired: What Git wants.
         others: Objects of other projects, as far as they are known.
     """
-    if hold is None and not settings.prune:
-        hold = Refusal("PruneDisabled", "is no longer in Git, and stays because prune is false")
     if hold is not None:
         return Pruning(decided=tuple(_skipped(one.ref, hold) for one in left))
-    judged = {one.ref: _judge(one, live.get(one.ref), settings, kinds, own) for one in left}
+    definitions = gone_definitions((one.ref for one in left), live)
+    judged = {
+        one.ref: _judge(one, live.get(one.ref), settings, kinds, own)
+        if kinds.find(one.ref.group, one.ref.kind, "") or not went_along(one.ref, definitions)
+        else _Gone()
+        for one in left
+    }
+    gone = tuple(ref for ref, verdict in judged.items() if isinstance(verdict, _Gone))
+    told = tuple(Outcome(ref, Result.PRUNED, reason=ALREADY_GONE, message=_GONE) for ref in gone)
+    if not settings.prune:
+        stays = (_skipped(ref, _DISABLED) for ref, verdict in judged.items() if not isinstance(verdict, _Gone))
+        return Pruning(decided=(*told, *stays), forget=gone)
     prunes = {ref: verdict for ref, verdict in judged.items() if isinstance(verdict, Prune)}
     stay: dict[ObjectRef, Refusal] = {}
     for ref, verdict in judged.items():
@@ -108,21 +129,21 @@ def decide(
     return Pruning(
         deletion.waves(tuple(prunes.values()), live),
         tuple(verdict for verdict in judged.values() if isinstance(verdict, Release)),
-        tuple(_skipped(ref, why) for ref, why in stay.items()),
-        tuple(ref for ref, verdict in judged.items() if isinstance(verdict, _Forget)),
+        (*told, *(_skipped(ref, why) for ref, why in stay.items())),
+        (*gone, *(ref for ref, verdict in judged.items() if isinstance(verdict, _Forget))),
     )
 
 
 def _judge(
     recorded: Recorded, live: Live | None, settings: ProjectSettings, kinds: Kinds, own: OwnObjects
-) -> Prune | Release | Refusal | _Forget:
+) -> Prune | Release | Refusal | _Forget | _Gone:
     ref = recorded.ref
     kind = kinds.find(ref.group, ref.kind, "")
     if kind is None:
         # A kind that is not served may be back in a minute (an aggregated API that is down); its objects still exist.
         return Refusal("UnknownKind", "is no longer in Git, but the cluster does not serve its kind now")
     if live is None:
-        return _Forget(None)
+        return _Gone()
     protected = _protected(ref, settings, own)
     if protected is not None:
         return protected

@@ -121,6 +121,7 @@ async def test_a_prune_is_confirmed_for_exactly_the_objects_that_were_looked_at(
     wrong = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of(waiting[1:])))
     assert wrong.reason == "PruneSetChanged"
     assert "11 objects wait" in wrong.message
+    assert {one.object.name for one in wrong.objects} == set(names[1:])
     assert value(kube, agent, names[1]) == "1"
 
     right = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of(waiting)))
@@ -131,6 +132,27 @@ async def test_a_prune_is_confirmed_for_exactly_the_objects_that_were_looked_at(
     assert [value(kube, agent, name) for name in names] == ["1", *[None] * 11]
     again = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of(waiting)))
     assert again.reason == "PruneSetChanged"
+
+
+async def test_objects_that_others_delete_while_they_wait_are_told_and_do_not_stop_the_rest(
+    agent: DrivenAgent, kube: Kube
+) -> None:
+    names = [f"map-{number}" for number in range(12)]
+    agent.configure()
+    await agent.reached(agent.offer(*[agent.config_map(name) for name in names]), "healthy")
+    sync_id = agent.offer(agent.config_map(names[0]))
+    await agent.reached(sync_id, "healthy", reason="PruneNeedsConfirmation")
+    waiting = [ObjectRef("", "ConfigMap", agent.namespace, name) for name in names[1:]]
+    kube.delete(f"/api/v1/namespaces/{agent.namespace}/configmaps/{names[1]}")
+
+    right = await agent.order(confirm_prune=wire.ConfirmPrune(objects_digest=digest_of(waiting)))
+
+    assert right.reason == "", right
+    await agent.reached(sync_id, "healthy")
+    assert [value(kube, agent, name) for name in names] == ["1", *[None] * 11]
+    told = agent.outcome(names[1])
+    assert told is not None
+    assert (told.result, told.reason) == (wire.RESULT_PRUNED, "AlreadyGone")
 
 
 async def test_what_cannot_be_ordered_is_answered_with_the_reason(agent: DrivenAgent) -> None:

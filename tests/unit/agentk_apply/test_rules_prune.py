@@ -72,8 +72,22 @@ def test_an_object_taken_over_without_uid_is_deleted_with_the_one_it_has_now() -
     assert prune.uid == "uid-1"
 
 
-def test_an_object_that_is_gone_is_forgotten_without_a_word() -> None:
-    assert pruning((RECORDED, None)) == Pruning(forget=(REF,))
+@pytest.mark.parametrize("prune", [True, False])
+def test_an_object_that_is_gone_already_counts_as_pruned_and_is_forgotten(*, prune: bool) -> None:
+    decided = pruning((RECORDED, None), of("", "Secret", "there"), settings=replace(SETTINGS, prune=prune))
+    assert decided.forget == (REF,)
+    (told, *_) = decided.decided
+    assert (told.ref, told.result, told.reason) == (REF, Result.PRUNED, "AlreadyGone")
+    assert {one.ref for one in decided.decided if one.reason == "PruneDisabled"} == (
+        set() if prune else {ObjectRef("", "Secret", "web", "there")}
+    )
+
+
+def test_what_is_gone_already_does_not_make_a_prune_large() -> None:
+    left = [of("", "ConfigMap", f"c-{number}") for number in range(10)]
+    gone: list[tuple[Recorded, Live | None]] = [(recorded, None) for recorded, _ in left]
+    assert pruning(*left, owned=10).waves == ()
+    assert pruning(left[0], *gone[1:], owned=10).waves
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,10 @@ def test_without_a_commit_and_without_objects_it_still_reads_well() -> None:
     assert announced == Announcement("Synced", "the revision is applied and healthy: no objects")
 
 
+def test_of_what_others_deleted_there_is_no_event() -> None:
+    assert not list(of_outcomes([Outcome(ref("a"), Result.PRUNED, reason="AlreadyGone")]))
+
+
 def test_objects_that_were_deleted_are_named_a_few_of_them() -> None:
     pruned = [Outcome(ref(name), Result.PRUNED) for name in "abcde"]
     assert list(of_outcomes(pruned[:1])) == [Announcement("Pruned", "web/deployment.apps/a left Git and was deleted")]

@@ -6,11 +6,15 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from agentk.apply.model import Refusal, Snapshot
 from agentk.gitops.commands import AT_ONCE, Commands
 from agentk.gitops.link import LinkError
+from agentk.gitops.orders import OtherPrune
 from agentk.kube.errors import KubeError
 from agentlink import limits
+from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
 from tests.support.waiting import eventually
 
@@ -57,6 +61,7 @@ class Project:
         self.release: asyncio.Event | None = None
         self.error: KubeError | None = None
         self.objects: list[wire.ObjectDiff] = []
+        self.waiting: frozenset[ObjectRef] = frozenset()
 
     async def reconcile(self) -> Refusal | None:
         if self.error is not None:
@@ -67,7 +72,7 @@ class Project:
         return None
 
     async def confirm_prune(self, digest: bytes) -> Refusal | None:
-        return None if digest == b"right" else Refusal("PruneSetChanged", "others wait now")
+        return None if digest == b"right" else OtherPrune.of(self.waiting)
 
     async def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None]:
         assert snapshot is SNAPSHOT
@@ -103,6 +108,18 @@ async def test_a_command_is_carried_out_once_and_answered() -> None:
         commands.take(reconcile("b"))
         await eventually(lambda: "b" in kas.answers(), what="the next answer")
     assert project.reconciled == 2
+
+
+@pytest.mark.parametrize(("waiting", "told"), [(0, 0), (3, 3), (20_000, 0)])
+async def test_a_prune_that_is_refused_comes_with_all_that_waits_or_with_nothing(waiting: int, told: int) -> None:
+    project = Project()
+    project.waiting = frozenset(ObjectRef("", "ConfigMap", "n" * 60, f"c-{number}") for number in range(waiting))
+    command = wire.Command(id="no", project_id=7, confirm_prune=wire.ConfirmPrune(objects_digest=b"wrong"))
+    async with commanded(project) as (commands, kas):
+        commands.take(command)
+        await eventually(lambda: "no" in kas.answers(), what="the answer")
+    (answer,) = kas.parts
+    assert (answer.reason, len(answer.objects)) == ("PruneSetChanged", told)
 
 
 async def test_every_refusal_is_answered_with_its_reason() -> None:
