@@ -55,9 +55,12 @@ scope: {namespaces: [a], kinds: [services]}
     names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in made]
     assert ("Secret", "gitlab-kubernetes-agent", "west-gitlab-agent-token") in names
     assert "NetworkPolicy" not in {kind for kind, _, _ in names}
-    roles = [one for one in made if one["kind"] == "Role"]
+    leading = "west-gitlab-agent-leader-election"
+    roles = [one for one in made if one["kind"] == "Role" and one["metadata"]["name"] != leading]
     assert {role["metadata"]["namespace"] for role in roles} == {"b"}
-    assert {rule["resources"][0] for role in roles for rule in role["rules"]} == {"services", "configmaps"}
+    # What a narrowed agent needs whatever its kinds are: inventories, events on them, and who scales.
+    always = {"configmaps", "events", "horizontalpodautoscalers"}
+    assert {rule["resources"][0] for role in roles for rule in role["rules"]} == {"services", *always}
     assert "--kas-address=wss://new.example.com" in made[-1]["spec"]["template"]["spec"]["containers"][0]["args"]
 
 

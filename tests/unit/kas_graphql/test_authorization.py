@@ -19,7 +19,7 @@ def test_an_admin_may_everything_everywhere(action: Action, project: str) -> Non
 @pytest.mark.parametrize("project", INSIDE)
 @pytest.mark.parametrize(
     ("role", "actions"),
-    [(Role.MAINTAINER, {Action.READ, Action.REGISTER, Action.AUDIT}), (Role.READ, {Action.READ})],
+    [(Role.MAINTAINER, {Action.READ, Action.REGISTER, Action.AUDIT, Action.OPERATE}), (Role.READ, {Action.READ})],
 )
 def test_a_bound_token_may_what_its_role_says_in_its_group(role: Role, actions: set[Action], project: str) -> None:
     grant = Grant(role, "group")
