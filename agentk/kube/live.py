@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _NOBODY: Final[frozenset[str]] = frozenset()
 """For nearly every object; each empty set would be one of its own, of 216 bytes."""
 
+_OBEYED: Final = frozenset({names.LIFECYCLE_DELETION, names.LIFECYCLE_MUTATION, names.ON_REMOVE})
+"""Annotations that say what is not to be done to an object."""
+
 
 def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = None) -> Live:
     """Read the ``metadata`` of an object of ``kind``.
@@ -40,6 +43,9 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
     managed = entries(metadata.get("managedFields"))
     owner = annotations.get(names.OWNING_INVENTORY)
     ref = ref or ref_of(kind, metadata)
+    # Nearly every object has one entry, which is ours: nobody else applies it, and there is nothing to take over.
+    alone = len(managed) == 1 and is_ours(managed[0])
+    quiet = _OBEYED.isdisjoint(annotations)
     return Live(
         ref=ref,
         uid=str(metadata.get("uid", "")),
@@ -47,13 +53,19 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
         fingerprint=_fingerprint(managed),
         owner=intern(owner) if isinstance(owner, str) else None,
         labelled=names.AGENT_LABEL in _mapping(metadata.get("labels")),
-        keep_on_remove=annotations.get(names.LIFECYCLE_DELETION) == names.LIFECYCLE_DELETION_DETACH
-        or annotations.get(names.ON_REMOVE) == names.ON_REMOVE_KEEP,
-        ignore_mutation=annotations.get(names.LIFECYCLE_MUTATION) == names.LIFECYCLE_MUTATION_IGNORE,
+        keep_on_remove=not quiet and _is_kept(annotations),
+        ignore_mutation=not quiet and annotations.get(names.LIFECYCLE_MUTATION) == names.LIFECYCLE_MUTATION_IGNORE,
         deleting=metadata.get("deletionTimestamp") is not None,
-        appliers=_appliers(managed),
-        migrate=is_due(managed),
+        appliers=_NOBODY if alone else _appliers(managed),
+        migrate=not alone and is_due(managed),
         ordering=ordering_of_live(annotations, ref),
+    )
+
+
+def _is_kept(annotations: Mapping[str, object]) -> bool:
+    return (
+        annotations.get(names.LIFECYCLE_DELETION) == names.LIFECYCLE_DELETION_DETACH
+        or annotations.get(names.ON_REMOVE) == names.ON_REMOVE_KEEP
     )
 
 
@@ -68,7 +80,7 @@ def _fingerprint(managed: Sequence[Entry]) -> str | None:
 
     Only the entries of our own applies count, and of those not the time, which moves with every change.
     """
-    ours = [[entry.get("apiVersion"), entry.get("fieldsV1")] for entry in managed if is_ours(entry)]
+    ours = [(entry.get("apiVersion"), entry.get("fieldsV1")) for entry in managed if is_ours(entry)]
     if not ours:
         return None
     return intern(blake2b(orjson.dumps(ours, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest())
