@@ -86,9 +86,36 @@ webhooks: {{gitlab: {{secret_token_file: {secret}}}}}
 
     def start(self) -> Self:
         """Start it and wait until it says that it is ready."""
-        self._process = start_module("kas", "serve", "--config", self.config, log=self.log)
-        self._process.wait_until(self.ready, what="it is ready")
+        self.launch()
+        self.wait_ready()
         return self
+
+    def launch(self) -> None:
+        """Start it."""
+        self._process = start_module("kas", "serve", "--config", self.config, log=self.log)
+
+    def wait_ready(self) -> None:
+        """Wait until it says that it is ready."""
+        self.process.wait_until(self.ready, what="it is ready")
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._process is not None
+
+    @property
+    def admin_token(self) -> Path:
+        """Where it leaves the first API token."""
+        return self.directory / "data" / "admin-token"
+
+    def metric(self, name: str) -> float:
+        """Return a metric without labels; -1 while it cannot be read."""
+        try:
+            with urllib.request.urlopen(f"{self.observability}/metrics", timeout=5) as answer:  # noqa: S310 - loopback
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return -1
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), -1)
 
     def ready(self) -> bool:
         """Ask ``/readiness``."""
