@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from kas.store.audit import note
+from kas.store.database import lock_agents
 from kas.store.errors import AgentExists, NotFound
 from kas.store.projects import ensure_project
 from kas.store.records import AgentRecord
 from kas.store.schema import agents, projects
 from kas.store.times import from_micros, to_micros
+from kas.store.together import Together
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -37,6 +39,8 @@ class Agents:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._reading_commits: Together[int, str | None] = Together(self._config_commits)
+        self._setting_commits: Together[tuple[int, str], None] = Together(self._set_config_commits)
 
     @whole
     async def create(
@@ -114,20 +118,30 @@ class Agents:
         Raises:
             NotFound: no agent has that id.
         """
-        async with self._database.read() as connection:
-            commit = await connection.scalar(select(agents.c.config_commit).where(agents.c.id == agent_id))
+        commit = await self._reading_commits.do(agent_id)
         if commit is None:
             raise NotFound("agent", agent_id)
-        return str(commit)
+        return commit
+
+    async def _config_commits(self, agent_ids: Sequence[int]) -> Sequence[str | None]:
+        query = select(agents.c.id, agents.c.config_commit).where(agents.c.id.in_(set(agent_ids)))
+        async with self._database.read() as connection:
+            commits = {row.id: str(row.config_commit) for row in await connection.execute(query)}
+        return [commits.get(agent_id) for agent_id in agent_ids]
 
     @whole
     async def set_config_commit(self, agent_id: int, commit: str) -> None:
         """Remember the commit of a configuration that could be used, to go on with while newer ones cannot."""
         if await self.config_commit(agent_id) == commit:
             return
-        query = update(agents).where(agents.c.id == agent_id).values(config_commit=commit)
+        await self._setting_commits.do((agent_id, commit))
+
+    async def _set_config_commits(self, commits: Sequence[tuple[int, str]]) -> Sequence[None]:
+        query = update(agents).where(agents.c.id == bindparam("of")).values(config_commit=bindparam("commit"))
         async with self._database.write(durable=True) as connection:
-            await connection.execute(query)
+            await lock_agents(connection, {agent_id for agent_id, _ in commits})
+            await connection.execute(query, [{"of": agent_id, "commit": commit} for agent_id, commit in commits])
+        return [None for _ in commits]
 
     @whole
     async def delete(self, agent_id: int, *, by: Actor | None = None) -> None:

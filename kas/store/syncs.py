@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, case, func, not_, select
 
-from kas.store.database import lock_agent
+from kas.store.database import lock_agent, lock_agents
 from kas.store.errors import NotFound
 from kas.store.events import write_events
 from kas.store.records import CONFIGURATION_REF, Counts, ProjectRecord, SyncKind, SyncRecord, SyncState
 from kas.store.schema import projects, syncs
 from kas.store.sync_rows import select_syncs, sync_of, write_syncs
+from kas.store.together import Together
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
@@ -38,12 +39,27 @@ class Noted:
     events: tuple[EventRecord, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """What ``Syncs.received`` is told."""
+
+    agent_id: int
+    project_id: int
+    sync_id: str
+    ref: str
+    commit: str
+    total: int
+    event: EventRecord | None
+
+
 class Syncs:
     """The syncs of one store. Every method may raise StoreUnavailable."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._receiving: Together[_Received, Noted] = Together(self._receive)
+        self._standing: Together[int, frozenset[tuple[int, SyncKind]]] = Together(self._stand)
 
     @whole
     async def received(
@@ -74,23 +90,30 @@ class Syncs:
         Raises:
             NotFound: there is no such project.
         """
+        return await self._receiving.do(_Received(agent_id, project_id, sync_id, ref, commit, total, event))
+
+    async def _receive(self, all_received: Sequence[_Received]) -> list[Noted]:
         now = self._clock()
+        changes: list[list[SyncRecord]] = []
+        news: list[EventRecord | None] = []
         async with self._database.write(durable=False) as connection:
-            project = await _project(connection, project_id)
-            known = await _of_project(connection, agent_id, project_id)
-            revisions = [sync for sync in known if sync.kind is SyncKind.REVISION]
-            changed = [_superseded(old, now) for old in revisions if old.id != sync_id and not old.state.ended]
-            newest = max(revisions, key=_received_at, default=None)
-            if newest is not None and newest.id == sync_id and newest.state is not SyncState.SUPERSEDED:
-                changed += [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
-                if newest.ref:
-                    event = None
-                else:  # the agent was faster with its report than kas with this note
-                    changed.append(replace(newest, ref=ref, updated_at=now))
-            else:
-                sync = _new(agent_id, project, known, sync_id=sync_id, kind=SyncKind.REVISION, now=now)
-                changed.append(replace(sync, ref=ref, commit=commit, counts=Counts(total=total)))
-            return await _write(connection, changed, event)
+            known, paths = await _of_projects(connection, {(one.agent_id, one.project_id) for one in all_received})
+            for one in all_received:
+                project = paths.get(one.project_id)
+                if project is None:
+                    raise NotFound("project", one.project_id)
+                theirs = known.setdefault((one.agent_id, one.project_id), {})
+                changed, is_news = _receive(one, ProjectRecord(id=one.project_id, path=project), theirs.values(), now)
+                theirs.update((sync.id, sync) for sync in changed)
+                changes.append(changed)
+                news.append(one.event if is_news else None)
+            await write_syncs(connection, [sync for changed in changes for sync in changed])
+            events = await write_events(connection, [event for event in news if event is not None])
+        added = {event.id: event for event in events}
+        return [
+            Noted(tuple(changed), (added.pop(event.id),) if event is not None and event.id in added else ())
+            for changed, event in zip(changes, news, strict=True)
+        ]
 
     @whole
     async def failed(
@@ -146,6 +169,8 @@ class Syncs:
     ) -> Noted:
         """Note that what kas could not use is over; ``event`` is stored too if that is news."""
         kind = SyncKind.CONFIGURATION if configuration else SyncKind.REFUSAL
+        if (project_id, kind) not in await self._standing.do(agent_id):
+            return Noted()
         now = self._clock()
         async with self._database.write(durable=False) as connection:
             known = await _of_project(connection, agent_id, project_id)
@@ -163,6 +188,8 @@ class Syncs:
         Raises:
             NotFound: there is no such project.
         """
+        if not message and (project_id, SyncKind.CONFIGURATION) not in await self._standing.do(agent_id):
+            return Noted()
         now = self._clock()
         async with self._database.write(durable=False) as connection:
             project = await _project(connection, project_id)
@@ -187,6 +214,9 @@ class Syncs:
             reason: a CamelCase word for programs.
             message: a sentence for people.
         """
+        standing = await self._standing.do(agent_id)
+        if all(project_id in kept or kind is SyncKind.CONFIGURATION for project_id, kind in standing):
+            return Noted()
         now = self._clock()
         async with self._database.write(durable=False) as connection:
             await lock_agent(connection, agent_id)
@@ -198,6 +228,16 @@ class Syncs:
             left = [sync_of(row) for row in await connection.execute(query)]
             changed = [replace(_superseded(sync, now), reason=reason, message=message) for sync in left]
             return await _write(connection, changed, None)
+
+    async def _stand(self, agent_ids: Sequence[int]) -> list[frozenset[tuple[int, SyncKind]]]:
+        """Return of each agent what is on record and not superseded: most notes of a connection find nothing to do."""
+        query = select(syncs.c.agent_id, syncs.c.project_id, syncs.c.kind).distinct()
+        query = query.where(syncs.c.agent_id.in_(set(agent_ids)), syncs.c.state != SyncState.SUPERSEDED)
+        found: dict[int, set[tuple[int, SyncKind]]] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                found.setdefault(row.agent_id, set()).add((row.project_id, SyncKind(row.kind)))
+        return [frozenset(found.get(agent_id, ())) for agent_id in agent_ids]
 
     async def get(self, agent_id: int, sync_id: str) -> SyncRecord:
         """Return one sync.
@@ -268,6 +308,38 @@ async def _of_project(connection: AsyncConnection, agent_id: int, project_id: in
     """Return an agent's syncs of one project; retention keeps them few. Nobody else writes them meanwhile."""
     await lock_agent(connection, agent_id)
     return [sync_of(row) for row in await connection.execute(_scoped(select_syncs(), agent_id, project_id))]
+
+
+async def _of_projects(
+    connection: AsyncConnection, pairs: Collection[tuple[int, int]]
+) -> tuple[dict[tuple[int, int], dict[str, SyncRecord]], dict[int, str]]:
+    """Return these agents' syncs of their projects by id, and the projects' paths. Nobody else writes them now."""
+    about, named = {agent_id for agent_id, _ in pairs}, {project_id for _, project_id in pairs}
+    await lock_agents(connection, about)
+    rows = await connection.execute(select(projects.c.id, projects.c.path).where(projects.c.id.in_(named)))
+    paths = {row.id: row.path for row in rows}
+    known: dict[tuple[int, int], dict[str, SyncRecord]] = {}
+    query = select_syncs().where(syncs.c.agent_id.in_(about), syncs.c.project_id.in_(named))
+    for row in await connection.execute(query):
+        known.setdefault((row.agent_id, row.project_id), {})[row.id] = sync_of(row)
+    return known, paths
+
+
+def _receive(
+    one: _Received, project: ProjectRecord, known: Collection[SyncRecord], now: datetime
+) -> tuple[list[SyncRecord], bool]:
+    """Return the syncs that a revision changes, and whether it is news."""
+    revisions = [sync for sync in known if sync.kind is SyncKind.REVISION]
+    changed = [_superseded(old, now) for old in revisions if old.id != one.sync_id and not old.state.ended]
+    newest = max(revisions, key=_received_at, default=None)
+    if newest is None or newest.id != one.sync_id or newest.state is SyncState.SUPERSEDED:
+        sync = _new(one.agent_id, project, list(known), sync_id=one.sync_id, kind=SyncKind.REVISION, now=now)
+        return [*changed, replace(sync, ref=one.ref, commit=one.commit, counts=Counts(total=one.total))], True
+    changed += [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
+    if newest.ref:
+        return changed, False
+    # The agent was faster with its report than kas with this note.
+    return [*changed, replace(newest, ref=one.ref, updated_at=now)], True
 
 
 def _received_at(sync: SyncRecord) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from kas.store.agents import agent_of, select_agents
 from kas.store.audit import note
@@ -13,11 +13,12 @@ from kas.store.errors import NotFound
 from kas.store.records import TokenRecord
 from kas.store.schema import agent_tokens, agents
 from kas.store.times import from_micros, to_micros
+from kas.store.together import Together
 from kas.store.token_rows import add_token, end_token
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -44,6 +45,8 @@ class Tokens:
         self._database = database
         self._clock = clock
         self._touched: dict[int, datetime] = {}
+        self._finding: Together[str, tuple[TokenRecord, AgentRecord] | None] = Together(self._find)
+        self._touching: Together[tuple[int, datetime], None] = Together(self._touch)
 
     @whole
     async def create(
@@ -91,9 +94,13 @@ class Tokens:
     @whole
     async def find(self, token_hash: str) -> tuple[TokenRecord, AgentRecord] | None:
         """Return the token with that hash and its agent, even when revoked; None where there is none."""
+        return await self._finding.do(token_hash)
+
+    async def _find(self, hashes: Sequence[str]) -> Sequence[tuple[TokenRecord, AgentRecord] | None]:
+        query = _select().add_columns(agent_tokens.c.token_hash).where(agent_tokens.c.token_hash.in_(set(hashes)))
         async with self._database.read() as connection:
-            row = (await connection.execute(_select().where(agent_tokens.c.token_hash == token_hash))).one_or_none()
-        return None if row is None else (_token_of(row), agent_of(row))
+            found = {row.token_hash: (_token_of(row), agent_of(row)) for row in await connection.execute(query)}
+        return [found.get(token_hash) for token_hash in hashes]
 
     @whole
     async def list(self, agent_id: int) -> tuple[TokenRecord, ...]:
@@ -128,16 +135,23 @@ class Tokens:
         if before is not None and before <= now < before + TOUCH_EVERY:
             return
         self._touched[token_id] = now
-        micros = to_micros(now)
-        older = to_micros(now - TOUCH_EVERY)
+        await self._touching.do((token_id, now))
+
+    async def _touch(self, touched: Sequence[tuple[int, datetime]]) -> Sequence[None]:
         column = agent_tokens.c.last_used_at
         query = (
             update(agent_tokens)
-            .where(agent_tokens.c.id == token_id, or_(column.is_(None), column <= older))
-            .values(last_used_at=micros)
+            .where(agent_tokens.c.id == bindparam("of"), or_(column.is_(None), column <= bindparam("older")))
+            .values(last_used_at=bindparam("at"))
         )
+        # In one order, so that two kas that do this do not wait for each other.
+        values = [
+            {"of": token_id, "at": to_micros(at), "older": to_micros(at - TOUCH_EVERY)}
+            for token_id, at in sorted(touched)
+        ]
         async with self._database.write(durable=False) as connection:
-            await connection.execute(query)
+            await connection.execute(query, values)
+        return [None for _ in touched]
 
     @whole
     async def revoke(self, token_id: int, *, by: Actor | None = None) -> TokenRecord:
