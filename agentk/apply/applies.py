@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentk.apply.applying import apply_one, failed
 from agentk.apply.filling import fill, takes_secrets, withheld
 from agentk.apply.model import Outcome, Refusal, Result, Until
+from agentk.apply.needs import home_of
 from agentk.apply.rules.depend import failed as dependency_failed
 from agentk.apply.waiting import STOPPED, SupersededError, superseded
 from agentk.kube.errors import KubeError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from agentk.apply.waiting import Patience, Readiness
     from agentk.kube.objects import Objects
     from agentlink.refs import ObjectRef
+
+_NOT_THERE: Final = frozenset({"NotFound", "NamespaceNotFound"})
+"""How an object is refused whose Namespace or kind is yet to be there."""
 
 
 class Applies:
@@ -125,7 +129,7 @@ class Applies:
     async def _apply(self, action: Apply) -> Outcome:
         ordering = action.desired.ordering
         if ordering is None or not ordering.mutations:
-            return await apply_one(self._objects, action, dry_run=self._dry_run)
+            return await self._apply_or_try(action)
         desired = action.desired
         if self._dry_run and any(one.source in self._awaited for one in ordering.mutations):
             result = Result.CREATED if action.live_version is None else Result.CONFIGURED
@@ -136,8 +140,19 @@ class Applies:
             return failed(error, desired.ref, desired.path)
         if isinstance(filled, Outcome):
             return filled
-        outcome = await apply_one(self._objects, filled, dry_run=self._dry_run)
+        outcome = await self._apply_or_try(filled)
         return withheld(outcome) if takes_secrets(action) else outcome
+
+    async def _apply_or_try(self, action: Apply) -> Outcome:
+        outcome = await apply_one(self._objects, action, dry_run=self._dry_run)
+        if self._dry_run and outcome.result is Result.FAILED and outcome.reason in _NOT_THERE:
+            home = home_of(action.desired.ref.namespace)
+            coming = (need.ref for need in action.after if need.ref == home or need.until is Until.SERVED)
+            missing = next((ref for ref in coming if ref in self._awaited), None)
+            if missing is not None:
+                message = f"could not be tried, because it needs {missing}, which would be created before"
+                return Outcome(action.desired.ref, Result.CREATED, action.desired.path, "DryRun", message)
+        return outcome
 
     async def _unmet(self, need: Need, kind: Kind | None) -> Refusal | None:
         """Wait for a need; return why it will not be met, None when it is."""

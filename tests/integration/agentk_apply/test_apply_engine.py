@@ -96,6 +96,13 @@ async def test_a_crd_its_resource_and_their_namespace_arrive_in_one_plan(project
     ]
     try:
         home: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}}
+        settings, project.settings = project.settings, replace(project.settings, dry_run=DryRun.SERVER)
+        rehearsed: list[Outcome] = []
+        assert await project.executor.run(await project.decide(*widgets, crd, home), rehearsed.append)
+        assert {(one.result.value, one.reason) for one in rehearsed} == {("created", "DryRun")}
+        assert kube.find(f"/api/v1/namespaces/{space}") is None
+        project.settings = settings
+
         assert await project.sync(*widgets, crd, home)
         assert set(project.results.values()) == {"created"}
         assert kube.get(f"/apis/{group}/v1/namespaces/{space}/widgets/w3")["spec"] == {"size": 3}
