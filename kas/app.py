@@ -304,21 +304,28 @@ def git_settings(settings: Settings) -> remotes.GitSettings:
             path: remotes.ProjectOverride(url=project.url, credential=_credential(project.credential))
             for path, project in git.projects.items()
         },
+        groups={path: _known(group.credential) for path, group in git.groups.items()},
         ca_file=git.ca_file,
         poll_interval=git.poll_interval,
         timeout=git.timeout,
         allow_http="http" in git.allowed_schemes,
         allow_file="file" in git.allowed_schemes,
+        allow_ssh="ssh" in git.allowed_schemes,
         max_pack_bytes=git.fetch_size,
         allowed_hosts=frozenset(git.allowed_hosts),
     )
 
 
 def _credential(settings: CredentialSettings | None) -> remotes.CredentialSettings | None:
-    if settings is None:
-        return None
+    return None if settings is None else _known(settings)
+
+
+def _known(settings: CredentialSettings) -> remotes.CredentialSettings:
     return remotes.CredentialSettings(
-        kind=remotes.CredentialKind(settings.kind), secret_file=settings.token_file, username=settings.username
+        kind=remotes.CredentialKind(settings.kind),
+        secret_file=settings.token_file,
+        username=settings.username,
+        known_hosts_file=settings.known_hosts_file,
     )
 
 

@@ -63,6 +63,8 @@ def _secret_files(settings: Settings) -> Iterator[Finding]:
         yield check_secret_file("database_password_file", settings.database_password_file)
     if settings.git.credential is not None:
         yield check_secret_file("git.credential", settings.git.credential.token_file)
+    for path, group in settings.git.groups.items():
+        yield check_secret_file(f"credential of {path}", group.credential.token_file)
     for path, project in settings.git.projects.items():
         if project.credential is not None:
             yield check_secret_file(f"credential of {path}", project.credential.token_file)

@@ -86,16 +86,22 @@ class ObservabilitySettings(_Section):
 class CredentialSettings(_Section):
     """How kas shows Git who it is. The secret itself is only ever in a file, read anew for each fetch."""
 
-    kind: Literal["deploy_token", "access_token", "basic"] = Field(
-        description="A GitLab deploy token, a project, group or personal access token, or a user with a password."
+    kind: Literal["deploy_token", "access_token", "basic", "ssh_key"] = Field(
+        description="A GitLab deploy token, a project, group or personal access token, a user with a password, or a "
+        "key for ssh:// URLs."
     )
     username: str = Field(default="", description="Needed for deploy_token and basic.")
-    token_file: File = Field(description="File with the token or password and nothing else.")
+    token_file: File = Field(description="File with the token, password or private key and nothing else.")
+    known_hosts_file: File | None = Field(
+        default=None, description="Needed for ssh_key: the keys of the servers, as ssh-keyscan writes them."
+    )
 
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if not self.username and self.kind != "access_token":
+        if not self.username and self.kind not in {"access_token", "ssh_key"}:
             raise ValueError(f"a credential of kind {self.kind} needs a username")
+        if (self.kind == "ssh_key") != (self.known_hosts_file is not None):
+            raise ValueError("a credential of kind ssh_key, and no other, needs a known_hosts_file")
         return self
 
 
@@ -112,12 +118,19 @@ class ProjectSettings(_Section):
     credential: CredentialSettings | None = Field(default=None, description="Instead of git.credential.")
 
 
+class GroupSettings(_Section):
+    """What is different for the projects of a group, and of the groups in it."""
+
+    credential: CredentialSettings = Field(description="Instead of git.credential.")
+
+
 class GitSettings(_Section):
     """Where the projects' repositories are."""
 
-    allowed_schemes: tuple[Literal["https", "http", "file"], ...] = Field(
+    allowed_schemes: tuple[Literal["https", "http", "ssh", "file"], ...] = Field(
         default=("https",),
-        description="Kinds of URL that kas may fetch from. http sends credentials unprotected; file is for trying out.",
+        description="Kinds of URL that kas may fetch from. http sends credentials unprotected; ssh needs a credential "
+        "of kind ssh_key; file is for trying out.",
         strict=False,
         min_length=1,
     )
@@ -130,7 +143,9 @@ class GitSettings(_Section):
         default=None, description="PEM file with the certificate authorities to trust; null for the system's."
     )
     poll_interval: Duration = Field(
-        default=20.0, description="How often each ref is looked at, give or take a tenth; webhooks need no waiting."
+        default=20.0,
+        description="How often each project is looked at, give or take a tenth; webhooks need no waiting, and where "
+        "they tell of every push it is up to ten times as long.",
     )
     timeout: Duration = Field(default=60.0, description="How long one conversation with a Git server may take.")
     fetch_size: Size = Field(default=2 * 1024**3, description="The most that one fetch may bring.")
@@ -138,6 +153,9 @@ class GitSettings(_Section):
         default=(),
         description="Names of Git servers that may lead to addresses of this machine, or of its cloud's metadata.",
         strict=False,
+    )
+    groups: dict[str, GroupSettings] = Field(
+        default_factory=dict, description="What is different for the projects below a group; the longest path counts."
     )
     projects: dict[str, ProjectSettings] = Field(
         default_factory=dict, description="What is different for single projects, by path: group/project."
@@ -335,6 +353,6 @@ def _git_url(url: str, schemes: tuple[str, ...] | None) -> str:
     if schemes is not None and parts.scheme not in schemes:
         expected = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ValueError(f"expected a URL that begins with {expected}; git.allowed_schemes says which may be used")
-    if "@" in parts.netloc:
+    if parts.password is not None or ("@" in parts.netloc and parts.scheme != "ssh"):
         raise ValueError("expected a URL without a user or password; name them under credential, in a file")
     return url

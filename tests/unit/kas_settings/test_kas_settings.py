@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from kas.app import git_settings
 from kas.settings import Address, SettingsError, load_settings
 from kas.settings.document import render
 from kas.settings.values import format_duration, format_size, parse_duration, parse_size
@@ -198,3 +199,29 @@ def test_settings_do_not_change_while_kas_runs() -> None:
 
 def test_the_document_is_current() -> None:
     assert DOCUMENT.read_text() == render(), "run: python -m kas.settings.document > docs/kas-settings.md"
+
+
+def test_groups_and_ssh_keys_reach_the_git_room(tmp_path: Path) -> None:
+    file = tmp_path / "kas.yaml"
+    file.write_text(
+        "git:\n"
+        "  allowed_schemes: [https, ssh]\n"
+        "  url_template: ssh://git@git.example.com/{project}.git\n"
+        "  credential: {kind: ssh_key, token_file: key, known_hosts_file: known_hosts}\n"
+        "  groups:\n"
+        "    group/sub: {credential: {kind: access_token, token_file: token}}\n"
+    )
+    settings = git_settings(load_settings(file, {}))
+    assert settings.schemes == ("https", "ssh")
+    assert settings.credential is not None
+    assert settings.credential.known_hosts_file is not None
+    assert settings.credential.known_hosts_file.name == "known_hosts"
+    assert settings.groups["group/sub"].kind == "access_token"
+
+
+@pytest.mark.parametrize(
+    "credential", ["{kind: ssh_key, token_file: key}", "{kind: access_token, token_file: t, known_hosts_file: k}"]
+)
+def test_known_hosts_go_with_ssh_keys_alone(tmp_path: Path, credential: str) -> None:
+    (problem,) = problems(f"git:\n  credential: {credential}\n", tmp_path)
+    assert "needs a known_hosts_file" in problem
