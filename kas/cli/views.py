@@ -62,6 +62,9 @@ _SYNC_TONES = {
     "stalled": Tone.BAD,
     "superseded": Tone.FAINT,
 }
+_SUSPENDED = "Suspended"
+"""The reason that an agent gives for the state of a suspended project."""
+
 _RESULT_TONES = {"failed": Tone.BAD, "skipped": Tone.BUSY}
 _HEALTH_TONES = {
     "current": Tone.GOOD,
@@ -164,7 +167,9 @@ def _sync_row(value: Sync, now: datetime) -> tuple[Cell, ...]:
 def sync_state(value: Sync) -> Cell:
     """Return the state, and what holds beside it, as kubectl has ``Ready,SchedulingDisabled``."""
     words = [value["state"]]
-    words += ["suspended"] if value.get("suspension") else []
+    # What config.yaml suspends is no order of anybody; the agent says so.
+    said = value["reason"] == _SUSPENDED and value["state"] != "superseded"
+    words += ["suspended"] if value.get("suspension") or said else []
     words += ["pinned"] if value.get("pin") else []
     return Cell(",".join(words), _SYNC_TONES.get(value["state"], Tone.PLAIN) if len(words) == 1 else Tone.BUSY)
 
@@ -200,7 +205,7 @@ def sync_message(value: Sync, now: datetime) -> str:
 def _held_words(value: Sync) -> list[str]:
     """Say what holds for the sync's project; a kas before this one does not tell."""
     # An agent that knows of its suspension says it in its own message.
-    told = value["reason"] == "Suspended"
+    told = value["reason"] == _SUSPENDED
     words = [suspended_words(held)] if (held := value.get("suspension")) and not told else []
     return words + ([pinned_words(held)] if (held := value.get("pin")) else [])
 

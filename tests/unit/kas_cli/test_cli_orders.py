@@ -112,6 +112,12 @@ def test_a_pin_says_what_could_be_had_instead(given: Hold, expected: str) -> Non
             "healthy,suspended",
             "suspended by alice; Progressing",
         ),
+        (
+            sync(reason="Suspended", message="suspended by config.yaml (suspend: true)"),
+            "healthy,suspended",
+            "suspended by config.yaml (suspend: true)",
+        ),
+        (sync(state="superseded", reason="Suspended", message="over"), "superseded", "over"),
         (sync(pin=PIN, message="own"), "healthy,pinned", f"{pinned_words(PIN)}; own"),
         (sync(suspension=hold(), pin=PIN), "healthy,suspended,pinned", f"suspended by alice; {pinned_words(PIN)}"),
         ({key: value for key, value in sync().items() if key not in {"suspension", "pin"}}, "healthy", ""),
