@@ -70,7 +70,9 @@ def plan(
     broken = {outcome.ref for outcome in decided if outcome.result is Result.FAILED}
     broken.update(_may_mean(resolved.refused, settings))
     by_ref = {desired.ref: desired for desired in resolved.desired}
-    staged = staging.stage(explain_first(applies), by_ref, broken, live.keys(), kinds)
+    # A Namespace that is refused (agentk's own, one that may not be looked at) may well exist; the server knows.
+    there = live.keys() | {outcome.ref for outcome in resolved.refused if outcome.ref.kind == "Namespace"}
+    staged = staging.stage(explain_first(applies), by_ref, broken, there, kinds)
     decided += staged.decided
     if staged.decided:
         refused = {outcome.ref for outcome in staged.decided}

@@ -242,3 +242,12 @@ def test_every_object_has_exactly_one_outcome_and_no_name_is_lost(
     assert set(applied) <= set(todo.record if todo.record is not None else old)
     assert old <= set(todo.record if todo.record is not None else old)
     assert todo == decide(wanted, records=[recorded(one) for one in known], lives=lives)
+
+
+def test_objects_are_applied_in_a_namespace_that_is_refused_because_it_may_well_exist() -> None:
+    inside = desired("ConfigMap", "inside")
+    home = ObjectRef("", "Namespace", "", "web")
+    refused = Outcome(home, Result.FAILED, "n.yaml", "Protected", "belongs to agentk itself")
+    todo = plan(Resolved((inside,), (refused,)), {}, {}, SETTINGS, kinds=Served())
+    assert [action.desired.ref for stage in todo.stages for action in stage.actions] == [inside.ref]
+    assert todo.decided == (refused,)
