@@ -38,6 +38,10 @@ lint: venv ## Check style, types, import directions and generated code
 bench: packages venv ## Measure, and write build/bench.json (ONLY=name,name measures some)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
 
+.PHONY: chaos
+chaos: packages venv ## Disturb agentk at every step of a large plan; takes hours (ARGS='killed --every 20' tries some)
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
 ## What is shipped
 
 .PHONY: images
