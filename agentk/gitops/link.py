@@ -276,9 +276,10 @@ class Link:
             async with self._reading:
                 if connection.left:
                     return
-                if message.WhichOneof("message") != "moving":
+                kind = message.WhichOneof("message")
+                if kind not in {None, "moving"}:
                     await consume(message)
-                elif ended.moving is None:
+                elif kind and ended.moving is None:
                     ended.moving = group.create_task(self._move(ended.over, consume, group))
 
     async def _greet(self, connection: Connection, ended: _Ended) -> None:

@@ -278,7 +278,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                         end(Ending.REVOKED)
                     await self._send_all(session, hello, request_iterator, context, moving)
                 finally:
-                    if not endings and self._sessions.asked_to_move(session.connection_id):
+                    if self._sessions.asked_to_move(session.connection_id):
                         reason = Ending.MOVED.value
                     self._sessions.remove(session.connection_id)
         except Exception:
@@ -305,6 +305,8 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             try:
                 # Tells the agent that it is in, before there is anything to send.
                 await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
+                # nginx passes gRPC's metadata on with the first message, which may be long in coming.
+                await context.write(wire.KasMessage())
                 async for message in messages:
                     async with writing:
                         await context.write(message)

@@ -237,6 +237,7 @@ async def test_a_second_connection_of_one_agentk_replaces_the_first(kas: Kas, tr
         await first.write(wire.AgentMessage(hello=wire.Hello(meta=wire.AgentMeta(instance_id="instance"))))
         await until(lambda: len(kas.connected) == 2)
         async with agent(kas.url(transport), secret) as second:
+            assert await first.read() == wire.KasMessage()
             with pytest.raises(grpc.aio.AioRpcError, match="the same agentk connected again"):
                 await first.read()
             await second.link.wait_connected()
