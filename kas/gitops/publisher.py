@@ -316,14 +316,26 @@ class AgentStream:
                 self._held[project_id] = base
         sync_id = sync_id_of(self._identity.agent_id, project_id, commit, snapshot.digest)
         self.outbox.offer(Offer(project_id, sync_id, snapshot, state.at))
+        self._log.debug("Revision offered", project_id=config.project, commit_id=commit)
         if not self._notes.overtake(project_id, state.number):
             return
+        if snapshot.submodules:
+            left_out = self._publisher.sync_log.left_out
+            note = functools.partial(left_out, self._identity, config.project, sync_id, snapshot.submodules)
+            self._notes.add("submodules", note)
         objects = sum(len(file.objects) for file in snapshot.files)
         received = self._publisher.sync_log.received
         self._notes.add(
             "received",
             lambda: received(
-                self._identity, config.project, str(ref), commit, sync_id, objects=objects, pinned_by=pinned_by
+                self._identity,
+                config.project,
+                str(ref),
+                commit,
+                sync_id,
+                objects=objects,
+                pinned_by=pinned_by,
+                seen_at=None if pinned_by else state.at,
             ),
         )
 

@@ -63,10 +63,11 @@ class SyncLog:
         *,
         objects: int = 0,
         pinned_by: str = "",
+        seen_at: datetime | None = None,
     ) -> None:
         """Note that a revision of a manifest project goes to the agent; ``objects`` is how many it has.
 
-        ``pinned_by`` is who chose it, empty where the ref did.
+        ``pinned_by`` is who chose it, empty where the ref did, and ``seen_at`` when that was found to have it.
 
         Older ones that have not ended are superseded, and refusals of kas since the same revision are over.
         """
@@ -76,7 +77,14 @@ class SyncLog:
         event = self._event(identity, project_id, "Received", f"{project}: {said}", sync_id=sync_id)
         await self._noted(
             self._store.syncs.received(
-                identity.agent_id, project_id, sync_id=sync_id, ref=ref, commit=commit, total=objects, event=event
+                identity.agent_id,
+                project_id,
+                sync_id=sync_id,
+                ref=ref,
+                commit=commit,
+                total=objects,
+                seen_at=seen_at,
+                event=event,
             )
         )
 
@@ -145,6 +153,24 @@ class SyncLog:
                 line,
                 warning=True,
                 event_id=warning_id_of(identity.agent_id, project_id, commit, finding.key, finding.line),
+            )
+            added = await self._store.events.add(event)
+            if added is not None:
+                self._feed.publish([EventAdded(added)])
+
+    async def left_out(self, identity: Identity, project: str, sync_id: str, submodules: Sequence[str]) -> None:
+        """Note submodules that the globs may mean files of, each once for an agent, whatever revisions follow."""
+        project_id = await self._store.projects.id_of(project)
+        for path in submodules[:_WARNINGS]:
+            event = self._event(
+                identity,
+                project_id,
+                "SubmoduleLeftOut",
+                f"{project}: {path} is a submodule, and its files are left out; put them into this repository, "
+                "or make the other one a manifest project",
+                warning=True,
+                sync_id=sync_id,
+                event_id=warning_id_of(identity.agent_id, project_id, "", f"submodule {path}", 0),
             )
             added = await self._store.events.add(event)
             if added is not None:

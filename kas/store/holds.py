@@ -17,10 +17,11 @@ from kas.store.errors import NotFound
 from kas.store.records import HoldKind, HoldRecord
 from kas.store.schema import agents, holds, projects
 from kas.store.times import from_micros, to_micros
+from kas.store.together import Together
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -50,6 +51,7 @@ class Holds:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._together: Together[int, tuple[HoldRecord, ...]] = Together(self._in_force)
 
     @whole
     async def suspend(self, scope: HoldScope, *, until: datetime | None, reason: str, by: Actor) -> HoldRecord:
@@ -96,11 +98,19 @@ class Holds:
     @whole
     async def in_force(self, agent_id: int | None = None) -> tuple[HoldRecord, ...]:
         """Return what holds now, of one agent or all, oldest first."""
-        query = select(holds).where(_holding(self._clock())).order_by(holds.c.id)
         if agent_id is not None:
-            query = query.where(holds.c.agent_id == agent_id)
+            return await self._together.do(agent_id)
+        query = select(holds).where(_holding(self._clock())).order_by(holds.c.id)
         async with self._database.read() as connection:
             return tuple(_hold_of(row) for row in await connection.execute(query))
+
+    async def _in_force(self, agent_ids: Sequence[int]) -> Sequence[tuple[HoldRecord, ...]]:
+        query = select(holds).where(_holding(self._clock()), holds.c.agent_id.in_(set(agent_ids))).order_by(holds.c.id)
+        found: dict[int, list[HoldRecord]] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                found.setdefault(row.agent_id, []).append(_hold_of(row))
+        return [tuple(found.get(agent_id, ())) for agent_id in agent_ids]
 
     @whole
     async def history(self, scope: HoldScope, *, limit: int = 1000) -> tuple[HoldRecord, ...]:

@@ -146,7 +146,8 @@ class SyncRecord:
 
     ``received_at`` orders the syncs of a project. ``applied_at`` is when the revision was first applied whole;
     ``finished_at`` is None while the sync is under way (again). ``reported_at`` is the agent's own clock at the newest
-    report taken in, and only compares with other reports of that agent.
+    report taken in, and only compares with other reports of that agent. ``seen_at`` is when its ref was found to
+    have this revision, by the clock of the kas that looked; None where that is not known.
     """
 
     id: str
@@ -165,6 +166,7 @@ class SyncRecord:
     updated_at: datetime
     kind: SyncKind = SyncKind.REVISION
     reported_at: datetime | None = None
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ syncs: Final = Table(
     Column("finished_at", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
     Column("reported_at", BigInteger),
+    Column("seen_at", BigInteger),
     Index(None, "agent_id", "project_id", "received_at"),
     Index(None, "received_at"),
 )

@@ -53,6 +53,7 @@ def sync_of(row: Row[Any]) -> SyncRecord:
         updated_at=from_micros(row.updated_at),
         kind=SyncKind(row.kind),
         reported_at=from_micros(row.reported_at),
+        seen_at=from_micros(row.seen_at),
     )
 
 
@@ -92,4 +93,5 @@ def _values(record: SyncRecord) -> dict[str, object]:
         "finished_at": to_micros(record.finished_at),
         "updated_at": to_micros(record.updated_at),
         "reported_at": to_micros(record.reported_at),
+        "seen_at": to_micros(record.seen_at),
     }

@@ -49,6 +49,7 @@ class _Received:
     ref: str
     commit: str
     total: int
+    seen_at: datetime | None
     event: EventRecord | None
 
 
@@ -71,12 +72,14 @@ class Syncs:
         ref: str,
         commit: str,
         total: int = 0,
+        seen_at: datetime | None = None,
         event: EventRecord | None = None,
     ) -> Noted:
         """Note that a revision is on its way to an agent, and with it the newest of its project.
 
         Older revisions that have not ended become superseded. The newest one again (a reconnect): it stays as it is,
-        and refusals since then are over. An older one again (a force-push back): it starts anew.
+        and refusals since then are over. An older one again (a force-push back): it starts anew. One that its ref had
+        before another that is known here: a replica of kas lags behind, and that is no news.
 
         Args:
             agent_id: the agent.
@@ -85,12 +88,13 @@ class Syncs:
             ref: what the revision was found at.
             commit: the revision.
             total: how many objects it has.
+            seen_at: when the ref was found to have it; None where no ref decides, such as for a pin.
             event: stored too, in the same transaction, if this is news.
 
         Raises:
             NotFound: there is no such project.
         """
-        return await self._receiving.do(_Received(agent_id, project_id, sync_id, ref, commit, total, event))
+        return await self._receiving.do(_Received(agent_id, project_id, sync_id, ref, commit, total, seen_at, event))
 
     async def _receive(self, all_received: Sequence[_Received]) -> list[Noted]:
         now = self._clock()
@@ -330,20 +334,30 @@ def _receive(
 ) -> tuple[list[SyncRecord], bool]:
     """Return the syncs that a revision changes, and whether it is news."""
     revisions = [sync for sync in known if sync.kind is SyncKind.REVISION]
+    if any(_is_seen_after(sync, one) for sync in revisions):
+        return [], False
     changed = [_superseded(old, now) for old in revisions if old.id != one.sync_id and not old.state.ended]
     newest = max(revisions, key=_received_at, default=None)
     if newest is None or newest.id != one.sync_id or newest.state is SyncState.SUPERSEDED:
         sync = _new(one.agent_id, project, list(known), sync_id=one.sync_id, kind=SyncKind.REVISION, now=now)
-        return [*changed, replace(sync, ref=one.ref, commit=one.commit, counts=Counts(total=one.total))], True
+        sync = replace(sync, ref=one.ref, commit=one.commit, counts=Counts(total=one.total), seen_at=one.seen_at)
+        return [*changed, sync], True
     changed += [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
     if newest.ref:
         return changed, False
     # The agent was faster with its report than kas with this note.
-    return [*changed, replace(newest, ref=one.ref, updated_at=now)], True
+    return [*changed, replace(newest, ref=one.ref, updated_at=now, seen_at=one.seen_at)], True
 
 
 def _received_at(sync: SyncRecord) -> datetime:
     return sync.received_at
+
+
+def _is_seen_after(sync: SyncRecord, one: _Received) -> bool:
+    """Tell whether a ref was found to have another revision after it was found to have this one."""
+    if sync.id == one.sync_id or sync.ref != one.ref or sync.seen_at is None or one.seen_at is None:
+        return False
+    return sync.seen_at > one.seen_at
 
 
 def _is_refusal_after(sync: SyncRecord, newest: SyncRecord) -> bool:

@@ -1,7 +1,7 @@
 """What thousands of agents ask for and write in the same moment, done together: one transaction instead of thousands.
 
-Whoever comes while a group is being done waits for the next one, so a group is as large as the database is slow, and
-nobody waits when there is nothing to do. What each caller gets is what it would have got alone.
+Whoever comes while a group is being done waits for the next one, and in a crowd a moment longer, so that groups grow
+with the crowd; whoever comes alone waits for nothing. What each caller gets is what it would have got alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ R = TypeVar("R")
 MOST: Final = 500
 """Items in one group: enough that a transaction's own cost is shared, few enough that it holds nobody up for long."""
 
+CROWD_SECONDS: Final = 0.02
+"""How long after the beginning of a group of several the next one begins; what a group costs is shared by more then."""
+
 
 class Together(Generic[T, R]):
     """Passes items on in groups, in the order in which they came.
@@ -32,6 +35,7 @@ class Together(Generic[T, R]):
         self._call = call
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._turn = asyncio.Lock()
+        self._not_before = 0.0
 
     async def do(self, item: T) -> R:
         """Have an item done and return what became of it. To be called from methods that are ``whole``.
@@ -44,9 +48,16 @@ class Together(Generic[T, R]):
         # First come, first served: whoever has its turn and is not done yet is among the next ones of the group.
         async with self._turn:
             if not done.done():
+                await self._gather()
                 group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
                 await self._do(group)
         return await done
+
+    async def _gather(self) -> None:
+        loop = asyncio.get_running_loop()
+        if len(self._waiting) < MOST and (wait := self._not_before - loop.time()) > 0:
+            await asyncio.sleep(wait)
+        self._not_before = loop.time() + CROWD_SECONDS if len(self._waiting) > 1 else 0.0
 
     async def _do(self, group: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -111,3 +111,38 @@ async def test_a_connection_of_before_a_restart_of_the_server_is_replaced(own_po
     assert await store.agents.list() == (agent,)
     await store.batches.write(Batch(agent.id, events=(event(agent.id, "e"),)))
     await store.close()
+
+
+async def test_a_replica_that_lags_behind_does_not_set_a_newer_revision_back(replicas: list[Store]) -> None:
+    agent = await replicas[0].agents.create("g/p", "a")
+    project_id = await replicas[0].projects.id_of("g/p")
+
+    async def note(number: int, commit: str, minute: int, ref: str = "branch main") -> str:
+        seen_at = T0 + timedelta(minutes=minute)
+        await replicas[number].syncs.received(
+            agent.id, project_id, sync_id=commit, ref=ref, commit=commit, seen_at=seen_at
+        )
+        (newest,) = await replicas[number].syncs.list(agent.id)
+        return newest.commit
+
+    assert await note(0, "new", 2) == "new"
+    assert await note(1, "old", 1) == "new"
+    assert await note(1, "old", 3) == "old", "the branch really went back"
+    assert await note(0, "else", 0, "branch other") == "else", "another ref has its own times"
+
+
+async def test_of_replicas_that_start_at_once_one_makes_the_first_api_token(replicas: list[Store]) -> None:
+    made = await asyncio.gather(
+        *(store.api_tokens.create_first("first", "admin", f"{number:064}") for number, store in enumerate(replicas))
+    )
+    assert made.count(None) == REPLICAS - 1
+    assert len(await replicas[0].api_tokens.list()) == 1
+
+
+async def test_a_batch_that_replicas_store_at_once_is_there_once(replicas: list[Store]) -> None:
+    agent = await replicas[0].agents.create("g/p", "a")
+    await replicas[0].projects.id_of("g/p")
+    batch = Batch(agent.id, events=(event(agent.id, "e1"),))
+    written = await asyncio.gather(*(store.batches.write(batch) for store in replicas))
+    assert sum(len(one.events) for one in written) == 1
+    assert len(await replicas[1].events.list(agent_id=agent.id)) == 1
