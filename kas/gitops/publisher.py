@@ -135,9 +135,9 @@ class AgentStream:
         """Follow the configuration, for ever."""
         subscription = self._publisher.watcher.subscribe(self._identity.project, DEFAULT_BRANCH)
         async with (
-            asyncio.TaskGroup() as tasks,
             subscription as states,
             aclosing(self._publisher.holds.follow(self._identity.agent_id)) as holds,
+            asyncio.TaskGroup() as tasks,  # ends first: nothing can be closed while a task reads it
         ):
             self._tasks = tasks
             tasks.create_task(self._notes.run(), name=f"notes-{self._identity.agent_id}")
