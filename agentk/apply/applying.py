@@ -23,7 +23,7 @@ from agentk.apply.rules.refused import refusal_of
 from agentk.kube.errors import KubeError, UidConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from agentk.apply.managers import Entry
     from agentk.apply.model import Apply
@@ -125,8 +125,8 @@ class _Applying:
                 raise KubeError(error.status, refusal.reason, refusal.message) from error
         return await self._send(body, force=True)
 
-    async def _send(self, body: bytes, *, force: bool) -> Applied:
-        return await self._objects.apply(self._kind, self._ref, body, force=force, dry_run=not self._writes)
+    def _send(self, body: bytes, *, force: bool) -> Coroutine[None, None, Applied]:
+        return self._objects.apply(self._kind, self._ref, body, force=force, dry_run=not self._writes)
 
     async def _arrange(self, found: Applied | None) -> None:
         """Before an object that exists is applied: make ours what kubectl applied, hand over what is left to others."""

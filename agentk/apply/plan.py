@@ -25,9 +25,7 @@ _EMPTY: Final = Refusal(
     "EmptySnapshot",
     "stays because the revision holds no object at all, which is taken for a mistake; nothing is pruned",
 )
-_INCOMPLETE: Final = Refusal(
-    "PruneWaits", "is no longer in Git, and stays until every object of the revision can be applied"
-)
+_INCOMPLETE: Final = Refusal("PruneWaits", "is no longer in the manifests, and stays until every object can be applied")
 
 
 def plan(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from agentk.kube.objects import Objects
     from agentlink.refs import ObjectRef
 
-_RECREATED = Refusal("Recreated", "is no longer in Git, and stays because somebody created it anew")
-_WAITS = Refusal("PruneWaits", "is no longer in Git, and stays until everything before it has succeeded")
+_RECREATED = Refusal("Recreated", "is no longer in the manifests, and stays because somebody created it anew")
+_WAITS = Refusal("PruneWaits", "is no longer in the manifests, and stays until everything before it has succeeded")
 
 
 class Prunes:
@@ -109,7 +109,9 @@ class Prunes:
                     continue
                 remaining = next((ref for ref in prune.after if ref in self._staying), None)
                 if remaining is not None:
-                    message = f"is no longer in Git, and stays because {remaining}, which needs it, is still there"
+                    message = (
+                        f"is no longer in the manifests, and stays because {remaining}, which needs it, is still there"
+                    )
                     self._note(_skipped(prune.ref, Refusal("DependencyFailed", message)))
                     continue
                 seen = self._readiness is not None and self._readiness.sees(prune)

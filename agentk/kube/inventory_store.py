@@ -288,7 +288,7 @@ class InventoryStore:
             f"ConfigMap {ref.namespace}/inventory-{self._id}",
             f"is gone, while {len(shards)} further ones of the inventory are there; nothing is applied or pruned until"
             f" it is put back, or they are deleted too (-l {INVENTORY_LABEL}={self._id}.{_SHARD}), which begins anew:"
-            " objects that are in Git are known by their annotation, those that left it stay in the cluster",
+            " objects in the manifests are known by their annotation, those that left them stay in the cluster",
         )
 
     def _missing(self, number: int) -> InventoryError:

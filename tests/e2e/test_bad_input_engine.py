@@ -68,7 +68,7 @@ REVIEW = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
 
 WRONG = {
     "later": (written(f"{GROUP}/v1", "Later", "later"), "UnknownKind", "install its CustomResourceDefinition"),
-    "homeless": (config_map("homeless", namespace=f"nowhere-{TAG}"), "NamespaceNotFound", "add it to Git"),
+    "homeless": (config_map("homeless", namespace=f"nowhere-{TAG}"), "NamespaceNotFound", "add it to the manifests"),
     "large": (config_map("large", "x" * (MEBIBYTE + 1)), "ObjectTooLarge", "split it"),
     "huge": (deployment("huge").replace("nginx:1.27", f"nginx:{'x' * 2 * MEBIBYTE}"), "ObjectTooLarge", "split it"),
     "Bad_Name": (config_map("Bad_Name"), "Invalid", "metadata.name"),

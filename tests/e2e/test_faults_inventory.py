@@ -295,7 +295,7 @@ def test_an_inventory_in_git_is_refused_with_its_label_and_without(projects: dic
     for manifest in (config_map(metadata["name"]), config_map(f"{metadata['name']}.1"), labelled):
         commit = project.push({"manifests/inventory.yaml": manifest})
         sync = project.wait("failed", commit=commit, reason="InventoryRefused")
-        assert "remove it from Git" in sync["message"]
+        assert "remove it from the manifests" in sync["message"]
     after = project.inventory()
     assert after is not None
     assert after["data"].keys() == found["data"].keys()

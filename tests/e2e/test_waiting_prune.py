@@ -31,7 +31,7 @@ def test_a_large_prune_waits_and_is_named_beside_the_healthy_state(
     sync = kas.wait_sync("careful", state="healthy", commit=second)
 
     assert sync["reason"] == "PruneNeedsConfirmation"
-    assert "11 of the project's 12 objects" in sync["message"]
+    assert "11 of 12 objects" in sync["message"]
     assert sync["counts"]["skipped"] == 11
     assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/map-11") is not None
 

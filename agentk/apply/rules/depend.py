@@ -74,7 +74,7 @@ def not_found(ref: ObjectRef, kinds: Kinds) -> Refusal:
         hint = f"; {ref.kind} objects have a namespace: {ref.group}/namespaces/NAMESPACE/{ref.kind}/{ref.name}"
     elif ref.namespace and not kind.namespaced:
         hint = f"; {ref.kind} objects have no namespace: {ref.group}/{ref.kind}/{ref.name}"
-    message = f"depends on {ref}, which is neither in Git nor in the cluster{hint}"
+    message = f"depends on {ref}, which is neither in the manifests nor in the cluster{hint}"
     return Refusal("DependencyNotFound", message)
 
 

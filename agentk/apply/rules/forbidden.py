@@ -38,9 +38,8 @@ def hidden_by(status: int) -> bool:
 def why_hidden(status: int, reason: str, message: str) -> Refusal:
     """Say why objects cannot be seen, from what the server answered."""
     if status == _FORBIDDEN:
-        message = (
-            f"agentk may not watch objects of this kind here: {message}; extend its role or remove the object from Git"
-        )
+        remedy = "extend its role or remove the object from the manifests"
+        message = f"agentk may not watch objects of this kind here: {message}; {remedy}"
         return Refusal("Forbidden", message)
     message = (
         f"objects of this kind cannot be looked at now: {message}; nothing is done to them until they can. If the kind "

@@ -77,7 +77,7 @@ class _Holding:
 
     def _keep(self, ref: ObjectRef, reason: str, why: str) -> None:
         if ref in self._leaving and ref not in self.refusals:
-            self.refusals[ref] = Refusal(reason, f"is no longer in Git, and stays because {why}")
+            self.refusals[ref] = Refusal(reason, f"is no longer in the manifests, and stays because {why}")
             self.queue.append(ref)
 
     def _definition(self, ref: ObjectRef, kind: Kind | None) -> ObjectRef | None:

@@ -37,7 +37,7 @@ def refuse_inventory(ref: ObjectRef, labels: Mapping[str, object], inventory_id:
         what = "a ConfigMap of this name is an inventory"
     else:
         return None
-    return Refusal("InventoryRefused", f"{what}, which agentk alone writes; remove it from Git")
+    return Refusal("InventoryRefused", f"{what}, which agentk alone writes; remove it from the manifests")
 
 
 def is_inventory(ref: ObjectRef, inventory_id: str) -> bool:

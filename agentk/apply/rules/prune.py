@@ -39,8 +39,8 @@ _PRECIOUS: Final = frozenset(
 )
 """Kinds whose deletion takes other objects, or data, along."""
 
-_GONE: Final = "is no longer in Git, and was gone from the cluster already"
-_DISABLED: Final = Refusal("PruneDisabled", "is no longer in Git, and stays because prune is false")
+_GONE: Final = "is no longer in the manifests, and was gone from the cluster already"
+_DISABLED: Final = Refusal("PruneDisabled", "is no longer in the manifests, and stays because prune is false")
 
 _SHOWN: Final = 3
 """Objects that a message names, as many as fit a line."""
@@ -141,7 +141,7 @@ def _judge(
     kind = kinds.find(ref.group, ref.kind, "")
     if kind is None:
         # A kind that is not served may be back in a minute (an aggregated API that is down); its objects still exist.
-        return Refusal("UnknownKind", "is no longer in Git, but the cluster does not serve its kind now")
+        return Refusal("UnknownKind", "is no longer in the manifests, but the cluster does not serve its kind now")
     if live is None:
         return _Gone()
     protected = _protected(ref, settings, own)
@@ -151,7 +151,9 @@ def _judge(
     if foreign is not None:
         return _Forget(foreign)
     if live.keep_on_remove:
-        return Release(ref, kind, live.uid, "is no longer in Git, and stays because its annotations ask for it")
+        return Release(
+            ref, kind, live.uid, "is no longer in the manifests, and stays because its annotations ask for it"
+        )
     return Prune(ref, kind, live.uid, settings.propagation)
 
 
@@ -159,9 +161,9 @@ def _protected(ref: ObjectRef, settings: ProjectSettings, own: OwnObjects) -> Re
     """Return why an object is not deleted, whoever says so."""
     refusal = refuse_own(ref, own)
     if refusal is not None:
-        return Refusal(refusal.reason, f"is no longer in Git, and stays: it {refusal.message}")
+        return Refusal(refusal.reason, f"is no longer in the manifests, and stays: it {refusal.message}")
     if ref.kind == "Namespace" and not ref.group and ref.name == settings.default_namespace:
-        return Refusal("Protected", "is no longer in Git, and stays because the project's inventory is kept in it")
+        return Refusal("Protected", "is no longer in the manifests, and stays because the inventory is kept in it")
     return None
 
 
@@ -172,9 +174,9 @@ def _foreign(recorded: Recorded, live: Live, settings: ProjectSettings) -> Refus
     adopts = settings.inventory_policy is not InventoryPolicy.MUST_MATCH
     if live.owner != settings.inventory_id and not (live.owner is None and adopts):
         whose = f"belongs to inventory {live.owner}" if live.owner else f"has no annotation {OWNING_INVENTORY}"
-        return Refusal("NotOurs", f"is no longer in Git, and stays because it {whose}")
+        return Refusal("NotOurs", f"is no longer in the manifests, and stays because it {whose}")
     if recorded.uid and recorded.uid != live.uid:
-        return Refusal("Recreated", "is no longer in Git, and stays because somebody created it anew")
+        return Refusal("Recreated", "is no longer in the manifests, and stays because somebody created it anew")
     return None
 
 
@@ -187,12 +189,12 @@ def _doubt(prunes: Collection[Prune], owned: int, settings: ProjectSettings) -> 
         return _unconfirmed(f"this prune would delete {', '.join(precious[:_SHOWN])}{more}")
     large = len(prunes) >= LARGE and len(prunes) * 100 > owned * settings.prune_large_percent
     if large or settings.prune_confirmation is PruneConfirmation.ALWAYS:
-        return _unconfirmed(f"this prune would delete {len(prunes)} of the project's {owned} objects")
+        return _unconfirmed(f"this prune would delete {len(prunes)} of {owned} objects")
     return None
 
 
 def _unconfirmed(what: str) -> Refusal:
-    return Refusal("PruneNeedsConfirmation", f"is no longer in Git, and waits for a confirmation: {what}")
+    return Refusal("PruneNeedsConfirmation", f"is no longer in the manifests, and waits for a confirmation: {what}")
 
 
 def _skipped(ref: ObjectRef, why: Refusal) -> Outcome:

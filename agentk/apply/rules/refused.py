@@ -28,10 +28,11 @@ _KNOWN: Final = (
     ),
     _Known("AdmissionDenied", re.compile(r'admission webhook "[^"]*" denied the request|refused by the admission ')),
     _Known("AdmissionDenied", re.compile(r"AdmissionPolicy '[^']*'.* denied request")),
+    _Known("EscalationRefused", re.compile(r"attempting to grant RBAC permissions not currently held")),
     _Known(
         "NamespaceNotFound",
         re.compile(r'NotFound: namespaces "[^"]*" not found'),
-        "create the namespace, or add it to Git",
+        "create the namespace, or add it to the manifests",
     ),
     _Known(
         "NamespaceTerminating",

@@ -23,11 +23,11 @@ def refuse_kind(kind: Kind, verbs: Collection[str]) -> Refusal | None:
         verbs: What the API server lets one do with it; empty when that is not known, as of a kind that is yet to come.
     """
     if (kind.group, kind.kind) in _RECORDS:
-        return Refusal("KindNotAppliable", "records what happened and ends by itself; remove it from Git")
+        return Refusal("KindNotAppliable", "records what happened and ends by itself; remove it from the manifests")
     if verbs and "patch" not in verbs:
         return Refusal(
             "KindNotAppliable",
             f"cannot be applied: the API server offers only {', '.join(sorted(verbs))} for a {kind.kind}; "
-            "remove it from Git",
+            "remove it from the manifests",
         )
     return None

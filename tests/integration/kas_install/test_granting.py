@@ -77,7 +77,7 @@ def test_without_either_right_to_grant_the_sync_fails_with_the_remedy(
         with agent.running():
             sync = agent.kas.wait_sync(AGENT, state="failed", commit=commit)
 
-    assert sync["reason"] == "Forbidden"
+    assert sync["reason"] == "EscalationRefused"
     assert "see docs/install.md" in sync["message"]
 
 
@@ -92,5 +92,5 @@ def test_a_narrowed_agent_cannot_widen_itself_and_the_rest_is_applied(
 
         assert sync["counts"]["created"] == 1
         assert kube.find(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{agent.inside}/roles/broom") is None
-    assert sync["reason"] == "Forbidden"
+    assert sync["reason"] == "EscalationRefused"
     assert "may grant no more than it has itself" in sync["message"]

@@ -41,5 +41,5 @@ def test_an_inventory_is_known_by_its_label_whatever_its_name(value: str) -> Non
     refusal = refuse_inventory(named("any"), {"cli-utils.sigs.k8s.io/inventory-id": value}, "7-1")
     assert refusal is not None
     assert refusal.reason == "InventoryRefused"
-    assert "remove it from Git" in refusal.message
+    assert "remove it from the manifests" in refusal.message
     assert refuse_inventory(named("any", "Secret"), {"cli-utils.sigs.k8s.io/inventory-id": value}, "7-1") is None

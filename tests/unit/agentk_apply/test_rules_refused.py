@@ -28,6 +28,11 @@ from agentk.apply.rules.refused import refusal_of
         ),
         ("RequestEntityTooLarge", "etcdserver: request is too large", "ObjectTooLarge"),
         ("Invalid", 'ConfigMap "a" is invalid: []: Too long: may not be more than 1048576 bytes', "ObjectTooLarge"),
+        (
+            "Forbidden",
+            'roles "a" is forbidden: user "x" is attempting to grant RBAC permissions not currently held:\n{…}; remedy',
+            "EscalationRefused",
+        ),
         ("Forbidden", 'User "x" cannot patch resource "pods"', "Forbidden"),
         ("Invalid", "spec.replicas: must be positive", "Invalid"),
     ],
@@ -38,5 +43,5 @@ def test_a_refusal_has_the_word_of_what_refused(reason: str, message: str, word:
 
 def test_the_servers_words_stay_and_a_remedy_follows_where_they_name_none() -> None:
     words = 'namespaces "gone" not found'
-    assert refusal_of("NotFound", words).message == f"{words}; create the namespace, or add it to Git"
+    assert refusal_of("NotFound", words).message == f"{words}; create the namespace, or add it to the manifests"
     assert refusal_of("Invalid", "spec: wrong").message == "spec: wrong"
