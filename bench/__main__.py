@@ -10,7 +10,19 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench import agents, drift, fairness, first_sync, growth, kubectl, many_projects, noop, push_to_live
+from bench import (
+    agents,
+    drift,
+    fairness,
+    first_sync,
+    growth,
+    kubectl,
+    latency,
+    many_projects,
+    monorepo,
+    noop,
+    push_to_live,
+)
 from bench.results import Result, show, write
 from bench.stage import FULL_SPEED, open_stage
 from tests.support.paths import ROOT
@@ -36,7 +48,10 @@ LARGE: dict[str, Callable[[Stage], list[Result]]] = {
 AUDITED: dict[str, Callable[[], list[Result]]] = {"noop": noop.measure, "restart": noop.measure_restart}
 """On control planes that keep an audit log."""
 
-USUAL = (*QUICK, *LARGE, *AUDITED)
+ALONE: dict[str, Callable[[], list[Result]]] = {"latency": latency.measure, "monorepo": monorepo.measure}
+"""With a stage of their own, or none. A minute or two each."""
+
+USUAL = (*QUICK, *LARGE, *AUDITED, *ALONE)
 
 AGENTS = "agents"
 """Half an hour, without any control plane: only when it is asked for."""
@@ -62,6 +77,10 @@ def main() -> None:
             _say(name)
             with open_stage(*FULL_SPEED) as stage:
                 results += measure_large(stage)
+    for name, measure_alone in ALONE.items():
+        if name in wanted:
+            _say(name)
+            results += measure_alone()
     for name, measure_audited in AUDITED.items():
         if name in wanted:
             _say(f"{name}: a control plane that audits")

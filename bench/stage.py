@@ -116,8 +116,8 @@ class Stage:
 
 
 @contextmanager
-def open_stage(*flags: str) -> Iterator[Stage]:
-    """Start everything but agents; ``flags`` are more of the API server's."""
+def open_stage(*flags: str, settings: str = SETTINGS) -> Iterator[Stage]:
+    """Start everything but agents; ``flags`` are more of the API server's, ``settings`` those of kas."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentk-bench-")))
         control_plane = stack.enter_context(open_control_plane(*flags))
@@ -126,7 +126,7 @@ def open_stage(*flags: str) -> Iterator[Stage]:
         git = stack.enter_context(GitServer(directory / "git"))
         # As many seconds between polls as a user has: the webhook is what tells kas.
         installation = stack.enter_context(
-            Installation(directory, git, control_plane.kubeconfig, poll_interval="20s", settings=SETTINGS)
+            Installation(directory, git, control_plane.kubeconfig, poll_interval="20s", settings=settings)
         )
         yield Stage(directory, control_plane, kube, git, installation)
 

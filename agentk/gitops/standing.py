@@ -67,6 +67,7 @@ class Standing:
         self._told = None
         self.counts = wire.SyncCounts(total=sum(len(objects) for objects in snapshot.files.values()))
         self.log = log.bind(project_id=self._path, commit_id=snapshot.commit)
+        self.log.info("Revision received")
         self.tell(wire.SYNC_STATE_RECEIVED)
 
     def carry_over(self, snapshot: Snapshot) -> None:
