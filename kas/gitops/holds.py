@@ -71,10 +71,11 @@ class HoldBoard:
     async def learn_all(self) -> None:
         """Read anew what holds for all agents that were asked for."""
         async with self._reading:
+            asked_for = dict(self._known)
             holding: dict[int, list[HoldRecord]] = {}
             for hold in await when_available(self._holds.in_force, what="what holds"):
                 holding.setdefault(hold.agent_id, []).append(hold)
-            for agent_id, known in list(self._known.items()):
+            for agent_id, known in asked_for.items():
                 found = tuple(holding.get(agent_id, ()))
                 if found != known:
                     self._learn(agent_id, found)
@@ -93,7 +94,9 @@ class HoldBoard:
     async def follow(self, agent_id: int) -> AsyncGenerator[tuple[HoldRecord, ...], None]:
         """Yield what holds for an agent now, and again after every change, for ever."""
         if agent_id not in self._known:
-            await self._refresh(agent_id)
+            # Thousands of agents may come at once, so this takes no turns; whatever was learnt meanwhile is newer.
+            found = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
+            self._known.setdefault(agent_id, found)
         told: tuple[HoldRecord, ...] | None = None
         while True:
             changed = self._changed.setdefault(agent_id, asyncio.Event())
