@@ -32,6 +32,7 @@ async def when_open(guard: Guard, exchange: Callable[[], Awaitable[T]]) -> T:
         NotLeaderError: It never will again. Nothing was sent.
     """
     while True:
-        await guard.opened()
+        if not guard.is_open():
+            await guard.opened()
         with suppress(HeldBackError):
             return await exchange()

@@ -19,6 +19,7 @@ _MAX_LINE: Final = 8 << 10
 """Bytes of the line with a chunk's size, or of one in the trailer."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: |\Z)")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_HEADERS: Final = frozenset({b"connection", b"content-length", b"retry-after", b"transfer-encoding"})
 _SUCCESS: Final = 200
 _REDIRECT: Final = 300
 _NO_CONTENT: Final = frozenset({204, 304})
@@ -198,13 +199,15 @@ class AnswerReader:
 
 
 def _headers_of(lines: list[bytes]) -> dict[bytes, bytes]:
+    """Return the headers that matter here."""
     headers: dict[bytes, bytes] = {}
     for line in lines:
         name, colon, value = line.partition(b":")
-        name, value = name.lower(), value.strip()
-        if not colon or (name == b"content-length" and headers.get(name, value) != value):
+        name = name.lower()
+        if not colon or (name == b"content-length" and headers.get(name, value.strip()) != value.strip()):
             raise AnswerError("its headers contradict each other or are none")
-        headers[name] = value
+        if name in _HEADERS:
+            headers[name] = value.strip()
     return headers
 
 
