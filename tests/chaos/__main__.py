@@ -1,6 +1,6 @@
-"""Every step of a plan of 200 objects, and each way to disturb it there: ``make chaos``.
+"""Every step of a plan of 200 objects, each way to disturb it there, and very many objects: ``make chaos``.
 
-``python -m tests.chaos [killed|restarted|frozen ...] [--every N] [--first N]`` tries some of it.
+``python -m tests.chaos [killed|restarted|frozen|many ...] [--every N] [--first N]`` tries some of it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING
 
 from tests.chaos.crashes import frozen, killed, restarted
 from tests.chaos.journey import Journey, journey
+from tests.chaos.many import many
 from tests.controlplane.cluster import open_control_plane
 from tests.support.api_door import Moment
+from tests.support.driven import Driven, installed
 from tests.support.installation import Agent
+from tests.support.kube import Kube
 
 if TYPE_CHECKING:
     from tests.controlplane.server import ControlPlane
 
 LEASE_SECONDS = 4
-WAYS = {"killed": 1, "restarted": 20, "frozen": 40}
+MANY, THOUSAND = "many", 1000
+WAYS = {"killed": 1, "restarted": 20, "frozen": 40, MANY: 0}
 """Which there are, and at every how many steps each is tried unless somebody says otherwise."""
 
 
@@ -34,6 +38,9 @@ def main() -> None:
     arguments.add_argument("--first", type=int, default=1, help="the step to begin with")
     chosen = arguments.parse_args()
     for way in chosen.ways or WAYS:
+        if way == MANY:
+            _thousands()
+            continue
         with (
             tempfile.TemporaryDirectory(prefix="agentk-chaos-") as directory,
             open_control_plane() as plane,
@@ -41,6 +48,26 @@ def main() -> None:
         ):
             tried = _try(way, here, plane, Path(directory), first=chosen.first, every=chosen.every or WAYS[way])
             _say(f"{way}: {tried} passed, 0 failed")
+
+
+def _thousands() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="agentk-chaos-") as directory,
+        open_control_plane() as plane,
+        installed(Path(directory), plane.kubeconfig) as here,
+    ):
+        kube = Kube(plane.kubeconfig)
+        began = time.monotonic()
+        try:
+            many(
+                here,
+                Driven(here.kas, "many", "own/many", here.git.create("own/many"), kube, "default"),
+                deployments=THOUSAND,
+                namespaces=THOUSAND,
+            )
+        finally:
+            kube.close()
+        _say(f"{MANY}: 1 passed, 0 failed ({time.monotonic() - began:.1f} s)")
 
 
 def _try(way: str, here: Journey, plane: ControlPlane, directory: Path, *, first: int, every: int) -> int:
