@@ -23,6 +23,13 @@ def test_a_name_from_git_stays_one_segment() -> None:
     assert object_path(CONFIG_MAP, ref) == "/api/v1/namespaces/a%2Fb/configmaps/..%2Fsecrets%2Fx%3FdryRun%3DAll%23%252e"
 
 
+@pytest.mark.parametrize(
+    ("name", "segment"), [("a-b.c9", "a-b.c9"), ("ä²", "%C3%A4%C2%B2"), ("-", "-"), ("a b", "a%20b")]
+)
+def test_what_no_path_may_hold_is_encoded(name: str, segment: str) -> None:
+    assert object_path(ROLE, ObjectRef(ROLE.group, ROLE.kind, "", name)).endswith(f"/clusterroles/{segment}")
+
+
 @pytest.mark.parametrize("name", ["", ".", ".."])
 @pytest.mark.parametrize("where", ["name", "namespace"])
 def test_a_name_that_would_lead_elsewhere_is_refused(name: str, where: str) -> None:
