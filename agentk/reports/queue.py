@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
+from agentk.reports.clock import ReportClock
 from agentk.reports.convert import outcome_message, ref_message
 from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
 
 log = logs.get_logger("reports")
+
+_clock = ReportClock()
+"""One for all queues of the process: what counts is which report was made first."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -233,5 +237,5 @@ def _drop(waiting: dict[_K, _V], sent: list[tuple[_K, _V]]) -> None:
 
 def _report() -> wire.Report:
     report = wire.Report(id=uuid.uuid4().hex)
-    report.at.GetCurrentTime()
+    report.at.FromNanoseconds(_clock.now())
     return report
