@@ -95,6 +95,10 @@ check-protos: venv
 	@diff -r -x __init__.py -x __pycache__ build/protos/agentlink/v1 agentlink/v1 || \
 		{ echo "agentlink/v1 is not what protos/ gives: run 'make protos' and commit the result" >&2; exit 1; }
 
+.PHONY: schema
+schema: venv ## Write docs/config.schema.json, for editors, from the models of config.yaml
+	@$(BIN)/python -m kas.desired.editor_schema >docs/config.schema.json
+
 .PHONY: requirements
 requirements: ## Pin requirements/ anew from pyproject.toml (UPGRADE=1 takes the newest of everything)
 	@scripts/requirements
