@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from agentlink.v1 import agentlink_pb2 as wire
@@ -19,16 +20,44 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 10.0
 """How long the first look at a configuration project may take; the agent that asks waits for the answer."""
 
+READ_CONFIGURATIONS = 10_000
+"""How many configurations are kept; each that is in force is in memory anyway."""
+
+_Read = tuple[AgentConfig, tuple[ConfigFinding, ...]]
+
 
 def config_path(agent_name: str) -> str:
     """Return where an agent's configuration stands in its configuration project."""
     return f".gitlab/agents/{agent_name}/config.yaml"
 
 
+class ReadConfigurations:
+    """Configurations by the content of their file: of thousands of agents most say the same, and none changes often."""
+
+    def __init__(self, most: int = READ_CONFIGURATIONS) -> None:
+        self._most = most
+        self._read: OrderedDict[tuple[str, str], _Read] = OrderedDict()
+
+    def get(self, object_id: str, own_project: str) -> _Read | None:
+        """Return what a file of that content says in an agent's configuration project; None if it was not read yet."""
+        read = self._read.get((object_id, own_project))
+        if read is not None:
+            self._read.move_to_end((object_id, own_project))
+        return read
+
+    def put(self, object_id: str, own_project: str, read: _Read) -> None:
+        """Keep it; the one that was wanted longest ago goes."""
+        self._read[object_id, own_project] = read
+        if len(self._read) > self._most:
+            self._read.popitem(last=False)
+
+
 async def read_configuration(
-    mirrors: Mirrors, identity: AgentIdentity, commit: str, limits: Limits
+    mirrors: Mirrors, identity: AgentIdentity, commit: str, limits: Limits, known: ReadConfigurations | None = None
 ) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
     """Read the configuration at a commit, and what is odd in it; None where the file does not exist.
+
+    ``known`` are those that were read before; all with the same ``limits``.
 
     Raises:
         ConfigError: it cannot be used.
@@ -39,11 +68,16 @@ async def read_configuration(
     file = await mirror.blob_at(commit, path)
     if file is None:
         return None
+    if known is not None and (read := known.get(file.object_id, identity.project)) is not None:
+        return read
     if file.size > MAX_CONFIG_BYTES:
         message = f"the file has {file.size} bytes; at most {MAX_CONFIG_BYTES} are read"
         raise ConfigError(path, (ConfigFinding("", 1, message),))
     data = (await mirror.blobs([file.object_id]))[file.object_id]
-    return parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
+    read = parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
+    if known is not None:
+        known.put(file.object_id, identity.project, read)
+    return read
 
 
 class Identifier:

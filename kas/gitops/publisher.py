@@ -30,7 +30,7 @@ from kas.git.watcher import RefState
 from kas.gitops.configuration import configuration_message
 from kas.gitops.delta import Offer
 from kas.gitops.holds import pin_of
-from kas.gitops.identify import config_path, read_configuration
+from kas.gitops.identify import ReadConfigurations, config_path, read_configuration
 from kas.gitops.notes import Notes
 from kas.gitops.outbox import Outbox
 from kas.gitops.snapshots import Snapshots, Wanted
@@ -92,6 +92,7 @@ class Publisher:
         self.commands = commands
         self.holds = holds
         self.snapshots = Snapshots(mirrors, limits)
+        self.configurations = ReadConfigurations()
         self._notes: WeakValueDictionary[int, Notes] = WeakValueDictionary()
 
     def notes_of(self, agent_id: int) -> Notes:
@@ -208,7 +209,10 @@ class AgentStream:
         await self._apply_configuration(commit, config)
 
     async def _read_configuration(self, commit: str) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
-        return await read_configuration(self._publisher.mirrors, self._identity, commit, self._publisher.limits)
+        publisher = self._publisher
+        return await read_configuration(
+            publisher.mirrors, self._identity, commit, publisher.limits, publisher.configurations
+        )
 
     async def _configuration_failed(self, commit: str, reason: str, message: str) -> None:
         """Show the failure; the last good configuration stays in force, over a restart of kas too."""
