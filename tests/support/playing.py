@@ -24,7 +24,11 @@ AGAIN_SECONDS = 0.2
 
 @dataclass
 class Player:
-    """One replica of an agent. ``applied`` has every snapshot that it was given, in order."""
+    """One replica of an agent.
+
+    ``applied`` has every snapshot that it was given, in order; the one that it has, told again by a new connection, is
+    none, as to agentk. ``acknowledged`` are the ids of events that kas said to have stored; their messages end in it.
+    """
 
     address: str
     token: str
@@ -88,7 +92,7 @@ class Player:
         if message.WhichOneof("message") == "configuration":
             self.configurations.append(message.configuration)
         match self.receiver.feed(message):
-            case Received(snapshot):
+            case Received(snapshot) if not self.applied or self.applied[-1].sync_id != snapshot.sync_id:
                 self.applied.append(snapshot)
                 self._todo.put_nowait(snapshot)
             case Ordered(command):
@@ -122,7 +126,7 @@ class Player:
         report.sync.state = wire.SYNC_STATE_HEALTHY
         event = wire.Report(id=uuid.uuid4().hex)
         event.at.CopyFrom(report.at)
-        event.event.reason, event.event.message = "Played", f"{self.instance} has {snapshot.commit}"
+        event.event.reason, event.event.message = "Played", f"report {event.id}"
         event.event.project_id = snapshot.project_id
         request = wire.ReportRequest(reports=[report, event])
         while True:

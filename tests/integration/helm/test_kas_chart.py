@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from tests.helm.charts import Helm
     from tests.support.kube import Kube
 
+SEVERAL: dict[str, Any] = {
+    "database": {"url": "postgresql://kas@db/kas?sslmode=verify-full"},
+    "redis": {"url": "redis://redis:6379/0"},
+}
+
 CHOICES: dict[str, dict[str, Any]] = {
     "nothing": {},
     "credentials and webhook": {
@@ -51,6 +56,8 @@ CHOICES: dict[str, dict[str, Any]] = {
         "image": "registry.example.com:5000/kas@sha256:" + "0" * 64,
         "imagePullSecrets": ["pull"],
     },
+    "several": {**SEVERAL, "replicas": 3},
+    "as many as needed": {**SEVERAL, "autoscaling": {"enabled": True}},
     "placing": {
         "podLabels": {"app.kubernetes.io/name": "other", "team": "y"},
         "podAnnotations": {"a": "b: {"},
@@ -65,6 +72,11 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "two on SQLite": ({"replicas": 2}, "database.url"),
+    "several on SQLite": ({"autoscaling": {"enabled": True}}, "database.url"),
+    "several without Redis": ({"replicas": 2, "database": SEVERAL["database"]}, "redis.url"),
+    "Redis with SQLite": ({"redis": SEVERAL["redis"]}, "database.url"),
+    "password in Redis' URL": ({**SEVERAL, "redis": {"url": "redis://:hunter2@redis/0"}}, "existingSecret"),
+    "fewer than the least": ({**SEVERAL, "autoscaling": {"enabled": True, "maxReplicas": 1}}, "minReplicas"),
     "password in the URL": ({"database": {"url": "postgresql://kas:hunter2@db/kas"}}, "existingSecret"),
     "nobody's deploy token": ({"git": {"credential": {"existingSecret": "a", "kind": "deploy_token"}}}, "username"),
     "two versions": ({"image": "kas:1", "version": "2"}, "version"),
@@ -77,6 +89,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 PATHS = {
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "Ingress": "/apis/networking.k8s.io/v1/namespaces/{}/ingresses",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
@@ -137,14 +150,32 @@ def test_a_change_of_settings_restarts_the_pod(helm: Helm) -> None:
     assert annotations({}) != annotations({"settings": {"git": {"poll_interval": "5s"}}})
 
 
-def test_several_replicas_share_postgresql_and_have_a_budget(helm: Helm) -> None:
+def test_several_replicas_share_postgresql_and_redis_and_have_a_budget(helm: Helm) -> None:
     database = {"url": "postgresql://kas@db/kas?sslmode=verify-full", "existingSecret": "pg"}
-    objects = helm.template("kas", {"replicas": 2, "database": database})
+    redis = {"url": "rediss://redis:6379/0", "existingSecret": "redis"}
+    objects = helm.template("kas", {"replicas": 2, "database": database, "redis": redis})
 
     assert one(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
     settings = yaml.safe_load(one(objects, "ConfigMap")["data"]["kas.yaml"])
     assert settings["database"] == database["url"]
     assert settings["database_password_file"] == "/etc/kas/database/password"
+    assert settings["redis"] == redis["url"]
+    assert settings["redis_password_file"] == "/etc/kas/redis/password"
+    assert not [o for o in objects if o["kind"] == "HorizontalPodAutoscaler"]
+
+
+def test_replicas_are_scaled_by_the_agents_that_are_connected(helm: Helm) -> None:
+    values = {**SEVERAL, "autoscaling": {"enabled": True, "agentsPerReplica": 2500}}
+    objects = helm.template("kas", values)
+
+    spec = one(objects, "HorizontalPodAutoscaler")["spec"]
+    (metric,) = spec["metrics"]
+    assert metric["pods"]["metric"]["name"] == "kas_connected_agents"
+    assert metric["pods"]["target"]["averageValue"] == "2500"
+    stateful_set = one(objects, "StatefulSet")
+    assert spec["scaleTargetRef"]["name"] == stateful_set["metadata"]["name"]
+    assert "replicas" not in stateful_set["spec"]
+    assert one(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
 def test_a_service_monitor_finds_the_service_with_the_metrics(helm: Helm) -> None:

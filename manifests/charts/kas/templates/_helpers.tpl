@@ -55,6 +55,12 @@ labels:
 {{- if .Values.database.existingSecret -}}
 {{- $_ := set $settings "database_password_file" "/etc/kas/database/password" -}}
 {{- end -}}
+{{- with .Values.redis.url -}}
+{{- $_ := set $settings "redis" . -}}
+{{- end -}}
+{{- if .Values.redis.existingSecret -}}
+{{- $_ := set $settings "redis_password_file" "/etc/kas/redis/password" -}}
+{{- end -}}
 {{- $install := dict -}}
 {{- with .Values.install.kasAddress -}}
 {{- $_ := set $install "kas_address" . -}}
@@ -68,9 +74,26 @@ labels:
 {{ mergeOverwrite $settings (deepCopy .Values.settings) | toYaml }}
 {{- end -}}
 
+{{/* Whether there may be more than one pod. */}}
+{{- define "kas.several" -}}
+{{- if or .Values.autoscaling.enabled (gt (int .Values.replicas) 1) -}}yes{{- end -}}
+{{- end -}}
+
 {{- define "kas.check" -}}
-{{- if and (gt (int .Values.replicas) 1) (not .Values.database.url) -}}
+{{- if and (include "kas.several" .) (not .Values.database.url) -}}
 {{- fail "replicas: SQLite is one pod's: set database.url to postgresql://… for more than one" -}}
+{{- end -}}
+{{- if and (include "kas.several" .) (not .Values.redis.url) -}}
+{{- fail "replicas: several pods are one through Redis: set redis.url to redis://… for more than one" -}}
+{{- end -}}
+{{- if and .Values.redis.url (not .Values.database.url) -}}
+{{- fail "redis.url: is for several pods on one PostgreSQL: set database.url, or leave it out" -}}
+{{- end -}}
+{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.redis.url -}}
+{{- fail "redis.url: it holds a password, and it would stand in a ConfigMap: put it into redis.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
+{{- fail "autoscaling: minReplicas is more than maxReplicas" -}}
 {{- end -}}
 {{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.database.url -}}
 {{- fail "database.url: it holds a password, and it would stand in a ConfigMap: put it into database.existingSecret" -}}

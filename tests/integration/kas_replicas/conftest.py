@@ -1,0 +1,74 @@
+"""Two replicas behind each implementation of the port: in one process, and over a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kas.replicas.local import Hub, LocalBus, LocalLeases
+from kas.replicas.redis_bus import RedisBus
+from kas.replicas.redis_client import connect
+from kas.replicas.redis_leases import RedisLeases
+from tests.support.redis_server import RedisServer
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from kas.replicas.port import Bus, Leases
+
+
+@dataclass
+class Side:
+    """What one replica has of the port; ``running`` is what keeps it going."""
+
+    bus: Bus
+    leases: Leases
+    running: list[asyncio.Task[None]]
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer(password="correct-horse") as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def link(own_redis: RedisServer) -> Iterator[TcpProxy]:
+    with TcpProxy(own_redis.port) as proxy:
+        yield proxy
+
+
+async def redis_side(stack: AsyncExitStack, url: str) -> Side:
+    client = connect(url)
+    stack.push_async_callback(client.aclose)
+    group = await stack.enter_async_context(asyncio.TaskGroup())
+    bus, leases = RedisBus(client), RedisLeases(client)
+    side = Side(bus, leases, [group.create_task(bus.run()), group.create_task(leases.run())])
+    for task in side.running:
+        stack.callback(task.cancel)
+    await eventually(lambda: not bus.trouble, what="the bus is there")
+    return side
+
+
+@pytest.fixture(params=["local", "redis"])
+async def sides(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Side, Side]]:
+    if request.param == "local":
+        hub = Hub()
+        yield Side(LocalBus(hub), LocalLeases(hub), []), Side(LocalBus(hub), LocalLeases(hub), [])
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    url = f"redis://:{server.password}@127.0.0.1:{server.port}/0"
+    async with AsyncExitStack() as stack:
+        yield await redis_side(stack, url), await redis_side(stack, url)
