@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -92,8 +92,10 @@ def test_a_wrong_token_is_refused_named_and_can_be_put_right_in_its_file(
     agent.start(connected=False)
     wait_until(lambda: "the token is not known here" in agent.log.read_text(), what="the cause is logged")
 
-    events = [event for event in shared.kas.get("events") if event["reason"] == "TokenUnknown"]
-    assert "its token is not known here" in events[0]["message"]
+    def refusal() -> dict[str, Any] | None:
+        return next((event for event in shared.kas.get("events") if event["reason"] == "TokenUnknown"), None)
+
+    assert "its token is not known here" in wait_until(refusal, what="an event tells of it")["message"]
     audit = next(line for line in shared.kas.cli("audit").splitlines() if "agent.connect" in line)
     assert "refused" in audit
     assert "its token is not known here" in audit
