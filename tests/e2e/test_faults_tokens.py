@@ -92,10 +92,10 @@ def test_a_wrong_token_is_refused_named_and_can_be_put_right_in_its_file(
     agent.start(connected=False)
     wait_until(lambda: "the token is not known here" in agent.log.read_text(), what="the cause is logged")
 
-    def refusal() -> dict[str, Any] | None:
-        return next((event for event in shared.kas.get("events") if event["reason"] == "TokenUnknown"), None)
+    def refusals() -> list[dict[str, Any]]:
+        return [event for event in shared.kas.get("events") if event["reason"] == "TokenUnknown"]
 
-    assert "its token is not known here" in wait_until(refusal, what="an event tells of it")["message"]
+    assert "its token is not known here" in wait_until(refusals, what="an event tells of it")[0]["message"]
     audit = next(line for line in shared.kas.cli("audit").splitlines() if "agent.connect" in line)
     assert "refused" in audit
     assert "its token is not known here" in audit
