@@ -14,6 +14,7 @@ from kas.store.events import write_events
 from kas.store.records import CONFIGURATION_REF, Counts, ProjectRecord, SyncKind, SyncRecord, SyncState
 from kas.store.schema import projects, syncs
 from kas.store.sync_rows import select_syncs, sync_of, write_syncs
+from kas.store.times import to_micros
 from kas.store.together import Together
 from kas.store.whole import whole
 
@@ -341,6 +342,8 @@ def _receive(
     if newest is None or newest.id != one.sync_id or newest.state is SyncState.SUPERSEDED:
         sync = _new(one.agent_id, project, list(known), sync_id=one.sync_id, kind=SyncKind.REVISION, now=now)
         sync = replace(sync, ref=one.ref, commit=one.commit, counts=Counts(total=one.total), seen_at=one.seen_at)
+        if newest is not None and newest.id != one.sync_id:
+            changed += [_former(old) for old in revisions if old.id == one.sync_id]
         return [*changed, sync], True
     changed += [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
     if newest.ref:
@@ -363,6 +366,11 @@ def _is_seen_after(sync: SyncRecord, one: _Received) -> bool:
 def _is_refusal_after(sync: SyncRecord, newest: SyncRecord) -> bool:
     over = sync.kind is SyncKind.REFUSAL and sync.state is SyncState.FAILED
     return over and sync.received_at > newest.received_at
+
+
+def _former(sync: SyncRecord) -> SyncRecord:
+    """Return a sync that is about to start anew as history keeps it: under an id that no agent reports to."""
+    return replace(sync, id=f"{sync.id}-{to_micros(sync.received_at):x}", seen_at=None)
 
 
 def _superseded(sync: SyncRecord, now: datetime) -> SyncRecord:

@@ -90,11 +90,18 @@ async def test_a_push_back_to_an_older_revision_starts_it_anew(store: Store, clo
     await receive(store, agent, "a")
     await report(store, clock, agent, "a", SyncState.HEALTHY)
     await receive(store, agent, "b")
-    await receive(store, agent, "a")
-    assert await states(store) == {"a": SyncState.RECEIVED, "b": SyncState.SUPERSEDED}
+    before = await store.syncs.get(agent, "a")
+    noted = await receive(store, agent, "a")
+    assert {sync.state for sync in noted.changed if sync.id != before.id} == {SyncState.SUPERSEDED, SyncState.HEALTHY}
+    told = await states(store)
+    assert (told.pop("a"), told.pop("b")) == (SyncState.RECEIVED, SyncState.SUPERSEDED)
     assert await states(store, newest_only=True) == {"a": SyncState.RECEIVED}
     await report(store, clock, agent, "a", SyncState.APPLYING, SyncState.HEALTHY)
     assert await states(store, newest_only=True) == {"a": SyncState.HEALTHY}
+    # How it went the first time is not forgotten.
+    ((former, _),) = told.items()
+    assert await store.syncs.get(agent, former) == replace(before, id=former)
+    assert (await receive(store, agent, "a")).changed == ()
 
 
 async def test_the_order_of_revisions_does_not_depend_on_the_clock(store: Store, clock: Clock, agent: int) -> None:
