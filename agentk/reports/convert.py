@@ -74,7 +74,9 @@ def diff_message(outcome: Outcome, changes: Iterable[FieldChange]) -> wire.Objec
 
 
 def count(outcomes: Iterable[Outcome], *, untouched: int = 0) -> wire.SyncCounts:
-    """Count outcomes by result; ``total`` leaves out what was pruned, which Git no longer has.
+    """Count outcomes by result; ``total`` leaves out what was pruned, which is neither in Git nor in the cluster.
+
+    What left Git and is still there, because its deletion waits or failed, is in it.
 
     ``untouched`` objects, of which there is no outcome, are unchanged.
     """
