@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from agentk.gitops.observer import Observer
     from agentk.gitops.standing import Standing
-    from agentk.gitops.sync import ProjectSync, SyncResult
+    from agentk.gitops.sync import ProjectSync
+    from agentk.gitops.sync_result import SyncResult
     from agentlink.refs import ObjectRef
 
 TOLD_ONE_BY_ONE = 20

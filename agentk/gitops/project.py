@@ -21,7 +21,8 @@ from agentk.gitops.orders import Order, Orders, OtherPrune
 from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.standing import Standing
-from agentk.gitops.sync import ProjectSync, SyncResult, unconfirmed
+from agentk.gitops.sync import ProjectSync
+from agentk.gitops.sync_result import SyncResult, unconfirmed
 from agentk.kube.errors import KubeError, NotLeaderError
 from agentk.kube.events import EventRecorder
 from agentk.kube.inventory_store import InventoryStore

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from agentk.apply.model import Outcome, ProjectSettings, Snapshot, Suspension
-    from agentk.gitops.sync import SyncResult
+    from agentk.gitops.sync_result import SyncResult
     from agentk.reports.convert import ObjectStatus
     from agentk.reports.queue import ReportQueue
     from agentlink.refs import ObjectRef

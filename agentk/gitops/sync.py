@@ -1,8 +1,8 @@
 """One revision driven into the cluster: resolve, look, plan, record, execute, record. Straight on, never back.
 
 Everything that is decided is decided in ``agentk.apply``; this file only fetches what deciding needs, has the plan
-carried out, and keeps the inventory so that a crash at any point forgets nothing: names are written before the first
-apply, digests and fingerprints after the last one.
+carried out, and has the books kept (``bookkeeping``) so that a crash at any point forgets nothing: names are written
+before the first apply, digests and fingerprints after the last one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from agentk.apply.rules.forbidden import leave_out, place_of
 from agentk.apply.rules.own import NOTHING_OWN
 from agentk.apply.traits import leave_scaled
 from agentk.apply.waiting import Patience
+from agentk.gitops.bookkeeping import Bookkeeping
 from agentk.gitops.computing import computed
 from agentk.gitops.looking import Looking, dependencies
 from agentk.gitops.readiness import Readiness
+from agentk.gitops.sync_result import SyncResult, unconfirmed
 from agentk.kube.errors import KubeError
 
 if TYPE_CHECKING:
@@ -41,15 +43,6 @@ if TYPE_CHECKING:
     from agentk.kube.objects import Objects
     from agentk.kube.own import Own
     from agentlink.refs import ObjectRef
-
-_LET_GO = frozenset({"Released", "Recreated"})
-"""Reasons of objects that exist, and are not ours any more."""
-
-_SETTLED = frozenset({Result.CREATED, Result.CONFIGURED, Result.UNCHANGED, Result.PRUNED})
-"""After which an object is as Git wants it."""
-
-_STOPPED = frozenset({"DependencyFailed", "DependencyTimeout"})
-"""Reasons of objects that were skipped because of another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,51 +63,20 @@ class Cluster:
     events_refused: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SyncResult:
-    """How a sync went: the outcomes, and the refusal when nothing could be done at all.
-
-    ``untouched`` counts objects without an outcome: nothing about them changed in Git or in the cluster.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    blocked: Outcome | None = None
-    untouched: int = 0
-
-    @property
-    def failed(self) -> tuple[Outcome, ...]:
-        """Return the outcomes that are failures, and after them the objects that wait for one that is not healthy."""
-        failed = tuple(outcome for outcome in self.outcomes if outcome.result is Result.FAILED)
-        return failed + tuple(outcome for outcome in self.outcomes if outcome.reason in _STOPPED)
-
-    @property
-    def settled(self) -> bool:
-        """Whether every object is as Git wants it, without any reservation."""
-        return self.blocked is None and all(outcome.result in _SETTLED for outcome in self.outcomes)
-
-    @property
-    def superseded(self) -> bool:
-        """Whether objects were left waiting because ``ProjectSync.interrupt`` was called."""
-        return any(outcome.reason == "Superseded" for outcome in self.outcomes)
-
-
 class ProjectSync:
     """Syncs of one project, and what it remembers between them: what Git wants, and what the inventory says."""
 
     def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore) -> None:
         self._cluster = cluster
-        self._store = store
+        self._book = Bookkeeping(store)
         self._looking = Looking(cluster.observer, cluster.objects, cluster.discovery)
         self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery)
         self.settings = settings
         self._resolved: Resolved | None = None
         self._desired: dict[ObjectRef, Desired] = {}
         self.rescaled: set[ObjectRef] = set()
-        self._recorded: dict[ObjectRef, Recorded] | None = None
         self._patience = Patience()
         self._patient_with: tuple[str, ProjectSettings] | None = None
-        self._unwritten: dict[ObjectRef, Recorded | None] = {}
-        self._damage: InventoryError | None = None
         self._settled: tuple[ProjectSettings, int] | None = None
 
     @property
@@ -124,7 +86,8 @@ class ProjectSync:
 
     def recorded(self, ref: ObjectRef) -> Recorded | None:
         """Return what was recorded of an object when it was last applied."""
-        return self._recorded.get(ref) if self._recorded else None
+        known = self._book.known
+        return known.get(ref) if known else None
 
     @property
     def waiting(self) -> bool:
@@ -149,7 +112,7 @@ class ProjectSync:
     @property
     def is_applied(self) -> bool:
         """Tell whether the cluster, as far as the inventory says, is what the last snapshot wants."""
-        recorded, resolved = self._recorded, self._resolved
+        recorded, resolved = self._book.known, self._resolved
         if recorded is None or resolved is None or resolved.refused or recorded.keys() != self._desired.keys():
             return False
         return all(self.is_as_recorded(ref) for ref in self._desired)
@@ -163,14 +126,15 @@ class ProjectSync:
         """
         self.doubt()
         resolved = await self._resolve(snapshot)
-        await self._looking.watch(resolved, await self._read_inventory())
+        await self._looking.watch(resolved, await self._book.read())
         self._cluster.observer.begin()
 
     def distrust(self) -> None:
         """Take nothing for granted: the next run reads the inventory, and lists every kind, anew."""
-        kinds = {(ref.group, ref.kind) for ref in (*self._desired, *(self._recorded or ()))}
+        kinds = {(ref.group, ref.kind) for ref in (*self._desired, *(self._book.known or ()))}
         self._cluster.observer.renew(kinds)
-        self._recorded = self._resolved = None
+        self._book.distrust()
+        self._resolved = None
         self.doubt()
 
     def is_as_recorded(self, ref: ObjectRef) -> bool:
@@ -213,7 +177,7 @@ class ProjectSync:
         cluster, resolved = self._cluster, self._resolved
         if self._settled != (self.settings, cluster.discovery.generation) or cluster.observer.unwatched:
             return None
-        if resolved is None or self._recorded is None or self._damage is not None:
+        if resolved is None or self._book.known is None or self._book.damage is not None:
             return None
         return narrow(
             snapshot, self.settings, cluster.discovery, cluster.agent_id, previous=resolved, desired=self._desired
@@ -221,7 +185,7 @@ class ProjectSync:
 
     async def _run_part(self, part: Narrowed, report: Callable[[Outcome], None]) -> SyncResult:
         """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
-        recorded = await self._read_inventory()
+        recorded = await self._book.read()
         changed = part.changed
         hidden = await self._looking.watch(changed, ())
         live, unseen = await self._looking.look_at(leave_out(changed, (), hidden).desired, ())
@@ -257,10 +221,10 @@ class ProjectSync:
 
     async def _foresee(
         self, snapshot: Snapshot, confirmed: frozenset[ObjectRef]
-    ) -> tuple[Plan, Resolved, dict[ObjectRef, Recorded]]:
+    ) -> tuple[Plan, Resolved, Mapping[ObjectRef, Recorded]]:
         """Resolve, look and plan; return with the plan what Git wants, as far as may be, and the inventory."""
         resolved = await self._resolve(snapshot)
-        recorded = await self._read_inventory()
+        recorded = await self._book.read()
         hidden = await self._looking.watch(resolved, recorded)
         visible = leave_out(resolved, (), hidden).desired
         named = (ref for ref in (*recorded, *dependencies(visible)) if place_of(ref) not in hidden)
@@ -299,7 +263,7 @@ class ProjectSync:
             KubeError: As for ``run``.
         """
         self._patience.renew()
-        recorded = self._recorded
+        recorded = self._book.known
         if self._resolved is None or recorded is None:
             return SyncResult(())
         # What Git has newly of an object that waits for others is the next sync's to apply.
@@ -369,20 +333,11 @@ class ProjectSync:
         self._resolved = resolved
         return await self._leave_scaled(resolved)
 
-    async def _read_inventory(self) -> dict[ObjectRef, Recorded]:
-        if self._recorded is None or self._damage is not None:
-            self._recorded = None
-            inventory = await self._store.read()
-            self._recorded = inventory.records if inventory else {}
-            self._damage = inventory.damage if inventory else None
-            self._unwritten.clear()
-        return self._recorded
-
     def _with_damage(self, resolved: Resolved) -> Resolved:
         """Count a damaged inventory as an object that cannot be applied: the others are, and nothing is pruned."""
-        if self._damage is None:
+        if self._book.damage is None:
             return resolved
-        damaged = Outcome(self._store.head.ref, Result.FAILED, reason="InventoryDamaged", message=str(self._damage))
+        damaged = Outcome(self._book.place, Result.FAILED, reason="InventoryDamaged", message=str(self._book.damage))
         return replace(resolved, refused=(damaged, *resolved.refused))
 
     def _others(self, recorded: Mapping[ObjectRef, Recorded]) -> tuple[Live, ...]:
@@ -393,31 +348,34 @@ class ProjectSync:
         return tuple(live for live in self._cluster.observer.live.values() if live.owner != ours)
 
     async def _carry_out(
-        self, todo: Plan, recorded: dict[ObjectRef, Recorded], report: Callable[[Outcome], None]
+        self, todo: Plan, recorded: Mapping[ObjectRef, Recorded], report: Callable[[Outcome], None]
     ) -> SyncResult:
         """Write the names, act, write what came of it; the second also when acting was broken off."""
         outcomes: list[Outcome] = []
 
         def note(outcome: Outcome) -> None:
             outcomes.append(outcome)
-            self._remember(outcome, recorded)
+            self._book.note(outcome)
+            if outcome.digest and outcome.live is not None:
+                # Ahead of the watches.
+                self._cluster.observer.applied(outcome.live)
             report(outcome)
 
         if todo.blocked is None and todo.record is not None:
             todo = await self._open_namespace(todo, note)
             for ref in todo.record or ():
                 if ref not in recorded:
-                    self._record(Recorded(ref), recorded)
-            await self._write_inventory()
+                    self._book.record(Recorded(ref))
+            await self._book.write()
         try:
             await self._cluster.executor.run(todo, note, readiness=self._readiness, patience=self._patience)
         finally:
             if todo.dry_run is DryRun.NONE and todo.blocked is None:
                 for ref in todo.forget:
-                    self._forget(ref, recorded)
+                    self._book.forget(ref)
                 # A second failure to reach the cluster must not hide the first.
                 with suppress(KubeError, InventoryError) if sys.exc_info()[0] else nullcontext():
-                    await self._write_inventory()
+                    await self._book.write()
         return SyncResult(tuple(outcomes), todo.blocked)
 
     async def _open_namespace(self, todo: Plan, note: Callable[[Outcome], None]) -> Plan:
@@ -444,43 +402,3 @@ class ProjectSync:
             for stage in todo.stages
         )
         return replace(todo, stages=stages, total=todo.total - 1)
-
-    def _remember(self, outcome: Outcome, recorded: dict[ObjectRef, Recorded]) -> None:
-        """Take over what an action did to the object, ahead of the watches."""
-        observer = self._cluster.observer
-        pruned = outcome.result is Result.PRUNED and outcome.uid and not outcome.reason
-        if pruned or (outcome.result is Result.SKIPPED and outcome.reason in _LET_GO):
-            self._forget(outcome.ref, recorded)
-        elif outcome.digest:
-            self._record(Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid), recorded)
-            if outcome.live is not None:
-                observer.applied(outcome.live)
-
-    def _record(self, one: Recorded, recorded: dict[ObjectRef, Recorded]) -> None:
-        if recorded.get(one.ref) != one:
-            recorded[one.ref] = self._unwritten[one.ref] = one
-
-    def _forget(self, ref: ObjectRef, recorded: dict[ObjectRef, Recorded]) -> None:
-        if recorded.pop(ref, None) is not None:
-            self._unwritten[ref] = None
-
-    async def _write_inventory(self) -> None:
-        """Write what changed since the last time; costs as much as that is.
-
-        Raises:
-            KubeError, InventoryError: Not written whole, and what is remembered is forgotten: the next sync reads it.
-        """
-        unwritten, self._unwritten = self._unwritten, {}
-        try:
-            await self._store.write(
-                [one for one in unwritten.values() if one is not None],
-                [ref for ref, one in unwritten.items() if one is None],
-            )
-        except BaseException:
-            self._recorded = None
-            raise
-
-
-def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:
-    """Return the objects that left Git and wait for somebody to confirm that they are deleted."""
-    return frozenset(outcome.ref for outcome in outcomes if outcome.reason == "PruneNeedsConfirmation")

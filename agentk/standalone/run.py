@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentk.apply.model import ProjectSettings
-    from agentk.gitops.sync import SyncResult
+    from agentk.gitops.sync_result import SyncResult
     from agentk.standalone.showing import Show
     from agentlink.refs import ObjectRef
 

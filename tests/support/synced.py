@@ -16,7 +16,7 @@ import orjson
 from agentk.apply.execute import Executor
 from agentk.apply.model import Outcome, ProjectSettings, Propagation, PruneConfirmation, Result, Snapshot
 from agentk.gitops.observer import Observer
-from agentk.gitops.sync import Cluster, ProjectSync, SyncResult
+from agentk.gitops.sync import Cluster, ProjectSync
 from agentk.kube.client import KubeClient
 from agentk.kube.discovery import Discovery
 from agentk.kube.inventory_store import InventoryStore
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from agentk.gitops.sync_result import SyncResult
     from agentk.health.model import Status
     from tests.support.kube import Kube
 

@@ -1,0 +1,97 @@
+"""What a project owns, as its inventory says, and what of that is yet to be written.
+
+Names are written before the first apply, what came of it after the last, so that a crash at any point forgets nothing;
+when that is, is ``sync``'s to say. How an inventory looks is ``agentk.apply.inventory``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentk.apply.model import Recorded, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentk.apply.inventory import InventoryError
+    from agentk.apply.model import Outcome
+    from agentk.kube.inventory_store import InventoryStore
+    from agentlink.refs import ObjectRef
+
+_LET_GO = frozenset({"Released", "Recreated"})
+"""Reasons of objects that exist, and are not ours any more."""
+
+
+class Bookkeeping:
+    """One project's inventory, as far as this process knows it. Without ``known`` it has to be read."""
+
+    def __init__(self, store: InventoryStore) -> None:
+        self._store = store
+        self._records: dict[ObjectRef, Recorded] = {}
+        self._trusted = False
+        self._unwritten: dict[ObjectRef, Recorded | None] = {}
+        self.damage: InventoryError | None = None
+        """Why the inventory may own more than it says; nothing is pruned then, and it is read again each time."""
+
+    @property
+    def known(self) -> Mapping[ObjectRef, Recorded] | None:
+        """Return what is recorded, None where that is not known (any more)."""
+        return self._records if self._trusted else None
+
+    @property
+    def place(self) -> ObjectRef:
+        """Return where it is kept."""
+        return self._store.head.ref
+
+    async def read(self) -> Mapping[ObjectRef, Recorded]:
+        """Return what is recorded, read from the cluster if need be; it is kept up to date by what is noted.
+
+        Raises:
+            KubeError, InventoryError: It cannot be read.
+        """
+        if not self._trusted or self.damage is not None:
+            self._trusted = False
+            inventory = await self._store.read()
+            self._records = inventory.records if inventory else {}
+            self.damage = inventory.damage if inventory else None
+            self._unwritten.clear()
+            self._trusted = True
+        return self._records
+
+    def distrust(self) -> None:
+        """Read it anew the next time."""
+        self._trusted = False
+
+    def record(self, one: Recorded) -> None:
+        """Take note of an object that the project owns from now on, or what became of it."""
+        if self._records.get(one.ref) != one:
+            self._records[one.ref] = self._unwritten[one.ref] = one
+
+    def forget(self, ref: ObjectRef) -> None:
+        """Take note that an object is gone, or not the project's any more."""
+        if self._records.pop(ref, None) is not None:
+            self._unwritten[ref] = None
+
+    def note(self, outcome: Outcome) -> None:
+        """Take note of what an action did to an object."""
+        pruned = outcome.result is Result.PRUNED and outcome.uid and not outcome.reason
+        if pruned or (outcome.result is Result.SKIPPED and outcome.reason in _LET_GO):
+            self.forget(outcome.ref)
+        elif outcome.digest:
+            self.record(Recorded(outcome.ref, outcome.digest, outcome.fingerprint, outcome.uid))
+
+    async def write(self) -> None:
+        """Write what changed since the last time; costs as much as that is.
+
+        Raises:
+            KubeError, InventoryError: Not written whole, and what is remembered is forgotten: the next sync reads it.
+        """
+        unwritten, self._unwritten = self._unwritten, {}
+        try:
+            await self._store.write(
+                [one for one in unwritten.values() if one is not None],
+                [ref for ref, one in unwritten.items() if one is None],
+            )
+        except BaseException:
+            self._trusted = False
+            raise

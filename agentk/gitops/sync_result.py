@@ -1,0 +1,53 @@
+"""How a sync went: what is left to be done, and what people are asked. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentk.apply.model import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentk.apply.model import Outcome
+    from agentlink.refs import ObjectRef
+
+_SETTLED = frozenset({Result.CREATED, Result.CONFIGURED, Result.UNCHANGED, Result.PRUNED})
+"""After which an object is as Git wants it."""
+
+_STOPPED = frozenset({"DependencyFailed", "DependencyTimeout"})
+"""Reasons of objects that were skipped because of another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """How a sync went: the outcomes, and the refusal when nothing could be done at all.
+
+    ``untouched`` counts objects without an outcome: nothing about them changed in Git or in the cluster.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    blocked: Outcome | None = None
+    untouched: int = 0
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """Return the outcomes that are failures, and after them the objects that wait for one that is not healthy."""
+        failed = tuple(outcome for outcome in self.outcomes if outcome.result is Result.FAILED)
+        return failed + tuple(outcome for outcome in self.outcomes if outcome.reason in _STOPPED)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every object is as Git wants it, without any reservation."""
+        return self.blocked is None and all(outcome.result in _SETTLED for outcome in self.outcomes)
+
+    @property
+    def superseded(self) -> bool:
+        """Whether objects were left waiting because ``ProjectSync.interrupt`` was called."""
+        return any(outcome.reason == "Superseded" for outcome in self.outcomes)
+
+
+def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:
+    """Return the objects that left Git and wait for somebody to confirm that they are deleted."""
+    return frozenset(outcome.ref for outcome in outcomes if outcome.reason == "PruneNeedsConfirmation")
