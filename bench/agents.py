@@ -30,9 +30,11 @@ from bench.stage import cpu_seconds, manifests, resident_mib
 from tests.support.git_server import GitServer
 from tests.support.installation import HOST, Kas
 from tests.support.manifests import config_files
+from tests.support.postgres import PostgresServer
+from tests.support.replicas import Replicas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Self
 
     from tests.support.git_repository import GitRepository
@@ -60,12 +62,16 @@ EVERYBODY = "bench/everybody"
 ONE = "bench/one"
 
 
-def measure(most: int) -> list[Result]:
-    """Measure both transports with up to ``most`` agents."""
+def measure(most: int, replicas: int = 1) -> list[Result]:
+    """Measure both transports with up to ``most`` agents on one kas, with SQLite, or spread over several.
+
+    Several share a PostgreSQL and a Redis; memory and processor time are those of all of them together.
+    """
     results: list[Result] = []
-    for transport, limit in (("grpc", most), ("websocket", min(most, MOST_IN_WEBSOCKETS))):
+    for transport, each in (("grpc", most), ("websocket", MOST_IN_WEBSOCKETS * replicas)):
+        limit = min(most, each)
         sizes = [size for size in SIZES if size < limit] + [limit]
-        with _Installation(transport, limit) as installation:
+        with _Installation(transport, limit, replicas) as installation:
             for size in sizes:
                 results += installation.measure(size)
             results += installation.storm(limit)
@@ -75,8 +81,9 @@ def measure(most: int) -> list[Result]:
 class _Installation:
     """kas, a Git server and the agents, which grow from size to size."""
 
-    def __init__(self, transport: str, most: int) -> None:
+    def __init__(self, transport: str, most: int, replicas: int = 1) -> None:
         self._transport = transport
+        self._replicas = replicas
         self._stack = ExitStack()
         self._most = most
         self._connected = 0
@@ -88,36 +95,55 @@ class _Installation:
         self._everybody.push_files(manifests(OBJECTS, "0"))
         self._one.push_files(manifests(OBJECTS, "0"))
         names = list(_configurations(git, self._most))
-        kas = Kas(directory / "kas", git.template, poll_interval="20s")
-        (directory / "kas" / "data").mkdir(mode=0o700)
-        tokens = register(f"sqlite:///{directory / 'kas' / 'data' / 'kas.db'}", names)
-        self._stack.callback(kas.stop)
-        self._kas = kas.start()
-        port = kas.grpc_port if self._transport == "grpc" else kas.websocket_port
+        self._kas, tokens = (
+            self._several(directory, git, names) if self._replicas > 1 else self._one_kas(directory, git, names)
+        )
         websocket = self._transport == "websocket"
-        self._fleet = self._stack.enter_context(Fleet(directory, [f"{HOST}:{port}"], tokens, websocket=websocket))
-        self._empty = resident_mib(self._pid)
+        targets = [f"{HOST}:{kas.websocket_port if websocket else kas.grpc_port}" for kas in self._kas]
+        self._fleet = self._stack.enter_context(Fleet(directory, targets, tokens, websocket=websocket))
+        self._empty = self._memory()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    @property
-    def _pid(self) -> int:
-        return self._kas.process.pid
+    def _one_kas(
+        self, directory: Path, git: GitServer, names: Sequence[tuple[str, str]]
+    ) -> tuple[list[Kas], list[str]]:
+        kas = Kas(directory / "kas", git.template, poll_interval="20s")
+        (directory / "kas" / "data").mkdir(mode=0o700)
+        tokens = register(f"sqlite:///{directory / 'kas' / 'data' / 'kas.db'}", names)
+        self._stack.callback(kas.stop)
+        return [kas.start()], tokens
+
+    def _several(
+        self, directory: Path, git: GitServer, names: Sequence[tuple[str, str]]
+    ) -> tuple[list[Kas], list[str]]:
+        postgres = self._stack.enter_context(PostgresServer())
+        replicas = Replicas(directory, git.template, postgres, count=self._replicas, poll_interval="20s")
+        tokens = register(postgres.url(replicas.database), names)
+        self._stack.enter_context(replicas)
+        return replicas.kas, tokens
+
+    def _cpu(self) -> float:
+        return sum(cpu_seconds(kas.process.pid) for kas in self._kas)
+
+    def _memory(self) -> float:
+        """Return MiB."""
+        return sum(resident_mib(kas.process.pid) for kas in self._kas)
 
     def measure(self, size: int) -> list[Result]:
         """Let the fleet grow to a size and measure there."""
-        name = f"agents_{self._transport}_{size}"
+        name = self._name(size)
         coming = size - self._connected
-        spent, began = cpu_seconds(self._pid), time.time()
+        spent, began = self._cpu(), time.time()
         self._fleet.ask(f"connect {size}")
         last = self._fleet.wait_connected(size, connections=size, within=PATIENCE_SECONDS)
         self._fleet.wait_delivered(self._everybody.head(), size, within=PATIENCE_SECONDS)
         self._connected = size
         self._settle()
-        cpu = cpu_seconds(self._pid) - spent
-        memory = (resident_mib(self._pid) - self._empty) * 1024 / size
+        cpu = self._cpu() - spent
+        memory = (self._memory() - self._empty) * 1024 / size
         say(f"{name}: {coming} more in {last - began:.1f} s, {cpu / coming * 1e3:.1f} ms each, {memory:.0f} kB each")
         idle = self._idle()
         all_seconds, reported, push_cpu = self._push_all(size)
@@ -137,37 +163,41 @@ class _Installation:
     def storm(self, size: int) -> list[Result]:
         """Have all agents lose their connection at once."""
         before = self._fleet.ask("state")["connections"]
-        spent, began = cpu_seconds(self._pid), time.time()
+        spent, began = self._cpu(), time.time()
         self._fleet.ask("lose")
         last = self._fleet.wait_connected(size, connections=before + size, within=PATIENCE_SECONDS)
         self._settle()
-        cpu = cpu_seconds(self._pid) - spent
-        name = f"agents_{self._transport}_{size}_storm"
+        cpu = self._cpu() - spent
+        name = f"{self._name(size)}_storm"
         state = self._fleet.ask("state")
         say(f"{name}: {last - began:.1f} s; {state}")
-        memory = resident_mib(self._pid)
+        memory = self._memory()
         return [
             Result(name, last - began, "s", None, "all connected again"),
             Result(f"{name}_cpu", cpu / size * 1e3, "ms/agent"),
             Result(f"{name}_memory", (memory - self._empty) * 1024 / size, "kB/agent", None, "after it"),
         ]
 
+    def _name(self, size: int) -> str:
+        replicas = f"_{self._replicas}_replicas" if self._replicas > 1 else ""
+        return f"agents_{self._transport}_{size}{replicas}"
+
     def _idle(self) -> float:
-        spent, began = cpu_seconds(self._pid), time.monotonic()
+        spent, began = self._cpu(), time.monotonic()
         time.sleep(IDLE_SECONDS)
-        return 100 * (cpu_seconds(self._pid) - spent) / (time.monotonic() - began)
+        return 100 * (self._cpu() - spent) / (time.monotonic() - began)
 
     def _push_all(self, size: int) -> tuple[float, float, float]:
         """Return seconds until delivered, until reported, and kas' processor time, for a push that concerns all."""
         reported = self._fleet.ask("state")["reported"]
-        spent = cpu_seconds(self._pid)
+        spent = self._cpu()
         delivered, began = self._push(self._everybody, EVERYBODY, size)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._fleet.ask("state")["reported"] < reported + 2 * size and time.monotonic() < deadline:
             time.sleep(0.05)
         seconds = time.time() - began
         self._settle()
-        cpu = cpu_seconds(self._pid) - spent
+        cpu = self._cpu() - spent
         say(f"  all of {size} have it after {delivered:.2f} s, reported after {seconds:.1f} s, {cpu:.1f} s of kas")
         return delivered, seconds, cpu
 
@@ -175,7 +205,7 @@ class _Installation:
         """Change one file; return how many seconds later ``count`` agents had it, and when kas was told."""
         commit = repository.push_files({"manifests/team-00/cm-00000.yaml": manifests(1, str(time.time()))[FIRST]})
         began = time.time()
-        self._kas.webhook(project)
+        self._kas[0].webhook(project)
         delivery = self._fleet.wait_delivered(commit, count, within=PATIENCE_SECONDS)
         return delivery.last - began, began
 
@@ -183,9 +213,9 @@ class _Installation:
         """Wait until kas has caught up with what came before."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            spent = cpu_seconds(self._pid)
+            spent = self._cpu()
             time.sleep(1.0)
-            if cpu_seconds(self._pid) - spent < QUIET_SHARE:
+            if self._cpu() - spent < QUIET_SHARE:
                 return
 
 
