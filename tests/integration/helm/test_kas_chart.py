@@ -239,4 +239,6 @@ def test_the_network_policy_lets_kas_reach_git_and_its_database_and_be_reached_a
     assert {port for port in (*ports, 22, 80, 5432) if admits(policy, "Ingress", "10.0.0.9", port)} == ports
     reached = {port for port in (22, 53, 80, 443, 5432, 6379, 6443) if admits(policy, "Egress", "203.0.113.7", port)}
     assert reached == {53, 80, 443, 5432}
+    with_redis = one(helm.template("kas", SEVERAL), "NetworkPolicy")
+    assert admits(with_redis, "Egress", "203.0.113.7", 6379)
     assert admits(policy, "Egress", "10.96.0.10", 53, "UDP")
