@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentk.apply.kinds import Kinds
-    from agentk.apply.model import Desired, ProjectSettings, Snapshot
+    from agentk.apply.model import Desired, Ordering, ProjectSettings, Snapshot
     from agentlink.refs import ObjectRef
 
 _MOST: Final = 0.1
@@ -57,7 +57,7 @@ def narrow(
         desired: Its objects by name, with what was done to them since ``resolve``.
     """
     before, files, basis = previous.sources, snapshot.files, previous.basis
-    if basis is None or previous.refused or previous.blocked is not None or before.keys() - files.keys():
+    if basis is None or previous.refused or previous.blocked is not None or not before.keys() <= files.keys():
         return None
     changed = {path: sources for path, sources in files.items() if before.get(path) is not sources}
     if len(changed) > len(files) * _MOST:
@@ -73,7 +73,11 @@ def narrow(
     # None of theirs has left, and none is held by another file as well.
     kept = held <= wanted.keys() and not any(ref in desired and ref not in held for ref in wanted)
     concerned = (*wanted.values(), *(one for ref in held if (one := desired.get(ref))))
-    if not kept or not all(map(_is_alone, concerned)) or any(map(_concerns_others, desired.values())):
+    if (
+        not kept
+        or not all(map(_is_alone, concerned))
+        or any(_concerns_others(one.ordering) for one in desired.values() if one.ordering is not None)
+    ):
         return None
     new = tuple(one for ref, one in wanted.items() if ref not in held)
     whole = (*(wanted.get(one.ref, one) for one in previous.desired), *new)
@@ -88,7 +92,6 @@ def _is_alone(one: Desired) -> bool:
     return not one.ignore_mutation and b'"replicas"' not in one.body
 
 
-def _concerns_others(one: Desired) -> bool:
+def _concerns_others(ordering: Ordering) -> bool:
     """Tell whether an unchanged object has to do with any that changed: it takes a field from it, or goes before it."""
-    ordering = one.ordering
-    return ordering is not None and (bool(ordering.mutations) or ordering.wave < 0)
+    return bool(ordering.mutations) or ordering.wave < 0
