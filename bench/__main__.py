@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--only", metavar="NAME,NAME", default=",".join(USUAL), help=f"some of {', '.join(NAMES)}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of first_sync_2000")
     parser.add_argument("--agents", type=int, default=agents.SIZES[-1], help="the most that connect, of agents")
+    parser.add_argument("--replicas", type=int, default=1, help="of kas, of agents")
     options = parser.parse_args()
     wanted = set(options.only.split(","))
     if unknown := wanted.difference(NAMES):
@@ -86,7 +87,7 @@ def main() -> None:
             _say(f"{name}: a control plane that audits")
             results += measure_audited()
     if AGENTS in wanted:
-        results += agents.measure(options.agents)
+        results += agents.measure(options.agents, options.replicas)
     chosen = [result for result in results if any(result.name.startswith(name) for name in wanted)]
     show(chosen)
     write(chosen, ROOT / "build" / "bench.json")
