@@ -34,6 +34,10 @@ lint: venv ## Check style, types, import directions and generated code
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory check-protos
 
+.PHONY: chaos-kas
+chaos-kas: test-packages venv ## Break three kas, their database, broker and network for five minutes (ARGS='--seconds 3600')
+	@$(BIN)/python -m tests.chaos.replicas $(ARGS)
+
 .PHONY: bench
 bench: packages venv ## Measure, and write build/bench.json (ONLY=name,name measures some)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))

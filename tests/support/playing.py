@@ -64,6 +64,11 @@ class Player:
         return self.applied[-1].commit if self.applied else ""
 
     @property
+    def idle(self) -> bool:
+        """Whether all that it was given has been reported and acknowledged."""
+        return len(self.acknowledged) == len(self.applied)
+
+    @property
     def connected(self) -> bool:
         """Whether it is connected now."""
         return self.link.state.connected_since is not None
