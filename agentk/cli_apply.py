@@ -79,6 +79,11 @@ def _name(_: click.Context, __: click.Parameter, value: str) -> str:
 )
 @click.option("--force-conflicts", is_flag=True, help="Take fields over that other appliers (Flux, Argo CD) own.")
 @click.option(
+    "--recreate",
+    is_flag=True,
+    help="Delete and create again what cannot be changed in place and holds no data.",
+)
+@click.option(
     "--dry-run", type=click.Choice([one.value for one in DryRun]), default="none", show_default=True, help="Only try."
 )
 @click.option("--wait", is_flag=True, help="Wait until every object is healthy.")
@@ -97,6 +102,7 @@ def apply(
     yes: bool,
     adopt: str,
     force_conflicts: bool,
+    recreate: bool,
     dry_run: str,
     wait: bool,
     timeout: float,
@@ -126,6 +132,7 @@ def apply(
         reconcile_timeout=timeout,
         prune_timeout=timeout,
         force_conflicts=force_conflicts,
+        recreate=recreate,
         prune_confirmation=PruneConfirmation.NEVER if yes else PruneConfirmation.WHEN_LARGE,
     )
     options = Options(settings, kubeconfig, context, wait=timeout if wait else None)

@@ -60,7 +60,7 @@ def refuse_change(ref: ObjectRef, immutable: Sequence[str]) -> Refusal:
             "take the change back, or delete the object yourself"
         )
     else:
-        for_all = "set recreate: true, or " if _is_built_in(ref) else ""
+        for_all = "set recreate: true (agentk apply: --recreate), or " if _is_built_in(ref) else ""
         remedy = (
             f'to have it deleted and created again {for_all}annotate it with {RECREATE}: "true"; '
             "or take the change back, or give the object another name"

@@ -140,6 +140,27 @@ def test_an_object_that_the_server_refuses_fails_and_the_others_are_applied(appl
     assert line.startswith(f"{apply.directory}/b.yaml: ")
 
 
+def test_what_cannot_be_changed_in_place_is_an_error_or_recreated_on_request(apply: Command) -> None:
+    apply.write(a=NEVER_READY)
+    assert apply().code == 0
+    apply.write(a=NEVER_READY.replace("app: web}", "app: other}"))
+    refused = apply()
+    assert (refused.code, "agentk apply: --recreate" in refused.out) == (1, True), refused
+    done = apply("--recreate")
+    assert done.code == 0, done
+    path = f"/apis/apps/v1/namespaces/{apply.namespace}/deployments/web"
+    assert apply.kube.get(path)["spec"]["selector"]["matchLabels"] == {"app": "other"}
+
+
+def test_what_somebody_deleted_is_nothing_to_tell(apply: Command) -> None:
+    apply.write(a=config_map("a"), b=config_map("b"))
+    assert apply("--inventory", "web").code == 0
+    apply.kube.delete(f"/api/v1/namespaces/{apply.namespace}/configmaps/b")
+    apply.write(a=config_map("a"))
+    told = apply("--prune", "--inventory", "web")
+    assert (told.code, told.out.splitlines()) == (0, [f"{apply.namespace}/configmap/a unchanged", "1 unchanged"])
+
+
 def test_waiting_ends_with_what_is_not_healthy(apply: Command) -> None:
     apply.write(a=NEVER_READY)
     ended = apply("--wait", "--timeout", "1s")
