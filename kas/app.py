@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from agentlink import logs
 from agentlink.lifecycle import STOP_SECONDS, run
 from agentlink.manifests.model import Limits
+from kas.first_token import first_api_token
 from kas.git import remotes
 from kas.git.mirror import Mirrors
 from kas.git.reach import doubt_about
@@ -37,7 +37,6 @@ from kas.store.errors import StoreError
 from kas.store.store import Store
 from kas.store.times import utc_now
 from kas.tls import Certificate, CertificateError, TlsFiles
-from kas.web.authentication import ADMIN_ROLE, new_api_token
 from kas.web.install import InstallDefaults
 from kas.web.listener import api_app, listening
 from kas.web.metrics import Metrics
@@ -46,7 +45,6 @@ from kas.web.observability import Check, observability_app, syncs_by_state
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Sequence
-    from pathlib import Path
 
     from agentlink.lifecycle import Lifecycle
     from kas.settings import Settings
@@ -54,9 +52,6 @@ if TYPE_CHECKING:
     from kas.web.registration import DoubtAbout
 
 log = logs.get_logger("app")
-
-ADMIN_TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
-"""In the data directory: the first API token, readable by kas' own user only."""
 
 
 class StartError(Exception):
@@ -90,7 +85,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     try:
         store = await life.start("store", _store(settings))
         await _pin_projects(settings, store)
-        await _first_api_token(settings.data_dir, store)
+        await first_api_token(settings.data_dir, store)
     except StoreError as error:
         raise StartError(f"database: {error}") from error
     feed = Feed()
@@ -259,20 +254,6 @@ async def _pin_projects(settings: Settings, store: Store) -> None:
     for path, project in settings.git.projects.items():
         if project.id is not None:
             await store.projects.pin(path, project.id)
-
-
-async def _first_api_token(data_dir: Path, store: Store) -> None:
-    """On the first start make an administrator's token and leave it in a file that only kas' user can read."""
-    path = data_dir / ADMIN_TOKEN_FILE
-    if path.exists():
-        return
-    secret, token_hash = new_api_token()
-    if await store.api_tokens.create_first("first", ADMIN_ROLE, token_hash) is None:
-        return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secret + "\n")
-    log.info("The first API token has been written", file=str(path))
 
 
 async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentlink.findings import Finding, failed, ok, warning
-from kas.app import ADMIN_TOKEN_FILE, git_settings
+from kas.app import git_settings
 from kas.check.certificates import check_certificate
 from kas.check.database import check_database
 from kas.check.files import check_data_directory, check_secret_file, check_temporary_directory
 from kas.check.ports import check_ports
 from kas.check.repositories import check_program, check_projects
+from kas.first_token import ADMIN_TOKEN_FILE
 from kas.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
