@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from agentlink.logs import get_logger
 from kas.replicas.port import MESSAGE_BYTES, Gap, Message
-from kas.replicas.redis_client import FAILURES, explain
+from kas.replicas.redis_client import FAILURES, end_if_cancelled, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,6 +101,7 @@ class RedisBus:
                 while isinstance(error, BaseExceptionGroup):
                     error = error.exceptions[0]
                 self._lost(explain(error))
+            end_if_cancelled()
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _connected(self, pubsub: PubSub) -> None:

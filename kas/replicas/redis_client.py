@@ -67,6 +67,17 @@ def connect(url: str, password_file: Path | None = None) -> redis.asyncio.Redis:
     return client
 
 
+def end_if_cancelled() -> None:
+    """Be cancelled where Redis' client, or a failure beside it, has swallowed that; to be called after a failure.
+
+    Raises:
+        CancelledError: somebody wants this task to end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def explain(error: BaseException) -> str:
     """Return what is wrong with Redis, on one line, without what was sent."""
     return " ".join(str(error).split())[:300] or type(error).__name__

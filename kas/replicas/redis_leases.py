@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from agentlink.logs import get_logger
 from kas.replicas.port import Standing
-from kas.replicas.redis_client import FAILURES, explain
+from kas.replicas.redis_client import FAILURES, end_if_cancelled, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -126,13 +126,14 @@ class RedisLeases:
                     await self._turn()
                 except FAILURES as error:
                     log.debug("Leases could not be renewed", why=explain(error))
+                end_if_cancelled()
                 for lease in list(self._wanted.values()):
                     lease.tell()
                 try:
                     async with asyncio.timeout(TURN_SECONDS):
                         await self._new.wait()
                 except TimeoutError:
-                    pass
+                    end_if_cancelled()
         finally:
             await self._give_back()
 
