@@ -17,8 +17,9 @@ async def test_an_object_that_cannot_be_looked_at_is_neither_pruned_nor_forgotte
     control_plane: Cluster, kube: Kube, namespace: str
 ) -> None:
     kind = Gates(kube)
-    async with syncing(control_plane.kubeconfig, namespace) as (project,):
-        await project.push(kind.definition, kind.gate("unseen"), config_map("seen"), config_map("leaves"))
+    async with syncing(control_plane.kubeconfig, namespace, projects=2) as (project, other):
+        await other.push(kind.definition)
+        await project.push(kind.gate("unseen"), config_map("seen"), config_map("leaves"))
         kube.delete(kind.definition_path)
         await project.served_no_more(kind.group, "Gate")
         await project.push(config_map("seen"))
