@@ -18,7 +18,7 @@ async def test_an_object_that_cannot_be_looked_at_is_neither_pruned_nor_forgotte
 ) -> None:
     kind = Gates(kube)
     async with syncing(control_plane.kubeconfig, namespace, projects=2) as (project, other):
-        await other.push(kind.definition)
+        await other.push(kind.definition, kind.gate("theirs"))
         await project.push(kind.gate("unseen"), config_map("seen"), config_map("leaves"))
         kube.delete(kind.definition_path)
         await project.served_no_more(kind.group, "Gate")
