@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from agentlink.manifests.model import Limits
 from bench.results import Result
 from bench.stage import manifest, resident_mib
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.refs import GitRef, RefKind
 from kas.git.remotes import GitSettings
 from kas.git.watcher import RefWatcher

@@ -15,7 +15,7 @@ from agentlink.lifecycle import STOP_SECONDS, run
 from agentlink.manifests.model import Limits
 from kas.first_token import first_api_token
 from kas.git import remotes
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.reach import doubt_about
 from kas.git.watcher import RefWatcher
 from kas.gitops.commands import LocalCommands

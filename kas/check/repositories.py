@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agentlink.findings import Finding, failed, ok
 from kas.git.errors import GitError
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.program import OLDEST, program_version
 from kas.git.refs import DEFAULT_BRANCH
 

@@ -9,7 +9,7 @@ from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH
 
 if TYPE_CHECKING:
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
 
 PATIENCE = 5.0
 """Seconds. Somebody waits for the answer; a server that is slow to give it may still be right."""

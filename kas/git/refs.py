@@ -1,7 +1,7 @@
 """What a project may be followed by: its default branch, a branch, a tag or a commit.
 
 Pure. How a ref is called on the server and in the mirror is decided here and nowhere else; fetching lives in
-``mirror.py``.
+``fetching.py``.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from kas.git.sharing import TELLING_SECONDS, Alone, Told, bring
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
     from kas.git.refs import GitRef
     from kas.git.sharing import Part, Sharing
 

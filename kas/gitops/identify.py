@@ -13,7 +13,7 @@ from kas.git.refs import DEFAULT_BRANCH
 
 if TYPE_CHECKING:
     from agentlink.manifests.model import Limits
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
     from kas.git.watcher import RefState, RefWatcher
     from kas.rpc.sessions import AgentIdentity
 

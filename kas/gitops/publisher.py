@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from agentlink.v1 import agentlink_pb2 as wire
     from kas.desired.agent_config import AgentConfig, ConfigFinding, ManifestProjectConfig
     from kas.desired.model import Snapshot
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
     from kas.git.watcher import RefWatcher
     from kas.gitops.commands import Delivery, LocalCommands, Revision
     from kas.gitops.holds import HoldBoard

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentlink.manifests.model import Limits
     from kas.desired.model import TreeEntry
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
 
 KEPT_PATHS = 500_000
 """Paths of listings, and of selections, that are kept, each: about 100 MB at the very most."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from agentlink.manifests.model import Limits, ManifestFile
     from kas.desired.model import Snapshot, TreeEntry
-    from kas.git.mirror import Mirror, Mirrors
+    from kas.git.mirror import Mirror
+    from kas.git.mirrors import Mirrors
 
 PARSED_CACHE_BYTES = 64 * 1024 * 1024
 """How much parsed JSON is kept by blob id. One full-size project fits; memory stays bounded."""

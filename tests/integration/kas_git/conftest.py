@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from tests.integration.kas_git.git_helpers import settings_for
 
 if TYPE_CHECKING:

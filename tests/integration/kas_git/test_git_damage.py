@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from tests.integration.kas_git.git_helpers import (
     MAIN,
     PROJECT,
@@ -75,7 +75,7 @@ async def test_a_mirror_that_is_damaged_while_in_use_recovers_in_the_call_that_m
     (entry,) = await mirror.tree(commit)
     for pack in list(path_of(tmp_path).glob("objects/pack/*")):
         pack.unlink()
-    await mirrors._runner.forget(mirror._path)  # an open cat-file would go on reading the deleted pack
+    await mirrors._runner.forget(mirror._repository.path)  # an open cat-file would go on reading the deleted pack
     assert await mirror.blobs([entry.blob_id]) == {entry.blob_id: b"a: 1\n"}
     shutil.rmtree(path_of(tmp_path) / "objects")
     assert await mirror.tree(commit) == (entry,)

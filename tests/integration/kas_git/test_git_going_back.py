@@ -11,7 +11,7 @@ from kas.git.refs import DEFAULT_BRANCH
 from tests.integration.kas_git.git_helpers import MAIN, PROJECT, files_of
 
 if TYPE_CHECKING:
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
     from tests.support.git_server import GitServer
 
 NOWHERE = "0123456789" * 4
@@ -56,8 +56,8 @@ async def test_a_kept_commit_outlives_a_force_push_and_tidying(mirrors: Mirrors,
     await mirror.keep(taken_away)
     rewritten = repository.rewrite({"a.yaml": "a: 2\n"})
     assert await mirror.fetch(DEFAULT_BRANCH) == rewritten
-    await mirror._local(("gc", "--quiet", "--prune=now"))
-    await mirror._runner.forget(mirror._path)  # what is open still reads packs that are gone
+    await mirror._repository.output(("gc", "--quiet", "--prune=now"))
+    await mirror._runner.forget(mirror._repository.path)  # what is open still reads packs that are gone
     assert await mirror.has(taken_away)
     assert await files_of(mirror, taken_away) == {"a.yaml": b"a: 1\n"}
     assert await mirror.leads_to(DEFAULT_BRANCH, taken_away) is False

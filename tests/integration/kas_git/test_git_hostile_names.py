@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from tests.integration.kas_git.git_helpers import MAIN, PROJECT, refused, settings_for
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from kas.git.errors import GitError
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.git.remotes import CredentialKind, CredentialSettings
 from kas.git.watcher import RefWatcher

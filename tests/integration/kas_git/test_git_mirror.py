@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.git.remotes import GitSettings
 from tests.integration.kas_git.git_helpers import (

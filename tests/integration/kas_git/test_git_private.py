@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.git.mirror import Mirror, Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.remotes import CredentialKind, CredentialSettings, GitSettings
 from tests.integration.kas_git.git_helpers import (
     MAIN,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from kas.git.mirror import Mirror
     from tests.support.git_server import GitServer
 
 PASSWORD = "glpat-s3cret-Value"

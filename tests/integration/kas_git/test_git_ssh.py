@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.remotes import CredentialKind, CredentialSettings, GitSettings
 from tests.integration.kas_git.git_helpers import MAIN, PROJECT, refused
 from tests.support.ssh_server import SSHD, SshServer, ssh_server

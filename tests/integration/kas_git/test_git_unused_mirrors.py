@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from kas.git import mirror as mirror_module
+from kas.git import repository
 from tests.integration.kas_git.git_helpers import MAIN, PROJECT, files_of, refused
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
     from tests.support.git_server import GitServer
 
 DAY = 86400.0
@@ -35,7 +35,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 async def test_only_what_nobody_fetched_for_long_enough_goes_and_it_comes_back_when_asked_for(
     git_server: GitServer, mirrors: Mirrors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror_module, "MARK_SECONDS", 0.0)
+    monkeypatch.setattr(repository, "MARK_SECONDS", 0.0)
     for name in ("group/used", "group/unused"):
         git_server.create(name).push_files({"a.yaml": "a: 1\n"})
     used, unused = mirrors.mirror("group/used"), mirrors.mirror("group/unused")
@@ -56,7 +56,7 @@ async def test_only_what_nobody_fetched_for_long_enough_goes_and_it_comes_back_w
 async def test_what_an_earlier_kas_left_goes_too_and_a_mirror_whose_server_is_away_stays(
     git_server: GitServer, mirrors: Mirrors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror_module, "MARK_SECONDS", 0.0)
+    monkeypatch.setattr(repository, "MARK_SECONDS", 0.0)
     git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
     mirror = mirrors.mirror(PROJECT)
     commit = await mirror.fetch(MAIN)

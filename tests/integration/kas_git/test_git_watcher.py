@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.git.remotes import GitSettings, ProjectOverride
 from kas.git.watcher import RefState, RefWatcher

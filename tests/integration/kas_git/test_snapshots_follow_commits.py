@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kas.desired.model import Snapshot
-    from kas.git.mirror import Mirrors
+    from kas.git.mirrors import Mirrors
     from tests.support.git_repository import GitRepository
     from tests.support.git_server import GitServer
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.reach import doubt_about
 from kas.git.remotes import GitSettings
 from tests.integration.kas_graphql.conftest import Person

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from agentk.gitops.receive import Accompanied, Ordered, Received, Receiver
 from agentlink.manifests.model import Limits
 from agentlink.v1 import agentlink_pb2 as wire
-from kas.git.mirror import Mirrors
+from kas.git.mirrors import Mirrors
 from kas.git.watcher import RefWatcher
 from kas.gitops.commands import LocalCommands
 from kas.gitops.holds import HoldBoard

@@ -1,0 +1,234 @@
+"""Brings a project's refs from its server into its repository, with as few requests and as little data as can be.
+
+It also follows a project that has moved, and fetches anew what a damaged repository has lost. The repository itself
+is in ``repository.py``, how a ref is called here and there in ``refs.py``, when to look in ``watcher.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kas.git.errors import GitError
+from kas.git.explain import explain
+from kas.git.refs import GitRef, RefKind, check_ref, mirror_name, server_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kas.git.process import Finished
+    from kas.git.remotes import Remote, Remotes
+    from kas.git.repository import Repository
+    from kas.git.runner import GitRunner
+
+_log = logging.getLogger(__name__)
+
+_FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
+
+
+class Fetcher:
+    """Fetches into the repository of one project. All methods raise ``GitError`` and take turns."""
+
+    def __init__(self, project: str, repository: Repository, remotes: Remotes, runner: GitRunner) -> None:
+        self._project = project
+        self._repository = repository
+        self._remotes = remotes
+        self._runner = runner
+        self._lock = asyncio.Lock()
+        self._moved = ""
+        # What has been fetched, by its name in the mirror: kept to fetch it anew when the mirror is lost.
+        self._fetched: dict[str, str] = {}
+
+    async def fetch(self, ref: GitRef) -> str:
+        """Bring ``ref`` up to date, moving only what is new, and return its commit id.
+
+        One git process. A commit that was fetched before costs none. The history of what is followed begins with
+        what it was when first fetched.
+        """
+        check_ref(self._project, ref)
+        async with self._lock:
+            await self._repository.mark_used()
+            return await self._fetch_or_repair(await self._remote(), ref)
+
+    async def look(self, refs: Sequence[GitRef], *, expecting: bool) -> dict[GitRef, str | GitError]:
+        """Bring refs up to date and return the commit id of each, or why there is none.
+
+        One request where nothing is new, and at most two git processes more where something is, for all of them. With
+        ``expecting`` news of a single ref, it is fetched without asking first. Raises ``GitError`` that concerns all.
+        """
+        found: dict[GitRef, str | GitError] = {}
+        for ref in refs:
+            try:
+                check_ref(self._project, ref)
+            except GitError as error:
+                found[ref] = error
+        async with self._lock:
+            await self._repository.mark_used()
+            remote = await self._remote()
+            rest = [ref for ref in refs if ref not in found]
+            if len(rest) > 1 or not expecting:
+                found |= await self._settled(remote, rest)
+                rest = [ref for ref in refs if ref not in found]
+            if len(rest) > 1:
+                found |= await self._fetch_together(remote, rest)
+                rest = [ref for ref in refs if ref not in found]
+            for ref in rest:
+                try:
+                    found[ref] = await self._fetch_or_repair(remote, ref)
+                except GitError as error:
+                    found[ref] = error
+        return found
+
+    async def last(self, ref: GitRef) -> str | None:
+        """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""
+        check_ref(self._project, ref)
+        async with self._lock:
+            try:
+                return await self._repository.commit(self._name(ref))
+            except GitError:
+                # A damaged mirror remembers nothing.
+                return None
+
+    async def pin(self, commit: str) -> None:
+        """Give a commit that is here a ref of its own, so that it is not dropped."""
+        async with self._lock:
+            name = self._name(GitRef(RefKind.COMMIT, commit))
+            await self._repository.output(("update-ref", name, commit))
+            self._fetched[name] = commit
+
+    async def deepen(self, ref: GitRef, depth: int) -> None:
+        """Fetch the history of ``ref``, this many commits of it."""
+        async with self._lock:
+            remote = await self._remote()
+            finished = await self._run(remote, [f"+{server_name(ref)}:{self._name(ref)}"], f"--depth={depth}")
+            if finished.code != 0:
+                raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
+
+    async def recover(self) -> None:
+        """Replace a damaged repository."""
+        async with self._lock:
+            await self._start_anew()
+
+    async def _settled(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+        """Ask where refs are; return those that are where they were, and those that are not there."""
+        found: dict[GitRef, str | GitError] = {}
+        named = {server_name(ref): ref for ref in refs if ref.kind is not RefKind.COMMIT}
+        known = {ref: await self._repository.value(self._name(ref)) for ref in refs}
+        if len(named) <= 1 and not any(known.values()):
+            return found
+        advertised = await self._runner.asker.refs(remote, named) if named else {}
+        for ref, value in known.items():
+            name = server_name(ref)
+            if ref.kind is not RefKind.COMMIT and advertised is not None and name not in advertised:
+                found[ref] = explain(self._project, ref, 128, f"couldn't find remote ref {name}", None)
+            elif value is not None and (ref.kind is RefKind.COMMIT or (advertised or {}).get(name) == value):
+                with contextlib.suppress(GitError):  # fetching repairs it
+                    commit = await self._repository.commit(self._name(ref))
+                    if commit is not None:
+                        found[ref] = commit
+        return found
+
+    async def _fetch_together(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+        """Fetch refs by as few processes as can be; return those that this went well for."""
+        await self._repository.open()
+        names = {ref: self._name(ref) for ref in refs if ref.kind is not RefKind.COMMIT}
+        known = {ref: await self._repository.value(name) is not None for ref, name in names.items()}
+        found: dict[GitRef, str | GitError] = {}
+        for depth, some in ((("--depth=1",), [r for r in known if not known[r]]), ((), [r for r in known if known[r]])):
+            if not some:
+                continue
+            finished = await self._run(remote, [f"+{server_name(ref)}:{names[ref]}" for ref in some], *depth)
+            if finished.code != 0:
+                await self._repository.sweep()
+                continue  # one of them; each by itself tells which
+            for ref in some:
+                with contextlib.suppress(GitError):
+                    commit = await self._repository.commit(names[ref])
+                    if commit is not None:
+                        found[ref] = self._fetched[names[ref]] = commit
+        return found
+
+    async def _fetch_or_repair(self, remote: Remote, ref: GitRef) -> str:
+        for attempt in (1, 2):
+            try:
+                return await self._fetch(remote, ref, self._name(ref))
+            except GitError as error:
+                await self._repository.sweep()
+                if error.reason == "RepositoryNotFound":
+                    self._moved = ""
+                if attempt == 2:  # noqa: PLR2004 - the last attempt
+                    raise
+                if error.reason == "Redirected" and (moved := await self._runner.asker.moved(remote)):
+                    remote = self._follow_move(remote, moved)
+                elif error.reason == "MirrorCorrupt":
+                    await self._start_anew()
+                else:
+                    raise
+        raise AssertionError("the second attempt returns or raises")
+
+    async def _fetch(self, remote: Remote, ref: GitRef, name: str) -> str:
+        await self._repository.open()
+        known = await self._repository.commit(name)
+        if known is not None and ref.kind is RefKind.COMMIT and await self._repository.holds(known):
+            return known
+        # Without history at first: it can be a hundred times the size of what is applied. Later fetches without
+        # --depth, which would cost one more request each.
+        depth = () if known is not None else ("--depth=1",)
+        finished = await self._run(remote, [f"+{server_name(ref)}:{name}"], *depth)
+        if finished.code != 0 and ref.kind is RefKind.COMMIT and "unadvertised object" in finished.stderr:
+            return await self._fetch_unadvertised(remote, ref, name)
+        if finished.code != 0:
+            cause = "file too large" if await self._repository.overflowed() else finished.stderr
+            raise explain(self._project, ref, finished.code, cause, remote.credential)
+        commit = await self._repository.commit(name)
+        if commit is None:
+            message = f"{self._project}: {ref} does not lead to a commit; correct the ref in the agent's configuration"
+            raise GitError("RefNotFound", message)
+        self._fetched[name] = commit
+        return commit
+
+    async def _fetch_unadvertised(self, remote: Remote, ref: GitRef, name: str) -> str:
+        """Find a commit on a server that gives out branches only: fetch them all, with their history."""
+        refspec = f"+refs/heads/*:refs/kas-branches/{name.removeprefix('refs/kas/')}/*"
+        finished = await self._run(remote, [refspec], "--prune")
+        if finished.code != 0:
+            raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
+        if not await self._repository.holds(ref.name):
+            raise explain(self._project, ref, 128, "not our ref", None)
+        await self._repository.output(("update-ref", name, f"{ref.name}^{{commit}}"))
+        self._fetched[name] = ref.name
+        return ref.name
+
+    async def _start_anew(self) -> None:
+        """Replace a damaged mirror by an empty one and fetch what readers may still ask for, as far as it exists."""
+        await self._repository.discard()
+        await self._repository.open()
+        remote = await self._remote()
+        refspecs = [f"+{commit}:{name}" for name, commit in self._fetched.items()]
+        for refspec in refspecs:
+            # One by one, since a commit that the server has dropped fails the whole fetch. What is really wrong with
+            # the server, the caller's own attempt will say.
+            await self._run(remote, [refspec], "--depth=1")
+
+    def _follow_move(self, remote: Remote, moved: str) -> Remote:
+        """Take a redirect on the same server, as of a project that was renamed, and say so."""
+        self._moved = moved
+        _log.warning(
+            "The repository has moved; it is fetched from where its server says. Correct its path in the configuration",
+            extra={"project": self._project, "url": remote.url, "moved_to": moved},
+        )
+        return replace(remote, url=moved)
+
+    async def _remote(self) -> Remote:
+        remote = await self._runner.asking(partial(self._remotes.resolved, self._project))
+        return replace(remote, url=self._moved) if self._moved else remote
+
+    def _name(self, ref: GitRef) -> str:
+        return mirror_name(self._remotes.url(self._project), ref)
+
+    async def _run(self, remote: Remote, refspecs: Sequence[str], *options: str) -> Finished:
+        return await self._repository.run_online(remote, (*_FETCH, *options, "--", remote.url, *refspecs))
