@@ -72,7 +72,7 @@ class Project:
         self.recorded |= {ref: Recorded(ref) for ref in todo.record or () if ref not in self.recorded}
         complete = await self.executor.run(todo, self.note)
         for ref in todo.forget:
-            self.recorded.pop(ref)
+            self.recorded.pop(ref, None)
         assert len(self.outcomes) == todo.total == len({one.ref for one in self.outcomes})
         return complete
 

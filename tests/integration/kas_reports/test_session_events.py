@@ -59,6 +59,6 @@ async def test_a_refused_agent_that_is_known_is_named_with_its_project(
 
         await eventually(both, what="the audit log has both")
 
-    known, gone = await store.audit.list()
+    gone, known = sorted(await store.audit.list(), key=lambda line: line.project)
     assert (known.project, known.subject) == ("g/p", f"agent g/p:prod (id {identity.agent_id})")
     assert (gone.project, gone.subject) == ("", "the agent listener")
