@@ -33,13 +33,24 @@ class Connection:
     def __init__(self, channel: Channel) -> None:
         """Begin; nothing is sent before ``greet``."""
         self.channel = channel
-        self.left = False
-        """Another connection has taken the place of this one."""
+        self._left = asyncio.Event()
         self._stub = agentlink_pb2_grpc.AgentLinkStub(channel.connection)
         self._call: grpc.aio.StreamStreamCall[wire.AgentMessage, wire.KasMessage] | None = None
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def left(self) -> bool:
+        """Tell whether another connection has taken the place of this one."""
+        return self._left.is_set()
+
+    async def is_left(self, *, within: float) -> bool:
+        """Wait up to so many seconds for another connection to take the place of this one; tell whether it has."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._left.wait()
+        return self.left
 
     async def reach(self) -> None:
         """Connect without saying anything yet.
@@ -96,7 +107,7 @@ class Connection:
 
     def leave(self) -> None:
         """End the stream: another connection has taken over."""
-        self.left = True
+        self._left.set()
         self._cancel()
 
     async def end(self, *, within: float) -> None:

@@ -39,6 +39,9 @@ HEALTHY_SECONDS = 60.0
 
 LONGEST_WAIT_SECONDS = 60.0
 
+TAKEN_OVER_SECONDS = 2.0
+"""How long a stream that has ended while the agent moves is given the benefit of the doubt."""
+
 LONGEST_MOVE_WAIT_SECONDS = 3.0
 """Between attempts to move: the old connection serves on, but not for long."""
 
@@ -244,6 +247,9 @@ class Link:
                     await self._stream(connection, consume, group, ended)
                     self._disconnected(connection, "kas ended the stream")
                 except grpc.aio.AioRpcError as error:
+                    # kas ends a stream as soon as the one in its place is there, which may be heard in any order.
+                    if ended.moving is not None and await connection.is_left(within=TAKEN_OVER_SECONDS):
+                        return ended
                     ended.retry_after = retry_after_of(error)
                     ended.refused = error.code() in _REFUSED and ended.retry_after is None
                     self._disconnected(connection, channel.explain(error))

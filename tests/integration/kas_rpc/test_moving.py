@@ -86,7 +86,7 @@ async def test_a_kas_that_stops_hands_its_agents_to_another(tmp_path: Path, tran
     started: asyncio.Future[Kas] = asyncio.get_running_loop().create_future()
 
     async def serve_old() -> None:
-        async with running(ListenerSettings(websocket_port=0, grpc_port=0, drain=30), tmp_path) as kas:
+        async with running(ListenerSettings(websocket_port=0, grpc_port=0, drain=8), tmp_path) as kas:
             started.set_result(kas)
             await stop.wait()
 
