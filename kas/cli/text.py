@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from datetime import UTC, datetime, timedelta
 
 from rich.cells import cell_len, set_cell_size
 
-_INERT_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+from kas.characters import written_out
+
 _SPACES = re.compile(r"[ \t\r\n\f\v]+")
 _ACTIVE_IN_JSON = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -24,24 +24,15 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _YEAR = 365 * _DAY
 
 
-def _escaped(char: str) -> str:
-    if unicodedata.category(char) not in _INERT_CATEGORIES:
-        return char
-    code = ord(char)
-    if code <= 0xFF:  # noqa: PLR2004 -- two, four or eight digits, as Python writes them
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 -- see above
-
-
 def inert(text: str) -> str:
     """Return ``text`` on one line, with control and direction characters written out as Python writes them."""
     line = _SPACES.sub(" ", text).strip(" ")
-    return line if line.isascii() and line.isprintable() else "".join(map(_escaped, line))
+    return line if line.isascii() and line.isprintable() else "".join(map(written_out, line))
 
 
 def inert_line(text: str) -> str:
     """Return a line like ``inert``, with its spaces as they are: where indentation means something."""
-    return text if text.isascii() and text.isprintable() else "".join(map(_escaped, text.replace("\t", "    ")))
+    return text if text.isascii() and text.isprintable() else "".join(map(written_out, text.replace("\t", "    ")))
 
 
 def width(text: str) -> int:

@@ -6,8 +6,9 @@ too: PostgreSQL takes no NUL.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
+
+from kas.characters import written_out
 
 WORD: Final = 255
 """The most characters of a reason, an id, a ref's name."""
@@ -19,9 +20,6 @@ SENTENCE: Final = 4096
 """The most characters of a message or a path."""
 
 _CUT: Final = "…"
-
-_ACTING: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Control characters (escape sequences), formatting (text that runs backwards), surrogates, line separators."""
 
 
 def inert(text: str, limit: int, *, lines: bool = False) -> str:
@@ -40,9 +38,4 @@ def inert(text: str, limit: int, *, lines: bool = False) -> str:
 
 
 def _shown(character: str, *, lines: bool) -> str:
-    if lines and character in "\n\t":
-        return character
-    if unicodedata.category(character) not in _ACTING:
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004  # the widths of these escapes
+    return character if lines and character in "\n\t" else written_out(character)
