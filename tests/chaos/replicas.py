@@ -189,7 +189,7 @@ async def run(directory: Path, *, agents: int, seconds: float, seed: int, calm: 
 async def _push_each_second(chaos: Chaos) -> None:
     while True:
         await chaos.push()
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # the rhythm that faults are to fall into, and nothing that is waited for
 
 
 def _post(kas: Kas, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
