@@ -30,6 +30,7 @@ from kas.gitops.commands import (
 )
 from kas.gitops.snapshots import Wanted
 from kas.replicas.port import Gap
+from kas.replicas.presence import SILENT_SECONDS
 from kas.rpc.service import AnswerRefusedError
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 AHEAD: Final = 4
 """Parts of an answer that may be under way."""
+
+_LOOK_SECONDS: Final = 0.05
+"""How often it is looked whether an agent has turned up."""
 
 _TOPIC: Final = "commands"
 _HEAD: Final = struct.Struct("!I")
@@ -73,7 +77,7 @@ class RoutedCommands:
     ) -> AsyncGenerator[wire.AnswerRequest, None]:
         """See ``Commands``."""
         command_id = delivery.command.id
-        replicas = self._presence.holders(agent_id) if self._tasks is not None else ()
+        replicas = await self._holders(agent_id) if self._tasks is not None else ()
         seats = [_Far(self, replica, agent_id, command_id, within) for replica in replicas]
         self._given.update({(seat.replica, command_id): seat for seat in seats})
         try:
@@ -84,6 +88,16 @@ class RoutedCommands:
             for seat in seats:
                 del self._given[seat.replica, command_id]
                 seat.end()
+
+    async def _holders(self, agent_id: int) -> frozenset[str]:
+        """Return who has the agent; where nobody seems to, wait for a moment if that is not certain."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SILENT_SECONDS
+        while True:
+            holders = self._presence.holders(agent_id)
+            if holders or self._local.connected(agent_id) or not self._presence.is_unsure or loop.time() > deadline:
+                return holders
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def start(self, seat: _Far) -> asyncio.Task[None] | None:
         """Pass on what a seat hears, as long as the command is under way."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ class Presence:
         self._version = 0
         self._replicas: dict[str, _Replica] = {}
         self._by_agent: dict[int, dict[str, tuple[str, Session]]] = {}
+        self._unsure_until = -math.inf
         self.lost: list[Callable[[str], None]] = []
         """Called with the id of each replica that is no more."""
 
@@ -98,6 +100,18 @@ class Presence:
     def holders(self, agent_id: int) -> frozenset[str]:
         """Return the ids of the other replicas that an agent is connected to."""
         return frozenset(replica for replica, _ in self._by_agent.get(agent_id, {}).values())
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether an agent may be connected elsewhere though nothing is known of it.
+
+        So it is while the others cannot be reached, for a moment after they could not, and until their lists are here.
+        """
+        return (
+            bool(self._bus.trouble)
+            or self._clock() < self._unsure_until
+            or any(known.asked_at for known in self._replicas.values())
+        )
 
     def added(self, session: Session) -> None:
         """Tell the others of a session that has begun here."""
@@ -125,7 +139,7 @@ class Presence:
                 await asyncio.sleep(BEAT_SECONDS)
 
     def turn(self) -> None:
-        """Say that this one is there; forget the silent, unless it is us who hears nothing."""
+        """Say that this one is there; forget the silent."""
         self._say("beat")
         now = self._clock()
         for replica, known in list(self._replicas.items()):
@@ -140,6 +154,7 @@ class Presence:
     def _heard(self, heard: Heard) -> None:
         if isinstance(heard, Gap):
             # The numbers in the next beats tell whose changes were missed.
+            self._unsure_until = self._clock() + SILENT_SECONDS
             return
         said = orjson.loads(heard.body)
         if said["kind"] == "left":

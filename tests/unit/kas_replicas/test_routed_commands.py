@@ -22,6 +22,7 @@ from kas.gitops.commands import (
 )
 from kas.replicas.commands import AHEAD, RoutedCommands
 from kas.replicas.local import Hub, LocalBus
+from kas.replicas.port import Gap
 from kas.replicas.presence import SILENT_SECONDS, Presence
 from kas.rpc.sessions import AgentIdentity, Session
 from tests.support.waiting import eventually
@@ -167,6 +168,19 @@ async def test_an_agent_that_is_nowhere_is_said_to_be_so() -> None:
     async with two() as (one, _):
         with pytest.raises(AgentNotConnectedError):
             await anext(one.routed.give(AGENT, Delivery(new_command(1, within=5)), within=5))
+
+
+async def test_an_agent_is_waited_for_while_the_others_may_not_have_said_that_they_have_it() -> None:
+    async with two() as (one, other), asyncio.TaskGroup() as group:
+        one.bus.hear("presence", Gap())
+        seat = Seat()
+        with other.local.attach(AGENT, seat):
+            given = group.create_task(error_of(one, new_command(1, within=60)))
+            await asyncio.sleep(0)
+            assert not given.done()
+            other.connect()
+            await eventually(lambda: bool(seat.delivered), what="the command is delivered")
+            given.cancel()
 
 
 async def test_a_replica_that_comes_later_learns_who_is_connected() -> None:
