@@ -27,6 +27,9 @@ REQUEST_TIMEOUT = 30.0
 FIRST_LINE_TIMEOUT = 180.0
 """Seconds without a byte where kas fetches from Git before it can say anything."""
 
+WATCH_ENDED = "Ended"
+"""The reason of an error by which kas ends a watch, as when it stops."""
+
 _MAX_ANSWER = 256 * 1024 * 1024
 _TRUSTED_CLOCK_DIFFERENCE = timedelta(seconds=2)
 
@@ -159,7 +162,9 @@ class Client:
                 if not isinstance(value, dict):
                     continue
                 if value["type"] == "END":
-                    raise ClientError(f"the watch is over: {value['message']}", hint="start it again", reason="Ended")
+                    raise ClientError(
+                        f"the watch is over: {value['message']}", hint="start it again", reason=WATCH_ENDED
+                    )
                 yield value
         raise ClientError(f"the connection to {self._address} ended, the watch is over", hint="start it again")
 

@@ -22,6 +22,7 @@ from kas.cli.rolling import history, rollback
 from kas.cli.suspending import resume, suspend
 from kas.cli.tokens import token
 from kas.cli.tokens_api import api_token
+from kas.cli.waiting import wait
 
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 -- click calls it so
@@ -73,7 +74,7 @@ def serve(config: Path | None) -> None:
         raise Failure(f"kas cannot start: {error}") from error
 
 
-OPERATING = (diff, history, suspend, resume, reconcile, confirm_prune, rollback)
+OPERATING = (wait, diff, history, suspend, resume, reconcile, confirm_prune, rollback)
 
 for command in (login, logout, agent, token, api_token, generate, get, tree, events, *OPERATING, check, audit, db):
     main.add_command(command)

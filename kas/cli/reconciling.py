@@ -10,11 +10,11 @@ import click
 
 from kas.cli.agents import find_agent
 from kas.cli.durations import Duration
+from kas.cli.following import NOT_IN_TIME, ended_words, follow
 from kas.cli.options import NOT_CONNECTED, Failure, agent_option, examples, output_option, with_client
 from kas.cli.showing import INTERRUPTED, document
 from kas.cli.text import inert, parse_time
-from kas.cli.views import object_name, objects_summary
-from kas.cli.views_orders import COMMIT_DIGITS
+from kas.cli.views import object_name
 from kas.client import ClientError
 
 if TYPE_CHECKING:
@@ -77,18 +77,17 @@ def _wait(client: Client, agent: str, begun: Mapping[str, str], timeout: float, 
     ended: list[Sync] = []
     deadline = time.monotonic() + timeout
     try:
-        for line in client.watch_closely("syncs", agent=agent):
-            sync = cast("Sync | None", line.get("object"))
+        for sync in follow(client, {"agent": agent}):
             if sync is not None and _has_ended(sync, waiting.get(sync["project"])):
                 del waiting[sync["project"]]
                 ended.append(sync)
                 if output in {"table", "wide"}:
-                    click.echo(_ended_words(sync))
+                    click.echo(ended_words(sync))
             if not waiting:
                 break
             if time.monotonic() > deadline:
-                names = ", ".join(waiting)
-                raise Failure(f"not ended within {timeout:.0f} s: {names}", "`kas get syncs` shows what they wait for")
+                message = f"not ended within {timeout:.0f} s: {', '.join(waiting)}"
+                raise Failure(message, "`kas get syncs` shows what they wait for", NOT_IN_TIME)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if output in {"json", "yaml"}:
@@ -100,12 +99,6 @@ def _has_ended(sync: Sync, since: str | None) -> bool:
     if since is None or sync["kind"] == "configuration" or sync["state"] not in _ENDED:
         return False
     return parse_time(sync["updated_at"]) > parse_time(since)
-
-
-def _ended_words(sync: Sync) -> str:
-    said = f": {sync['message']}" if sync["message"] else ""
-    commit = sync["commit"][:COMMIT_DIGITS]
-    return inert(f"project {sync['project']} @ {commit} {sync['state']}, {objects_summary(sync['counts'])}{said}")
 
 
 @click.command(

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kas.git.refs import is_commit_id
 
 _MARK = "kas-used"
 """A file in each mirror; it was last used when this was last written."""
 
+_CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+"""Of a bare repository with refs as files and ids of 40 digits, as gitrepository-layout has it."""
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _LEFTOVERS = ("*.lock", "refs/kas/*.lock", "objects/pack/tmp_*", "objects/info/*.lock")
+
+
+def create(mirror: Path) -> None:
+    """Write an empty bare repository, as ``git init --bare`` does; ``HEAD``, by which it is known, comes last."""
+    for folder in ("objects/pack", "objects/info", "refs/heads"):
+        (mirror / folder).mkdir(parents=True, exist_ok=True)
+    (mirror / "config").write_text(_CONFIG)
+    (mirror / "HEAD").write_text("ref: refs/heads/main\n")
 
 
 def read_ref(path: Path) -> str | None:
@@ -24,6 +37,35 @@ def read_ref(path: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return value if is_commit_id(value) else None
+
+
+def write_ref(path: Path, value: str) -> None:
+    """Let a ref have an object id. Locked as git does it; ``FileExistsError`` where git has locked it."""
+    path.parent.mkdir(exist_ok=True)
+    lock = path.with_name(f"{path.name}.lock")
+    _write_new(lock, f"{value}\n")
+    lock.replace(path)
+
+
+def read_shallow(mirror: Path) -> list[str]:
+    """Return the commits whose parents were left out."""
+    try:
+        lines = (mirror / "shallow").read_text("ascii").split()
+    except FileNotFoundError:
+        return []
+    return [line for line in lines if is_commit_id(line)]
+
+
+def lock_shallow(mirror: Path, commits: Iterable[str]) -> Path:
+    """Write what ``shallow`` is to be beside it, where git would; to be renamed or deleted. ``FileExistsError``."""
+    lock = mirror / "shallow.lock"
+    _write_new(lock, "".join(f"{commit}\n" for commit in commits))
+    return lock
+
+
+def _write_new(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
 
 
 def half_pack(mirror: Path) -> int:

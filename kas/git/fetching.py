@@ -1,7 +1,9 @@
 """Brings a project's refs from its server into its repository, with as few requests and as little data as can be.
 
-It also follows a project that has moved, and fetches anew what a damaged repository has lost. The repository itself
-is in ``repository.py``, how a ref is called here and there in ``refs.py``, when to look in ``watcher.py``.
+Our own client does it where all goes without a word (``asking.py``), git itself everywhere else: whatever the first
+cannot do, the second does or explains. It also follows a project that has moved, and fetches anew what a damaged
+repository has lost. The repository itself is in ``repository.py``, how a ref is called here and there in ``refs.py``,
+when to look in ``watcher.py``.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kas.git.asking import Asker
 from kas.git.errors import GitError
 from kas.git.explain import explain
+from kas.git.packs import Packs
 from kas.git.refs import GitRef, RefKind, check_ref, mirror_name, server_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from kas.git.process import Finished
     from kas.git.remotes import Remote, Remotes
@@ -38,6 +42,7 @@ class Fetcher:
         self._repository = repository
         self._remotes = remotes
         self._runner = runner
+        self._asker = Asker(runner.http, project, Packs(project, repository.path, runner), runner.max_pack_bytes)
         self._lock = asyncio.Lock()
         self._moved = ""
         # What has been fetched, by its name in the mirror: kept to fetch it anew when the mirror is lost.
@@ -46,19 +51,19 @@ class Fetcher:
     async def fetch(self, ref: GitRef) -> str:
         """Bring ``ref`` up to date, moving only what is new, and return its commit id.
 
-        One git process. A commit that was fetched before costs none. The history of what is followed begins with
-        what it was when first fetched.
+        A commit that was fetched before costs nothing. The history of what is followed begins with what it was when
+        first fetched.
         """
-        check_ref(self._project, ref)
-        async with self._lock:
-            await self._repository.mark_used()
-            return await self._fetch_or_repair(await self._remote(), ref)
+        found = (await self.look([ref]))[ref]
+        if isinstance(found, GitError):
+            raise found
+        return found
 
-    async def look(self, refs: Sequence[GitRef], *, expecting: bool) -> dict[GitRef, str | GitError]:
+    async def look(self, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
         """Bring refs up to date and return the commit id of each, or why there is none.
 
-        One request where nothing is new, and at most two git processes more where something is, for all of them. With
-        ``expecting`` news of a single ref, it is fetched without asking first. Raises ``GitError`` that concerns all.
+        One request where nothing is new, and one more where something is, or two if some refs were never seen before, for
+        all of them. Raises ``GitError`` that concerns all.
         """
         found: dict[GitRef, str | GitError] = {}
         for ref in refs:
@@ -69,18 +74,9 @@ class Fetcher:
         async with self._lock:
             await self._repository.mark_used()
             remote = await self._remote()
-            rest = [ref for ref in refs if ref not in found]
-            if len(rest) > 1 or not expecting:
-                found |= await self._settled(remote, rest)
-                rest = [ref for ref in refs if ref not in found]
-            if len(rest) > 1:
-                found |= await self._fetch_together(remote, rest)
-                rest = [ref for ref in refs if ref not in found]
-            for ref in rest:
-                try:
-                    found[ref] = await self._fetch_or_repair(remote, ref)
-                except GitError as error:
-                    found[ref] = error
+            for way in (self._asked, self._fetch_together, self._fetch_alone):
+                if rest := [ref for ref in refs if ref not in found]:
+                    found |= await way(remote, rest)
         return found
 
     async def last(self, ref: GitRef) -> str | None:
@@ -97,7 +93,7 @@ class Fetcher:
         """Give a commit that is here a ref of its own, so that it is not dropped."""
         async with self._lock:
             name = self._name(GitRef(RefKind.COMMIT, commit))
-            await self._repository.output(("update-ref", name, commit))
+            await self._repository.set(name, commit)
             self._fetched[name] = commit
 
     async def deepen(self, ref: GitRef, depth: int) -> None:
@@ -113,27 +109,63 @@ class Fetcher:
         async with self._lock:
             await self._start_anew()
 
-    async def _settled(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
-        """Ask where refs are; return those that are where they were, and those that are not there."""
+    async def _asked(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+        """Ask where refs are, and for what is new; return those that this was enough for."""
         found: dict[GitRef, str | GitError] = {}
         named = {server_name(ref): ref for ref in refs if ref.kind is not RefKind.COMMIT}
-        known = {ref: await self._repository.value(self._name(ref)) for ref in refs}
-        if len(named) <= 1 and not any(known.values()):
-            return found
-        advertised = await self._runner.asker.refs(remote, named) if named else {}
-        for ref, value in known.items():
-            name = server_name(ref)
-            if ref.kind is not RefKind.COMMIT and advertised is not None and name not in advertised:
-                found[ref] = explain(self._project, ref, 128, f"couldn't find remote ref {name}", None)
-            elif value is not None and (ref.kind is RefKind.COMMIT or (advertised or {}).get(name) == value):
-                with contextlib.suppress(GitError):  # fetching repairs it
-                    commit = await self._repository.commit(self._name(ref))
-                    if commit is not None:
-                        found[ref] = commit
+        try:
+            places = await self._asker.refs(remote, named)
+            if places is None:
+                return found
+            news: dict[bool, dict[GitRef, str]] = {True: {}, False: {}}
+            held = []
+            for ref in refs:
+                name = server_name(ref)
+                place = name if ref.kind is RefKind.COMMIT else places.get(name)
+                if place is None:
+                    found[ref] = explain(self._project, ref, 128, f"couldn't find remote ref {name}", None)
+                    continue
+                known = await self._repository.value(self._name(ref))
+                commit = None if known is None else await self._repository.commit_of(known)
+                if known == place and commit is not None:
+                    found[ref] = commit
+                else:
+                    news[commit is None][ref] = place
+                    held += [] if commit is None else [commit]
+            for first, some in news.items():
+                if some and await self._has_come(remote, set(some.values()), held, first=first):
+                    found |= await self._set(some)
+        except TimeoutError:
+            timeout = self._repository.timeout()
+            found |= {ref: timeout for ref in refs if ref not in found}
+        except GitError as error:
+            if error.reason == "TooLarge":
+                found |= {ref: error for ref in refs if ref not in found}
+            # Otherwise the repository is damaged, or the disk full: fetching repairs or explains it.
+        return found
+
+    async def _has_come(self, remote: Remote, wanted: Collection[str], held: Collection[str], *, first: bool) -> bool:
+        await self._repository.open()
+        if await self._asker.objects(remote, wanted, held, without_history=first):
+            return True
+        await self._repository.sweep()
+        return False
+
+    async def _set(self, places: Mapping[GitRef, str]) -> dict[GitRef, str | GitError]:
+        """Let refs be where they are on the server, unless that is no commit."""
+        found: dict[GitRef, str | GitError] = {}
+        for ref, place in places.items():
+            commit = await self._repository.commit_of(place)
+            if commit is not None:
+                name = self._name(ref)
+                await self._repository.set(name, place)
+                found[ref] = self._fetched[name] = commit
         return found
 
     async def _fetch_together(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
         """Fetch refs by as few processes as can be; return those that this went well for."""
+        if len(refs) == 1:
+            return {}
         await self._repository.open()
         names = {ref: self._name(ref) for ref in refs if ref.kind is not RefKind.COMMIT}
         known = {ref: await self._repository.value(name) is not None for ref, name in names.items()}
@@ -152,6 +184,16 @@ class Fetcher:
                         found[ref] = self._fetched[names[ref]] = commit
         return found
 
+    async def _fetch_alone(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+        """Fetch refs one by one; return what became of each."""
+        found: dict[GitRef, str | GitError] = {}
+        for ref in refs:
+            try:
+                found[ref] = await self._fetch_or_repair(remote, ref)
+            except GitError as error:
+                found[ref] = error
+        return found
+
     async def _fetch_or_repair(self, remote: Remote, ref: GitRef) -> str:
         for attempt in (1, 2):
             try:
@@ -162,7 +204,7 @@ class Fetcher:
                     self._moved = ""
                 if attempt == 2:  # noqa: PLR2004 - the last attempt
                     raise
-                if error.reason == "Redirected" and (moved := await self._runner.asker.moved(remote)):
+                if error.reason == "Redirected" and (moved := await self._runner.http.moved(remote)):
                     remote = self._follow_move(remote, moved)
                 elif error.reason == "MirrorCorrupt":
                     await self._start_anew()

@@ -7,6 +7,7 @@ earlier commits in ``past.py``, and all mirrors together in ``mirrors.py``.
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from kas.git.past import Past
 from kas.git.reader import LedTo
 from kas.git.refs import GitRef, RefKind, is_commit_id
 from kas.git.repository import Repository
-from kas.git.trees import parse_changes, parse_tree
+from kas.git.trees import NotPlainError, compare_trees, list_tree, parse_changes, parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +46,9 @@ class Mirror:
         """Bring ``ref`` up to date and return its commit id, see ``Fetcher.fetch``."""
         return await self._fetcher.fetch(ref)
 
-    async def look(self, refs: Sequence[GitRef], *, expecting: bool) -> dict[GitRef, str | GitError]:
+    async def look(self, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
         """Bring refs up to date and return the commit id of each, or why there is none, see ``Fetcher.look``."""
-        return await self._fetcher.look(refs, expecting=expecting)
+        return await self._fetcher.look(refs)
 
     async def last(self, ref: GitRef) -> str | None:
         """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""
@@ -77,6 +78,11 @@ class Mirror:
         """Return all files, symlinks and submodules of ``commit``, in Git's order."""
         if not is_commit_id(commit):
             raise GitError("CommitNotFound", f"{self._project}: {commit[:60]!r} is not a commit id")
+        # Short of what is large or damaged, one open process does.
+        with contextlib.suppress(NotPlainError, GitError):
+            entries = await self._repository.walked(partial(list_tree, commit))
+            if entries is not None:
+                return entries
         listing = await self._repaired(commit, ("ls-tree", "-r", "-z", commit))
         return await self._runner.threaded(partial(parse_tree, listing))
 
@@ -95,9 +101,11 @@ class Mirror:
 
     async def changes(self, old: str, new: str) -> tuple[TreeChange, ...] | None:
         """Return what differs between two commits, None where the mirror does not hold both."""
-        if not (await self.has(old) and await self.has(new)):
-            return None
         try:
+            with contextlib.suppress(NotPlainError):
+                return await self._repository.walked(partial(compare_trees, old, new))
+            if not (await self.has(old) and await self.has(new)):
+                return None
             answer = await self._repository.output(("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new))
         except GitError as error:
             if error.reason != "MirrorCorrupt":

@@ -15,7 +15,7 @@ import selectors
 import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 import git
 
@@ -85,9 +85,13 @@ class GitProcess:
             self.stop(self._stopped)
         return cast("subprocess.Popen[bytes]", process)
 
-    def run(self, max_output: int) -> Finished:
-        """Start it and read what it says until it ends, or until stdout exceeds ``max_output`` bytes."""
-        process = self.open()
+    def run(self, max_output: int, stdin: IO[bytes] | None = None) -> Finished:
+        """Start it and read what it says until it ends, or until stdout exceeds ``max_output`` bytes.
+
+        It reads ``stdin``, which is closed here: with the process its last reader has gone.
+        """
+        with stdin or contextlib.nullcontext():
+            process = self.open(stdin=None if stdin is None else stdin.fileno())
         try:
             return self._read(process, max_output)
         finally:

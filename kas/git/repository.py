@@ -11,7 +11,7 @@ import hashlib
 import re
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kas.git import disk
 from kas.git.errors import GitError
@@ -20,13 +20,16 @@ from kas.git.reader import ReaderBrokenError
 from kas.git.refs import is_commit_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from kas.git.process import Finished
     from kas.git.reader import Info
     from kas.git.remotes import Remote
     from kas.git.runner import GitRunner
+    from kas.git.trees import Read
+
+T = TypeVar("T")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # A new pack with each fetch; beyond this many, finding an object in them becomes slow.
@@ -58,7 +61,10 @@ class Repository:
             return
         if not (self.path / "HEAD").is_file():
             await self.discard()
-            await self.output(("init", "--quiet", "--bare", "--template=", str(self.path)))
+            try:
+                await self._runner.threaded(partial(disk.create, self.path))
+            except OSError as error:
+                raise self._storage(error) from error
         await self.sweep()
         self._opened = True
 
@@ -107,8 +113,10 @@ class Repository:
     async def commit(self, name: str) -> str | None:
         """Return the commit of a ref of the mirror, None if there is no such ref or it leads to something else."""
         value = await self.value(name)
-        if value is None:
-            return None
+        return None if value is None else await self.commit_of(value)
+
+    async def commit_of(self, value: str) -> str | None:
+        """Return the commit that an object is or, as a tag, leads to; None if that is something else."""
         if value not in self._commits:
             found = (await self.objects([f"{value}^{{commit}}"]))[0]
             if found is None:
@@ -119,6 +127,13 @@ class Repository:
                 self._commits.clear()
             self._commits[value] = found[0]
         return self._commits[value]
+
+    async def set(self, name: str, value: str) -> None:
+        """Let a ref of the mirror have an object that is here."""
+        try:
+            await self._runner.threaded(partial(disk.write_ref, self.path / name, value))
+        except OSError as error:
+            raise self._storage(error) from error
 
     async def holds(self, commit: str) -> bool:
         """Tell whether ``commit`` is here; an error where that cannot be read, so that it is repaired."""
@@ -138,7 +153,16 @@ class Repository:
         try:
             return await self._runner.objects(self.path, names)
         except TimeoutError as error:
-            raise self._timeout() from error
+            raise self.timeout() from error
+        except ReaderBrokenError as error:
+            raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
+
+    async def walked(self, walk: Callable[[Read], T]) -> T:
+        """Read objects one after another, by what the ones before say."""
+        try:
+            return await self._runner.walked(self.path, walk)
+        except TimeoutError as error:
+            raise self.timeout() from error
         except ReaderBrokenError as error:
             raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
 
@@ -147,7 +171,7 @@ class Repository:
         try:
             return await self._runner.infos(self.path, names)
         except TimeoutError as error:
-            raise self._timeout() from error
+            raise self.timeout() from error
         except ReaderBrokenError as error:
             raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
 
@@ -165,7 +189,7 @@ class Repository:
         try:
             return await self._runner.local(self.path, arguments, seconds=seconds)
         except TimeoutError as error:
-            raise self._timeout() from error
+            raise self.timeout() from error
         except OSError as error:
             raise self._storage(error) from error
 
@@ -174,7 +198,7 @@ class Repository:
         try:
             return await self._runner.network(self.path, remote, arguments)
         except TimeoutError as error:
-            raise self._timeout() from error
+            raise self.timeout() from error
         except OSError as error:
             raise self._storage(error) from error
 
@@ -183,7 +207,8 @@ class Repository:
         half = await self._runner.threaded(partial(disk.half_pack, self.path))
         return half >= self._runner.max_pack_bytes
 
-    def _timeout(self) -> GitError:
+    def timeout(self) -> GitError:
+        """Return what it means that something took longer than it may."""
         message = f"{self._project}: git did not end in time; it is tried again by itself, git.timeout sets the limit"
         return GitError("Timeout", message, retryable=True)
 

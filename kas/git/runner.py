@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
-from kas.git.asking import RefAsker
 from kas.git.config import render, written
 from kas.git.process import Finished, GitProcess, in_thread
 from kas.git.reader import CatFile, Info, InfoReader, ObjectReader
-from kas.git.slots import Slots
+from kas.git.slots import Turns
+from kas.git.smart_http import SmartHttp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
     from kas.git.remotes import GitSettings, Remote
+    from kas.git.trees import Read
 
 T = TypeVar("T")
 
@@ -29,9 +30,6 @@ T = TypeVar("T")
 _NETWORK_THREADS = 256
 # Threads that read the disk and parse; more would only fight over the interpreter.
 _LOCAL_THREADS = 4
-# Turns at one server, and how long one is held at most. A fetch that takes longer than that is waiting, not working.
-_TURNS = 16
-_TURN_SECONDS = 3.0
 # Open ``cat-file`` processes; the one used longest ago is closed first.
 _READERS = 64
 # A listing of about a million files.
@@ -54,14 +52,12 @@ class GitRunner:
         self._local_config.write_text(render(()))
         self._network = ThreadPoolExecutor(_NETWORK_THREADS, "git-network")
         self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
-        self.asker = RefAsker(settings.timeout)
-        self._slots: dict[str, Slots] = {}
+        self._turns = Turns()
+        self.http = SmartHttp(settings.timeout, self._turns)
         self._readers: OrderedDict[tuple[Path, type[CatFile[Any]]], CatFile[Any]] = OrderedDict()
 
     async def network(self, mirror: Path, remote: Remote, arguments: Sequence[str]) -> Finished:
         """Run git in ``mirror`` with what it needs to reach ``remote``. Raises ``TimeoutError``, ``OSError``."""
-        host = urlsplit(remote.url).netloc
-        slots = self._slots.setdefault(host, Slots(_TURNS, _TURN_SECONDS))
         with contextlib.ExitStack() as stack:
             key_file = None
             if remote.key is not None:
@@ -70,7 +66,7 @@ class GitRunner:
             text = render(self._settings.schemes, remote, key_file)
             config = stack.enter_context(written(self._private, text))
             process = self._process(mirror, arguments, config, self.max_pack_bytes)
-            async with slots.turn():
+            async with self._turns.at(remote.url):
                 return await in_thread(
                     self._network, partial(process.run, _MAX_OUTPUT), process.stop, self._settings.timeout
                 )
@@ -82,6 +78,25 @@ class GitRunner:
         pool = self._local if seconds is None else self._network
         return await in_thread(pool, partial(process.run, _MAX_OUTPUT), process.stop, seconds or self._settings.timeout)
 
+    async def fed(self, mirror: Path, arguments: Sequence[str], pieces: AsyncGenerator[bytes, None]) -> Finished:
+        """Run git in ``mirror``, with what comes as its input, bounded like what a fetch may bring.
+
+        Raises ``TimeoutError``, ``OSError``, and what ``pieces`` raises, after which git has seen an early end.
+        """
+        process = self._process(mirror, arguments, self._local_config, self.max_pack_bytes)
+        reading, writing = os.pipe()
+        # The thread closes its end as soon as git has it.
+        run = partial(process.run, _MAX_OUTPUT, os.fdopen(reading, "rb"))
+        finished, fed = await asyncio.gather(
+            in_thread(self._network, run, process.stop, self._settings.timeout),
+            _feed(os.fdopen(writing, "wb"), pieces),
+            return_exceptions=True,
+        )
+        for failed in (fed, finished):
+            if isinstance(failed, BaseException):
+                raise failed
+        return cast("Finished", finished)
+
     async def objects(self, mirror: Path, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
         """Read objects of ``mirror``, see ``ObjectReader``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
         return await self._read(mirror, ObjectReader, names)
@@ -90,17 +105,27 @@ class GitRunner:
         """Tell what names mean in ``mirror``, see ``InfoReader``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
         return await self._read(mirror, InfoReader, names)
 
+    async def walked(self, mirror: Path, walk: Callable[[Read], T]) -> T:
+        """Read objects of ``mirror`` one after another, by what the ones before say, in one thread.
+
+        Raises ``TimeoutError``, ``ReaderBrokenError``, and what ``walk`` raises.
+        """
+        reader = await self._reader(mirror, ObjectReader)
+        return await in_thread(self._local, partial(walk, reader.read), reader.stop, self._settings.timeout)
+
     async def _read(self, mirror: Path, kind: type[CatFile[T]], names: Sequence[str]) -> list[T]:
+        reader = await self._reader(mirror, kind)
+        return await in_thread(self._local, partial(reader.read, names), reader.stop, self._settings.timeout)
+
+    async def _reader(self, mirror: Path, kind: type[CatFile[T]]) -> CatFile[T]:
         reader = cast("CatFile[T] | None", self._readers.get((mirror, kind)))
         if reader is None:
             reader = kind(partial(self._process, mirror, kind.arguments, self._local_config))
             self._readers[mirror, kind] = reader
         self._readers.move_to_end((mirror, kind))
-        surplus = self._readers.popitem(last=False)[1] if len(self._readers) > _READERS else None
-        answers = await in_thread(self._local, partial(reader.read, names), reader.stop, self._settings.timeout)
-        if surplus is not None:
-            await self.threaded(surplus.close)
-        return answers
+        if len(self._readers) > _READERS:
+            await self.threaded(self._readers.popitem(last=False)[1].close)
+        return reader
 
     async def forget(self, mirror: Path) -> None:
         """Close what is open in ``mirror``, which is about to be moved."""
@@ -119,7 +144,7 @@ class GitRunner:
 
     async def close(self) -> None:
         """End everything. Nothing may be running any more."""
-        await self.asker.close()
+        await self.http.close()
         for reader in self._readers.values():
             await self.threaded(reader.close)
         self._readers.clear()
@@ -139,3 +164,22 @@ class GitRunner:
             "LANGUAGE": "C",
         }
         return GitProcess(arguments, environment=environment, directory=mirror.parent, max_file=max_file)
+
+
+async def _feed(sink: IO[bytes], pieces: AsyncGenerator[bytes, None]) -> None:
+    """Write all that comes, as fast as it is read, and close."""
+    loop = asyncio.get_running_loop()
+    protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
+    transport, _ = await loop.connect_write_pipe(lambda: protocol, sink)
+    writer = asyncio.StreamWriter(transport, protocol, None, loop)
+    try:
+        async for piece in pieces:
+            try:
+                writer.write(piece)
+                await writer.drain()
+            except ConnectionError:  # who reads has ended, and says itself why
+                break
+    finally:
+        writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

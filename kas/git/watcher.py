@@ -1,8 +1,7 @@
 """Keeps an eye on refs: each once, however many follow it, and all of a project together.
 
-The clock asks the server where they are, which is one request whatever their number, and fetches only what is new. A
-webhook is believed: what is followed is fetched at once (``docs/decisions/0003`` and ``0019``). However many of them
-arrive during a look, they cause one more.
+A look asks the server where they are, which is one request whatever their number, and fetches only what is new
+(``docs/decisions/0019``). However many webhooks arrive during a look, they cause one more.
 Where several kas share a project (``sharing.py``), one looks, and the others are told and bring their mirrors up to it.
 """
 
@@ -23,7 +22,7 @@ from kas.git.schedule import pause, trusting
 from kas.git.sharing import TELLING_SECONDS, Alone, Told, bring
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from kas.git.mirrors import Mirrors
     from kas.git.refs import GitRef
@@ -67,6 +66,8 @@ class _Watch:
         self.asked = False
         self.state: RefState | None = None
         self.changed = asyncio.Event()
+        # Those who are called instead of waiting, in the order in which they came.
+        self.followers: dict[Following, None] = {}
 
     def publish(self, commit: str | None, error: GitError | None, at: datetime | None = None) -> bool:
         """Tell the readers, unless it is what they know; return whether a commit that was known has changed.
@@ -79,6 +80,8 @@ class _Watch:
         self.state = RefState(self.project, self.ref, commit, error, at or datetime.now(UTC), next(_ORDER))
         self.changed.set()
         self.changed = asyncio.Event()
+        for follower in list(self.followers):
+            follower.told(self.state)
         return before is not None and before.commit is not None and before.commit != commit
 
     async def states(self) -> AsyncGenerator[RefState, None]:
@@ -91,6 +94,21 @@ class _Watch:
                 continue
             seen = self.state
             yield seen
+
+
+class Following:
+    """What ``RefWatcher.follow`` gives."""
+
+    __slots__ = ("_watch", "told")
+
+    def __init__(self, watch: _Watch, told: Callable[[RefState], None]) -> None:
+        self._watch = watch
+        self.told = told
+
+    def leave(self) -> None:
+        """Be told nothing more; to be called once."""
+        del self._watch.followers[self]
+        self._watch.readers -= 1
 
 
 class _Project:
@@ -144,6 +162,28 @@ class RefWatcher:
 
         A slow reader gets the newest state only.
         """
+        watch = self._join(project, ref)
+        try:
+            async with contextlib.aclosing(watch.states()) as states:
+                yield states
+        finally:
+            watch.readers -= 1
+
+    def follow(self, project: str, ref: GitRef, told: Callable[[RefState], None]) -> Following:
+        """Have ``told`` called with a ref's current state, when it is known, and with each change.
+
+        For thousands that follow: each costs an entry, where a subscription costs a task that waits. ``told`` must not
+        block, and may be called before this returns.
+        """
+        watch = self._join(project, ref)
+        follower = Following(watch, told)
+        watch.followers[follower] = None
+        if watch.state is not None:
+            told(watch.state)
+        return follower
+
+    def _join(self, project: str, ref: GitRef) -> _Watch:
+        """Return what is known of a ref, with one reader more."""
         followed = self._projects.get(project)
         if followed is None:
             followed = self._projects[project] = _Project(project)
@@ -158,11 +198,7 @@ class RefWatcher:
             watch.due = 0.0
             followed.wake.set()
         watch.readers += 1
-        try:
-            async with contextlib.aclosing(watch.states()) as states:
-                yield states
-        finally:
-            watch.readers -= 1
+        return watch
 
     def poke(self, project: str) -> None:
         """Look at every watched ref of ``project`` now; if a look is running, once more after it."""
@@ -185,7 +221,7 @@ class RefWatcher:
                 if not part.looks:
                     due = await self._be_told(project, part)
                 if due:
-                    if await self._look(project.name, due, poked=poked):
+                    if await self._look(project.name, due):
                         project.told = project.told + 1 if poked or project.poked else 0
                     self._put_off(project, due)
                 for watch in project.watches.values():
@@ -234,12 +270,12 @@ class RefWatcher:
             interval = self._interval if watch.failures else trusting(self._interval, project.told)
             watch.due = now + pause(interval, watch.failures, chance)
 
-    async def _look(self, project: str, watches: Sequence[_Watch], *, poked: bool) -> bool:
+    async def _look(self, project: str, watches: Sequence[_Watch]) -> bool:
         """Ask, fetch and publish. Return whether a commit has changed."""
         found: Mapping[GitRef, str | GitError]
         try:
             refs = [watch.ref for watch in watches]
-            found = await self._mirrors.mirror(project).look(refs, expecting=poked)
+            found = await self._mirrors.mirror(project).look(refs)
         except GitError as error:
             found = {watch.ref: error for watch in watches}
         except Exception as error:  # noqa: BLE001 - a boundary between projects; logged and published

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,7 +23,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.service import AnswerRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from kas.gitops.snapshots import Wanted
 
@@ -151,19 +150,18 @@ class LocalCommands:
         self._seats: dict[int, list[Seat]] = {}
         self._pending: dict[str, _Pending] = {}
 
-    @contextmanager
-    def attach(self, agent_id: int, seat: Seat) -> Iterator[None]:
-        """Take commands for an agent as long as the block runs; those under way before are not for this stream."""
+    def attach(self, agent_id: int, seat: Seat) -> None:
+        """Take commands for an agent, until ``detach``; those under way are not for this stream."""
         self._seats.setdefault(agent_id, []).append(seat)
-        try:
-            yield
-        finally:
-            seats = self._seats[agent_id]
-            seats.remove(seat)
-            if not seats:
-                del self._seats[agent_id]
-            for pending in list(self._pending.values()):
-                pending.seat_gone(seat)
+
+    def detach(self, agent_id: int, seat: Seat) -> None:
+        """Take no more of them: the stream has ended."""
+        seats = self._seats[agent_id]
+        seats.remove(seat)
+        if not seats:
+            del self._seats[agent_id]
+        for pending in list(self._pending.values()):
+            pending.seat_gone(seat)
 
     def connected(self, agent_id: int) -> bool:
         """Tell whether a replica of the agent is connected."""

@@ -7,7 +7,6 @@ The clock is kas' own; agents are told what holds, not what time it is.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from kas.store.records import HoldKind
 from kas.store.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from kas.store.holds import Holds
@@ -46,7 +45,7 @@ class HoldBoard:
         self._holds = holds
         self._clock = clock
         self._known: dict[int, tuple[HoldRecord, ...]] = {}
-        self._changed: dict[int, asyncio.Event] = {}
+        self._followers: dict[int, list[Following]] = {}
         # What is read later must be learnt later, or an order that came in between would be forgotten.
         self._reading = asyncio.Lock()
         self.tell: Callable[[int], None] = _nobody
@@ -87,33 +86,65 @@ class HoldBoard:
 
     def _learn(self, agent_id: int, found: tuple[HoldRecord, ...]) -> None:
         self._known[agent_id] = found
-        event = self._changed.pop(agent_id, None)
-        if event is not None:
-            event.set()
+        for following in tuple(self._followers.get(agent_id, ())):
+            following.look()
 
-    async def follow(self, agent_id: int) -> AsyncGenerator[tuple[HoldRecord, ...], None]:
-        """Yield what holds for an agent now, and again after every change, for ever."""
+    async def follow(self, agent_id: int, told: Callable[[tuple[HoldRecord, ...]], None]) -> Following:
+        """Have ``told`` called with what holds for an agent, before this returns and again after every change.
+
+        ``told`` must not block.
+        """
         if agent_id not in self._known:
             # Thousands of agents may come at once, so this takes no turns; whatever was learnt meanwhile is newer.
             found = await when_available(partial(self._holds.in_force, agent_id), what="what holds")
             self._known.setdefault(agent_id, found)
-        told: tuple[HoldRecord, ...] | None = None
-        while True:
-            changed = self._changed.setdefault(agent_id, asyncio.Event())
-            now = self._clock()
-            holding = tuple(hold for hold in self._known[agent_id] if hold.in_force(now))
-            if holding != told:
-                told = holding
-                yield holding
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._wait(holding, now)):
-                    await changed.wait()
+        following = Following(self, agent_id, told)
+        self._followers.setdefault(agent_id, []).append(following)
+        following.look()
+        return following
 
-    @staticmethod
-    def _wait(holding: Iterable[HoldRecord], now: datetime) -> float | None:
+    def in_force(self, agent_id: int) -> tuple[tuple[HoldRecord, ...], float | None]:
+        """Return what is known to hold now for an agent, and in how many seconds to look again: None for never."""
+        now = self._clock()
+        holding = tuple(hold for hold in self._known[agent_id] if hold.in_force(now))
         ends = [hold.until - now for hold in holding if hold.until is not None]
-        return min([*ends, _LONGEST_WAIT]).total_seconds() if ends else None
+        return holding, min([*ends, _LONGEST_WAIT]).total_seconds() if ends else None
+
+    def leave(self, agent_id: int, following: Following) -> None:
+        """See ``Following.leave``."""
+        followers = self._followers[agent_id]
+        followers.remove(following)
+        if not followers:
+            del self._followers[agent_id]
+
+
+class Following:
+    """What ``HoldBoard.follow`` gives."""
+
+    __slots__ = ("_agent_id", "_board", "_looking", "_told", "_was")
+
+    def __init__(self, board: HoldBoard, agent_id: int, told: Callable[[tuple[HoldRecord, ...]], None]) -> None:
+        self._board = board
+        self._agent_id = agent_id
+        self._told = told
+        self._was: tuple[HoldRecord, ...] | None = None
+        self._looking: asyncio.TimerHandle | None = None
+
+    def look(self) -> None:
+        """Tell of what holds now, if that is something else than before."""
+        if self._looking is not None:
+            self._looking.cancel()
+        holding, again = self._board.in_force(self._agent_id)
+        self._looking = asyncio.get_running_loop().call_later(again, self.look) if again is not None else None
+        if holding != self._was:
+            self._was = holding
+            self._told(holding)
+
+    def leave(self) -> None:
+        """Be told nothing more; to be called once."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self._board.leave(self._agent_id, self)
 
 
 def suspension_of(project_id: int, holding: Iterable[HoldRecord]) -> HoldRecord | None:

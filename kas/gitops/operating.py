@@ -10,10 +10,10 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.agent_config import ConfigError
 from kas.git.errors import GitError
 from kas.git.refs import GitRef, RefKind, is_commit_id
+from kas.gitops.agent_stream import ref_of, wanted_of
 from kas.gitops.answers import Answered, answered
 from kas.gitops.commands import Delivery, NotAnsweredError, Revision, new_command
 from kas.gitops.identify import config_path, read_configuration
-from kas.gitops.publisher import ref_of, wanted_of
 from kas.rpc.sessions import AgentIdentity
 
 if TYPE_CHECKING:

@@ -2,13 +2,11 @@
 
 An agent that reads slowly holds up nobody: for each project only the newest offer waits, and projects take turns
 message by message, so that a huge one does not keep a small one waiting. What people order has its turn like a project.
-Not thread-safe; lives on one event loop.
+Sans-I/O: whoever sends takes message after message, and is told when there may be one again. Not thread-safe.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -16,17 +14,24 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.gitops.delta import transfer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Callable, Iterator
 
     from kas.desired.model import Snapshot
     from kas.gitops.delta import Offer
 
 
 class Outbox:
-    """Turns offers into the agent's stream. ``held`` are complete snapshots that the agent has, by project id."""
+    """Turns offers into the agent's stream.
 
-    def __init__(self, held: dict[int, Snapshot]) -> None:
+    ``held`` are complete snapshots that the agent has, by project id. ``ready`` is called when there is something to
+    take; it must not block.
+    """
+
+    __slots__ = ("_active", "_configuration", "_held", "_ordered", "_ordering", "_ready", "_turns", "_waiting")
+
+    def __init__(self, held: dict[int, Snapshot], ready: Callable[[], None]) -> None:
         self._held = held
+        self._ready = ready
         self._configuration: wire.KasMessage | None = None
         self._waiting: dict[int, Offer] = {}
         self._active: dict[int, tuple[Offer, Iterator[wire.KasMessage]]] = {}
@@ -34,13 +39,12 @@ class Outbox:
         self._ordered: dict[str, tuple[wire.Command, Offer | None]] = {}
         self._ordering: dict[str, Iterator[wire.KasMessage]] = {}
         # Project ids, and the ids of commands.
-        self._turns: deque[int | str] = deque()
-        self._wake = asyncio.Event()
+        self._turns: list[int | str] = []
 
     def configure(self, message: wire.KasMessage) -> None:
         """Send a configuration before anything else; one that still waits is replaced."""
         self._configuration = message
-        self._wake.set()
+        self._ready()
 
     def offer(self, offer: Offer) -> None:
         """Send this snapshot; a transfer of an older one for the same project is given up."""
@@ -49,13 +53,13 @@ class Outbox:
         self._waiting[project_id] = offer
         if project_id not in self._turns:
             self._turns.append(project_id)
-        self._wake.set()
+        self._ready()
 
     def order(self, command: wire.Command, offer: Offer | None) -> None:
         """Send a command, and the snapshot that goes with it, as a difference to what the agent holds by then."""
         self._ordered[command.id] = (command, offer)
-        self._turns.appendleft(command.id)
-        self._wake.set()
+        self._turns.insert(0, command.id)
+        self._ready()
 
     def withdraw(self, command_id: str) -> None:
         """Send no more of a command."""
@@ -72,17 +76,8 @@ class Outbox:
         if project_id in self._turns:
             self._turns.remove(project_id)
 
-    async def messages(self) -> AsyncIterator[wire.KasMessage]:
-        """Yield the stream, for ever. A transfer's base is what was sent whole on this stream before."""
-        while True:
-            message = self._next()
-            if message is not None:
-                yield message
-                continue
-            self._wake.clear()
-            await self._wake.wait()
-
-    def _next(self) -> wire.KasMessage | None:
+    def take(self) -> wire.KasMessage | None:
+        """Return the stream's next message, None while there is none. A transfer's base was sent whole before."""
         if self._configuration is not None:
             message, self._configuration = self._configuration, None
             return message
@@ -101,9 +96,9 @@ class Outbox:
         ends = "snapshot_complete" if ordered is None or ordered[1] is not None else "command"
         if message.WhichOneof("message") == ends:
             del self._ordering[command_id]
-            self._turns.popleft()
+            self._turns.pop(0)
         else:
-            self._turns.rotate(-1)
+            self._turns.append(self._turns.pop(0))
         return message
 
     def _next_offered(self, project_id: int) -> wire.KasMessage:
@@ -115,7 +110,7 @@ class Outbox:
         if message.WhichOneof("message") == "snapshot_complete":
             self._held[project_id] = offer.snapshot
             del self._active[project_id]
-            self._turns.popleft()
+            self._turns.pop(0)
         else:
-            self._turns.rotate(-1)
+            self._turns.append(self._turns.pop(0))
         return message

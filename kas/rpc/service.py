@@ -22,11 +22,11 @@ from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.admission import Admission, AdmissionLimits, BusyError
 from kas.rpc.auth import RefusedError
 from kas.rpc.sessions import Ending, Session
+from kas.rpc.writer import Writer
 from kas.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
 
     from kas.rpc.auth import Authenticator
     from kas.rpc.sessions import AgentIdentity, Sessions
@@ -58,13 +58,30 @@ _STATUS = {
 log = logs.get_logger("rpc")
 
 
+class Stream(Protocol):
+    """What an agent is to be sent. Must not block."""
+
+    def take(self) -> wire.KasMessage | None:
+        """Return the next message, None while there is none."""
+
+    def close(self) -> None:
+        """End it; what it has begun in its group of tasks ends with that."""
+
+
 class Publisher(Protocol):
-    """What produces an agent's stream; ``kas.gitops.publisher.Publisher`` is one."""
+    """What produces agents' streams; ``kas.gitops.publisher.Publisher`` is one."""
 
     def open(
-        self, identity: AgentIdentity, hello: wire.Hello
-    ) -> AbstractAsyncContextManager[AsyncIterator[wire.KasMessage]]:
-        """Give the messages for this agent while the context lasts."""
+        self, identity: AgentIdentity, hello: wire.Hello, tasks: asyncio.TaskGroup, ready: Callable[[], None]
+    ) -> Stream:
+        """Begin an agent's stream.
+
+        Args:
+            identity: the agent.
+            hello: what it has said.
+            tasks: where the stream has its work done; an error there ends the connection.
+            ready: to be called when there is a message to take; does not block.
+        """
 
 
 class ReportSink(Protocol):
@@ -259,10 +276,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
     ) -> Ending | None:
         """Send the publisher's messages; return why kas ended the session, None after an error."""
         endings: list[Ending] = []
-        moving = asyncio.Event()
         reason = "the connection was lost"
         try:
-            async with asyncio.timeout(None) as scope:
+            async with asyncio.timeout(None) as scope, asyncio.TaskGroup() as tasks:
 
                 def end(ending: Ending) -> None:
                     if not endings:
@@ -270,13 +286,14 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                         # A deadline that has passed interrupts whatever the stream waits for, a slow reader too.
                         scope.reschedule(0)
 
-                self._sessions.add(session, end, moving.set)
+                writer = Writer(context, tasks)
+                self._sessions.add(session, end, writer.ask_to_move)
                 self._observer.on_connected(session)
                 log.info("Agent connected", **_fields(session))
                 try:
                     if self._authenticator.is_revoked(session.identity.token_id):
                         end(Ending.REVOKED)
-                    await self._send_all(session, hello, request_iterator, context, moving)
+                    await self._serve(session, hello, request_iterator, context, tasks, writer)
                 finally:
                     if self._sessions.asked_to_move(session.connection_id):
                         reason = Ending.MOVED.value
@@ -290,29 +307,31 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             log.info("Agent disconnected", reason=reason, **_fields(session))
         return endings[0] if endings else None
 
-    async def _send_all(
+    async def _serve(
         self,
         session: Session,
         hello: wire.Hello,
         request_iterator: AsyncIterator[wire.AgentMessage],
         context: ConnectContext,
-        moving: asyncio.Event,
-    ) -> None:
-        writing = asyncio.Lock()
-        async with self._publisher.open(session.identity, hello) as messages, asyncio.TaskGroup() as group:
-            reading = group.create_task(_ignore(request_iterator))
-            asking = group.create_task(_ask_to_move(moving, writing, context))
-            try:
-                # Tells the agent that it is in, before there is anything to send.
-                await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
-                # nginx passes gRPC's metadata on with the first message, which may be long in coming.
-                await context.write(wire.KasMessage())
-                async for message in messages:
-                    async with writing:
-                        await context.write(message)
-            finally:
-                reading.cancel()
-                asking.cancel()
+        tasks: asyncio.TaskGroup,
+        writer: Writer,
+    ) -> NoReturn:
+        # Tells the agent that it is in, before there is anything to send.
+        await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
+        # nginx passes gRPC's metadata on with the first message, which may be long in coming.
+        await context.write(wire.KasMessage())
+        stream = self._publisher.open(session.identity, hello, tasks, writer.wake)
+        try:
+            writer.begin(stream.take)
+            del hello
+            # What newer agents may say later is read, so that it does not pile up.
+            with suppress(grpc.RpcError):
+                async for _ in request_iterator:
+                    pass
+            await asyncio.get_running_loop().create_future()  # the agent has nothing more to say, and listens on
+        finally:
+            stream.close()
+        raise AssertionError("only a cancellation comes here")
 
     def _peer(self, grpc_peer: str) -> Peer:
         through_tunnel = self._tunnel_peer(grpc_peer)
@@ -335,20 +354,6 @@ async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: Co
     if any(len(value) > META_CHARACTERS for value in values) or len(hello.holding) > HOLDINGS:
         await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a value in Hello is too long")
     return hello
-
-
-async def _ignore(request_iterator: AsyncIterator[wire.AgentMessage]) -> None:
-    """Read what newer agents may say later, so that it does not pile up."""
-    with suppress(grpc.RpcError):
-        async for _ in request_iterator:
-            pass
-
-
-async def _ask_to_move(moving: asyncio.Event, writing: asyncio.Lock, context: ConnectContext) -> None:
-    """Ask the agent to move when it is time, between two messages: a stream has one writer."""
-    await moving.wait()
-    async with writing:
-        await context.write(wire.KasMessage(moving=wire.Moving()))
 
 
 async def _abort_busy(context: AnyContext, error: BusyError) -> NoReturn:

@@ -111,7 +111,6 @@ class Agents:
         async with self._database.read() as connection:
             return tuple(agent_of(row) for row in await connection.execute(query))
 
-    @whole
     async def config_commit(self, agent_id: int) -> str:
         """Return the commit of the last configuration that could be used; empty where there was none.
 
@@ -129,7 +128,6 @@ class Agents:
             commits = {row.id: str(row.config_commit) for row in await connection.execute(query)}
         return [commits.get(agent_id) for agent_id in agent_ids]
 
-    @whole
     async def set_config_commit(self, agent_id: int, commit: str) -> None:
         """Remember the commit of a configuration that could be used, to go on with while newer ones cannot."""
         if await self.config_commit(agent_id) == commit:

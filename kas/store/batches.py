@@ -17,7 +17,6 @@ from kas.store.sync_rows import select_syncs, sync_of, write_syncs
 from kas.store.sync_rules import advance
 from kas.store.times import from_micros
 from kas.store.together import Together
-from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +61,6 @@ class Batches:
         self._clock = clock
         self._together: Together[Batch, Written] = Together(self._write)
 
-    @whole
     async def write(self, batch: Batch) -> Written:
         """Store a batch whole; when this returns, it is committed. The same batch again: no change."""
         return await self._together.do(batch)

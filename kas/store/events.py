@@ -32,7 +32,6 @@ class Events:
         self._database = database
         self._together: Together[EventRecord, EventRecord | None] = Together(self._add)
 
-    @whole
     async def add(self, event: EventRecord) -> EventRecord | None:
         """Store an event and return it with its ``seq``; None where one with that id is stored already."""
         return await self._together.do(event)

@@ -63,7 +63,6 @@ class Syncs:
         self._receiving: Together[_Received, Noted] = Together(self._receive)
         self._standing: Together[int, frozenset[tuple[int, SyncKind]]] = Together(self._stand)
 
-    @whole
     async def received(
         self,
         agent_id: int,

@@ -2,15 +2,19 @@
 
 Whoever comes while a group is being done waits for the next one, and in a crowd a moment longer, so that groups grow
 with the crowd; whoever comes alone waits for nothing. What each caller gets is what it would have got alone.
+
+A caller that is cancelled while it waits leaves nothing behind: what an agent asked that has given up since is not done
+for nobody. Once its group has begun the group is done to its end first, for the reason that ``whole.py`` gives.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from kas.store.errors import StoreError, StoreUnavailable
+from kas.store.whole import ended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -33,25 +37,40 @@ class Together(Generic[T, R]):
 
     def __init__(self, call: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
         self._call = call
-        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._turn = asyncio.Lock()
+        # In the order in which they came.
+        self._waiting: dict[asyncio.Future[R], T] = {}
+        self._working: asyncio.Task[None] | None = None
         self._not_before = 0.0
 
     async def do(self, item: T) -> R:
-        """Have an item done and return what became of it. To be called from methods that are ``whole``.
+        """Have an item done and return what became of it; a cancellation is raised when no group holds it any more.
 
         Raises:
             StoreError: what the item itself met; an item that cannot be done keeps no other one from being done.
         """
-        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, done))
-        # First come, first served: whoever has its turn and is not done yet is among the next ones of the group.
-        async with self._turn:
-            if not done.done():
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[R] = loop.create_future()
+        self._waiting[done] = item
+        if self._working is None:
+            # Not a TaskGroup, which would pass a caller's cancellation on. It is owned all the same: by those who wait.
+            self._working = loop.create_task(self._work())
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            if self._waiting.pop(done, None) is None:
+                await ended(done)
+            raise
+
+    async def _work(self) -> None:
+        """Do groups as long as anybody waits."""
+        try:
+            while self._waiting:
                 await self._gather()
-                group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-                await self._do(group)
-        return await done
+                group = [(self._waiting.pop(done), done) for done in tuple(islice(self._waiting, MOST))]
+                if group:  # not all of them gave up in that moment
+                    await self._do(group)
+        finally:
+            self._working = None
 
     async def _gather(self) -> None:
         loop = asyncio.get_running_loop()
@@ -65,16 +84,16 @@ class Together(Generic[T, R]):
         except StoreUnavailable as error:
             for _, done in group:
                 done.set_exception(StoreUnavailable(error.detail))
-        except StoreError as error:
-            if len(group) == 1:
-                group[0][1].set_exception(error)
+        except Exception as error:  # noqa: BLE001 - a defect is told to everybody who waits, and ends no other group
+            if isinstance(error, StoreError) and len(group) > 1:
+                for one in group:
+                    await self._do([one])
                 return
-            for one in group:
-                await self._do([one])
-        except BaseException as error:
             for _, done in group:
                 done.set_exception(error)
-                done.exception()  # heard: whoever waits may be gone
+        except BaseException:
+            for _, done in group:
+                done.cancel()
             raise
         else:
             for (_, done), result in zip(group, results, strict=True):

@@ -91,7 +91,6 @@ class Tokens:
             raise NotFound("token", token_id)
         return _token_of(row), agent_of(row)
 
-    @whole
     async def find(self, token_hash: str) -> tuple[TokenRecord, AgentRecord] | None:
         """Return the token with that hash and its agent, even when revoked; None where there is none."""
         return await self._finding.do(token_hash)

@@ -32,17 +32,18 @@ def whole(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            await _ended(task)
+            await ended(task)
             raise
 
     return run
 
 
-async def _ended(task: asyncio.Task[T]) -> None:
-    while not task.done():
+async def ended(work: asyncio.Future[T]) -> None:
+    """Wait until something has ended, whatever becomes of the caller meanwhile; how it ended is nobody's concern."""
+    while not work.done():
         try:
-            await asyncio.wait([task])
+            await asyncio.wait([work])
         except asyncio.CancelledError:
             continue  # once more; the first one is about to be raised
-    if not task.cancelled():
-        task.exception()  # nobody is left to hear of it
+    if not work.cancelled():
+        work.exception()  # nobody is left to hear of it

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.driven import drive, installed
 from tests.support.manifests import config_map
+from tests.support.paths import ROOT
+from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.controlplane.cluster import Cluster
     from tests.support.driven import Driven
@@ -70,6 +74,25 @@ def test_a_suspended_project_is_left_alone_over_a_restart_of_kas_and_goes_straig
     app.kas.cli("resume", app.project, "--agent", app.agent)
     wait_until(lambda: app.value("suspended") == "2", what="the newest revision after resuming")
     app.wait("healthy", commit=pushed)
+
+
+def test_a_pipeline_waits_for_its_commit_also_while_kas_restarts(
+    running: Installation, kube: Kube, namespace: str, tmp_path: Path
+) -> None:
+    app, _ = driven(running, kube, namespace, "awaited")
+    app.repository.write({"manifests/awaited.yaml": config_map("awaited", "2")})
+    commit = app.repository.commit()
+    job = {"CI_PROJECT_PATH": app.project, "CI_COMMIT_SHA": commit, "PYTHONPATH": str(ROOT), **app.kas.environment}
+    pipeline = Process("kas", [sys.executable, "-m", "kas", "wait"], log=tmp_path / "log", env=job)
+    wait_until(lambda: app.kas.metric("kas_api_watches") == 1, what="it watches")
+    app.kas.kill()
+    app.kas.start()
+    app.repository.push()
+    app.kas.webhook(app.project)
+
+    assert pipeline.wait(60) == 0, pipeline.log_text()
+    assert pipeline.log_text() == f"agent awaited: project {app.project} @ {commit[:8]} healthy, 1 (1 configured)\n"
+    assert app.value("awaited") == "2"
 
 
 def test_a_project_goes_back_to_an_earlier_commit_and_stays_there_until_it_is_unpinned(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,6 +31,26 @@ async def until(condition: Callable[[], bool]) -> None:
     await eventually(condition, what="the state of link and listener")
 
 
+class Sent:
+    """The stream of one connection: what the test puts in for its agent, whichever connection comes first for it."""
+
+    def __init__(self, kas: Kas, name: str, ready: Callable[[], None]) -> None:
+        self._kas = kas
+        self._name = name
+        self.ready = ready
+        kas.streams.append(self)
+
+    def take(self) -> wire.KasMessage | None:
+        waiting = self._kas.waiting.get(self._name)
+        if not waiting:
+            return None
+        self._kas.taken += 1
+        return waiting.popleft()
+
+    def close(self) -> None:
+        self._kas.streams.remove(self)
+
+
 @dataclass
 class Kas:
     """Everything the listener asks for, and what it was told."""
@@ -37,8 +58,8 @@ class Kas:
     settings: ListenerSettings
     database: Store
     hellos: list[tuple[AgentIdentity, wire.Hello]] = field(default_factory=list)
-    streams: dict[str, asyncio.Queue[wire.KasMessage]] = field(default_factory=dict)
-    open_streams: int = 0
+    streams: list[Sent] = field(default_factory=list)
+    waiting: dict[str, deque[wire.KasMessage]] = field(default_factory=dict)
     stored: list[tuple[AgentIdentity, wire.ReportRequest]] = field(default_factory=list)
     store_error: Exception | None = None
     connected: list[Session] = field(default_factory=list)
@@ -70,21 +91,12 @@ class Kas:
         await self.database.tokens.revoke(token_id)
         self.listener.token_revoked(token_id)
 
-    @asynccontextmanager
-    async def open(self, identity: AgentIdentity, hello: wire.Hello) -> AsyncIterator[AsyncIterator[wire.KasMessage]]:
+    def open(
+        self, identity: AgentIdentity, hello: wire.Hello, tasks: asyncio.TaskGroup, ready: Callable[[], None]
+    ) -> Sent:
+        assert tasks
         self.hellos.append((identity, hello))
-        self.open_streams += 1
-        queue = self.streams.setdefault(identity.agent_name, asyncio.Queue())
-
-        async def messages() -> AsyncIterator[wire.KasMessage]:
-            while True:
-                yield await queue.get()
-                self.taken += 1
-
-        try:
-            yield messages()
-        finally:
-            self.open_streams -= 1
+        return Sent(self, identity.agent_name, ready)
 
     async def store(self, identity: AgentIdentity, request: wire.ReportRequest) -> None:
         if self.store_error is not None:
@@ -113,7 +125,9 @@ class Kas:
         self.refused.append((reason, agent_id))
 
     def send(self, message: wire.KasMessage, name: str = "my-agent") -> None:
-        self.streams.setdefault(name, asyncio.Queue()).put_nowait(message)
+        self.waiting.setdefault(name, deque()).append(message)
+        for stream in self.streams:
+            stream.ready()
 
     def url(self, transport: str) -> str:
         secure = "s" if self.settings.tls else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, cache_directory
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -132,16 +133,37 @@ def start_module(
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on."""
+    """Return a loopback TCP port that nothing listens on, and that nobody else is given while this process lives.
+
+    Between the choice and the use, and while a server is stopped to be started again, the port is free for the kernel:
+    what keeps the processes of all test runs on this machine apart is a locked file for each port that is given.
+    """
+    locks = cache_directory() / "ports"
+    locks.mkdir(parents=True, exist_ok=True)
     while True:
         port = random.choice(PORTS)  # noqa: S311 - spreads parallel workers, guards nothing
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+        lock = os.open(locks / str(port), os.O_RDWR | os.O_CREAT, 0o600)
+        if _is_ours_now(lock) and _is_free(port):
+            return port  # the lock ends with this process
+        os.close(lock)
+
+
+def _is_ours_now(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def dies_with_us(user: str | None = None) -> list[str]:

@@ -38,7 +38,7 @@ spec:
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: web}]}
+    spec: {nodeSelector: {there: is-none}, containers: [{name: web, image: web}]}
 """
 
 

@@ -85,6 +85,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "value that is none": ({"nonsense": 1}, "nonsense"),
     "template without a project": ({"git": {"urlTemplate": "https://git.example.com"}}, "urlTemplate"),
     "address of another scheme": ({"install": {"kasAddress": "https://kas.example.com"}}, "kasAddress"),
+    "drain period that is none": ({"settings": {"agent_listener": {"drain_period": "long"}}}, "drain_period"),
     "another database": ({"database": {"url": "mysql://db/kas"}}, "url"),
 }
 
@@ -176,6 +177,26 @@ def test_replicas_are_scaled_by_the_agents_that_are_connected(helm: Helm) -> Non
     assert spec["scaleTargetRef"]["name"] == stateful_set["metadata"]["name"]
     assert "replicas" not in stateful_set["spec"]
     assert one(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "drain"),
+    [
+        ({}, 15),
+        ({"settings": {"agent_listener": {"drain_period": "1m30s"}}}, 90),
+        ({"settings": {"agent_listener": {"drain_period": "500ms"}}}, 1),
+        ({"settings": {"agent_listener": {"drain_period": "5s"}}, "env": {"KAS_AGENT_LISTENER__DRAIN_PERIOD": "2m"}}, 120),
+        ({"settings": {"agent_listener": None}}, 15),
+    ],
+)
+def test_a_pod_is_not_killed_while_its_agents_move_to_others(values: dict[str, Any], drain: int, helm: Helm) -> None:
+    pod = one(helm.template("kas", {**SEVERAL, "replicas": 2, **values}), "StatefulSet")["spec"]["template"]["spec"]
+
+    assert pod["terminationGracePeriodSeconds"] == drain + 45
+    (container,) = pod["containers"]
+    # Unready within one probe of SIGTERM, so that nobody is sent there while it drains.
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readiness"
+    assert container["readinessProbe"]["periodSeconds"] * container["readinessProbe"].get("failureThreshold", 3) <= 15
 
 
 def test_a_service_monitor_finds_the_service_with_the_metrics(helm: Helm) -> None:

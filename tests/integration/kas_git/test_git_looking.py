@@ -35,9 +35,9 @@ async def test_a_look_at_many_unchanged_refs_is_one_request(mirrors: Mirrors, gi
     repository.git("push", "--quiet", "origin", *(f"HEAD:refs/heads/branch-{n}" for n in range(50)))
     refs = [MAIN, DEFAULT_BRANCH, *(GitRef(RefKind.BRANCH, f"branch-{n}") for n in range(50))]
     mirror = mirrors.mirror(PROJECT)
-    assert await mirror.look(refs, expecting=False) == dict.fromkeys(refs, commit)
+    assert await mirror.look(refs) == dict.fromkeys(refs, commit)
     before = len(git_server.requests)
-    assert await mirror.look(refs, expecting=False) == dict.fromkeys(refs, commit)
+    assert await mirror.look(refs) == dict.fromkeys(refs, commit)
     assert since(git_server, before) == ["/git-upload-pack"]
 
 
@@ -48,11 +48,11 @@ async def test_all_refs_that_changed_are_fetched_together(mirrors: Mirrors, git_
     repository.git("push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in names))
     refs = [MAIN, *(GitRef(RefKind.BRANCH, name) for name in names)]
     mirror = mirrors.mirror(PROJECT)
-    await mirror.look(refs, expecting=False)
+    await mirror.look(refs)
     second = repository.push_files({"a.yaml": "a: 2\n"})
     repository.git("push", "--quiet", "origin", *(f"HEAD:refs/heads/{name}" for name in names[:10]))
     before = len(git_server.requests)
-    found = await mirror.look(refs, expecting=True)
+    found = await mirror.look(refs)
     assert [found[ref] for ref in refs] == [second] * 11 + [first] * 10
     # Where the refs are, and one fetch: capabilities, refs, objects.
     assert len(since(git_server, before)) == 4
@@ -64,7 +64,7 @@ async def test_a_ref_that_is_missing_keeps_no_other_from_being_fetched(mirrors: 
     repository.git("push", "--quiet", "origin", "HEAD:refs/heads/other")
     gone, other, tag = GitRef(RefKind.BRANCH, "gone"), GitRef(RefKind.BRANCH, "other"), GitRef(RefKind.TAG, "v1")
     refs = [MAIN, gone, other, tag, GitRef(RefKind.COMMIT, first), GitRef(RefKind.BRANCH, "no..name")]
-    found = await mirrors.mirror(PROJECT).look(refs, expecting=False)
+    found = await mirrors.mirror(PROJECT).look(refs)
     said = [value.reason if isinstance(value, GitError) else value for value in found.values()]
     assert dict(zip(found, said, strict=True)) == dict(
         zip(refs, [first, "RefNotFound", first, "RefNotFound", first, "Refused"], strict=True)
@@ -77,12 +77,12 @@ async def test_a_moved_annotated_tag_and_a_force_push_are_news(mirrors: Mirrors,
     repository.git("tag", "-a", "-m", "one", "v1")
     repository.git("push", "--quiet", "origin", "v1")
     tag, mirror = GitRef(RefKind.TAG, "v1"), mirrors.mirror(PROJECT)
-    assert await mirror.look([MAIN, tag], expecting=False) == {MAIN: first, tag: first}
+    assert await mirror.look([MAIN, tag]) == {MAIN: first, tag: first}
     repository.git("commit", "--quiet", "--amend", "--message", "another history")
     second = repository.head()
     repository.git("tag", "-f", "-a", "-m", "two", "v1")
     repository.git("push", "--quiet", "--force", "origin", "HEAD:main", "v1")
-    assert await mirror.look([MAIN, tag], expecting=False) == {MAIN: second, tag: second}
+    assert await mirror.look([MAIN, tag]) == {MAIN: second, tag: second}
 
 
 async def test_a_storm_of_webhooks_is_one_look_more(mirrors: Mirrors, git_server: GitServer) -> None:
@@ -153,12 +153,12 @@ async def test_credentials_are_sent_and_rotated_while_asking(git_server: GitServ
         git_server.set_password(PROJECT, "kas", password)
         secret.write_text(f"{password}\n")
         for _ in range(2):  # the very first look fetches, and asks whether the server can be asked
-            await mirror.look([MAIN], expecting=False)
+            await mirror.look([MAIN])
         before = len(git_server.requests)
-        assert await mirror.look([MAIN], expecting=False) == {MAIN: commit}
+        assert await mirror.look([MAIN]) == {MAIN: commit}
         assert since(git_server, before) == ["/git-upload-pack"]
     git_server.set_password(PROJECT, "kas", "third")
-    found = (await mirror.look([MAIN], expecting=False))[MAIN]
+    found = (await mirror.look([MAIN]))[MAIN]
     assert isinstance(found, GitError)
     assert (found.reason, "second" in str(found)) == ("AccessDenied", False)
     await mirrors.close()
@@ -170,21 +170,21 @@ async def test_a_project_that_was_renamed_is_followed_on_its_server_and_that_is_
     repository = git_server.create(PROJECT)
     first = repository.push_files({"a.yaml": "a: 1\n"})
     mirror = mirrors.mirror(PROJECT)
-    assert await mirror.look([MAIN], expecting=False) == {MAIN: first}
+    assert await mirror.look([MAIN]) == {MAIN: first}
     moved = git_server.create("group/renamed")
     second = moved.push_files({"a.yaml": "a: 2\n"})
     git_server.redirect(PROJECT, "group/renamed", HTTPStatus.MOVED_PERMANENTLY)
-    assert await mirror.look([MAIN], expecting=False) == {MAIN: second}
+    assert await mirror.look([MAIN]) == {MAIN: second}
     assert "has moved" in caplog.text
     before = len(git_server.requests)
-    assert await mirror.look([MAIN], expecting=False) == {MAIN: second}
+    assert await mirror.look([MAIN]) == {MAIN: second}
     assert {request.split()[1].partition(".git")[0] for request in git_server.requests[before:]} == {"/group/renamed"}
     # Renamed back.
     git_server.hide("group/renamed")
     git_server.redirect(PROJECT, None)
     with contextlib.suppress(GitError):
-        await mirror.look([MAIN], expecting=False)
-    assert await mirror.look([MAIN], expecting=False) == {MAIN: first}
+        await mirror.look([MAIN])
+    assert await mirror.look([MAIN]) == {MAIN: first}
 
 
 async def test_an_emptied_a_deleted_and_a_returned_repository_each_say_so(
@@ -194,7 +194,7 @@ async def test_an_emptied_a_deleted_and_a_returned_repository_each_say_so(
     mirror = mirrors.mirror(PROJECT)
 
     async def reason(ref: GitRef) -> str:
-        found = (await mirror.look([ref], expecting=False))[ref]
+        found = (await mirror.look([ref]))[ref]
         return found.reason if isinstance(found, GitError) else found
 
     assert [await reason(DEFAULT_BRANCH), await reason(MAIN)] == ["RefNotFound", "RefNotFound"]

@@ -46,13 +46,13 @@ async def test_a_repository_is_fetched_with_a_key_that_is_rotated_without_a_rest
     used.chmod(0o644)
     mirrors = mirrors_of(server, git_server, used, server.known_hosts("known hosts"), tmp_path / "data")
     mirror = mirrors.mirror(PROJECT)
-    assert await mirror.look([MAIN], expecting=False) == {MAIN: first}
+    assert await mirror.look([MAIN]) == {MAIN: first}
     server.let_in(new)
     error = await refused(mirror, MAIN)
     assert (error.reason, "PRIVATE" in str(error)) == ("AccessDenied", False)
     used.write_bytes(new.read_bytes())
     second = repository.push_files({"a.yaml": "a: 2\n"})
-    assert await mirror.look([MAIN], expecting=False) == {MAIN: second}
+    assert await mirror.look([MAIN]) == {MAIN: second}
     assert not list((tmp_path / "data" / "git-private").glob("*.key"))
     await mirrors.close()
 

@@ -58,7 +58,7 @@ async def test_messages_go_down_and_reports_go_up(kas: Kas, transport: str) -> N
         assert token.last_used_at is not None
     await until(lambda: [(s, r) for s, r in kas.disconnected] == [(session, "the connection was lost")])
     assert kas.listener.sessions.list() == ()
-    assert kas.open_streams == 0
+    assert kas.streams == []
 
 
 @TRANSPORTS
@@ -206,7 +206,7 @@ async def test_a_stream_to_a_reader_that_stands_still_ends_on_revocation(kas: Ka
     async with agent(kas.url(transport), secret, consume=consume):
         await entered.wait()
         await kas.revoke(token_id)
-        await until(lambda: kas.open_streams == 0)
+        await until(lambda: kas.streams == [])
         assert kas.listener.sessions.list() == ()
 
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.processes import Process, ProcessEndedError
+from tests.support.processes import PORTS, Process, ProcessEndedError, free_port
 from tests.support.waiting import NotInTimeError, eventually, wait_until
 
 if TYPE_CHECKING:
@@ -50,6 +51,37 @@ signal.pause()
     assert child.exists()
     parent.kill()
     wait_until(lambda: not child.exists(), what="the child has ended", within=10)
+
+
+def test_a_port_that_was_given_is_given_to_nobody_else_even_before_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = free_port()
+    rest = [port for port in PORTS if port != given][:500]
+    monkeypatch.setattr("tests.support.processes.PORTS", [given, *rest])
+    assert set(rest) >= {free_port()}
+    code = f"""
+from tests.support import processes
+processes.PORTS = {[given, *PORTS[-500:]]}
+print(*(processes.free_port() for _ in range(40)), "all")
+"""
+    script = tmp_path / "other.py"
+    script.write_text(code)
+    other = Process("other", [sys.executable, "-u", script], log=tmp_path / "log", env={"PYTHONPATH": str(ROOT)})
+    assert other.wait() == 0, other.log_text()
+    assert str(given) not in other.log_text().split()
+
+
+def test_who_was_kept_from_looking_until_the_deadline_looks_once_more() -> None:
+    looks: list[int] = []
+
+    def slow() -> bool:
+        looks.append(1)
+        if len(looks) == 1:
+            threading.Event().wait(0.05)  # as a probe is that gets no processor
+        return len(looks) == 2
+
+    assert wait_until(slow, what="the second look", within=0.01)
 
 
 async def test_waiting_takes_plain_and_awaitable_probes_and_ends_at_its_deadline() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kas.git.asking import same_server
 from kas.git.protocol import ProtocolError, parse_refs, refs_request, tells_refs
+from kas.git.smart_http import same_server
 
 ONE, TWO = "1" * 40, "2" * 40
 

@@ -52,7 +52,7 @@ async def given(desk: LocalCommands, *, within: float = 30.0, agent_id: int = AG
 
 async def test_the_parts_of_an_answer_come_in_order_and_then_nobody_waits_any_more() -> None:
     desk, stream = LocalCommands(), Stream()
-    with desk.attach(AGENT, stream):
+    with attached(desk, AGENT, stream):
         async with asyncio.TaskGroup() as tasks:
             giving = tasks.create_task(given(desk))
             command_id = await stream.delivered.get()
@@ -67,7 +67,7 @@ async def test_the_parts_of_an_answer_come_in_order_and_then_nobody_waits_any_mo
 
 async def test_an_agent_answers_only_what_it_was_given() -> None:
     desk, stream = LocalCommands(), Stream()
-    with desk.attach(AGENT, stream):
+    with attached(desk, AGENT, stream):
         async with asyncio.TaskGroup() as tasks:
             giving = tasks.create_task(given(desk))
             command_id = await stream.delivered.get()
@@ -84,14 +84,14 @@ async def test_without_a_stream_the_command_fails_at_once() -> None:
 
 async def test_an_agent_that_says_nothing_is_given_up_in_time() -> None:
     desk, stream = LocalCommands(), Stream()
-    with desk.attach(AGENT, stream), pytest.raises(NotAnsweredError):
+    with attached(desk, AGENT, stream), pytest.raises(NotAnsweredError):
         await given(desk, within=0.01)
     assert len(stream.withdrawn) == 1
 
 
 async def test_of_two_replicas_the_leader_is_heard_whoever_is_faster() -> None:
     desk, standby, leader = LocalCommands(), Stream(), Stream()
-    with desk.attach(AGENT, standby), desk.attach(AGENT, leader):
+    with attached(desk, AGENT, standby), attached(desk, AGENT, leader):
         async with asyncio.TaskGroup() as tasks:
             giving = tasks.create_task(given(desk))
             command_id = await leader.delivered.get()
@@ -115,7 +115,7 @@ async def test_replicas_of_which_none_leads_are_an_error_of_their_own() -> None:
         except CommandError as error:
             caught.append(error)
 
-    with desk.attach(AGENT, first), desk.attach(AGENT, second):
+    with attached(desk, AGENT, first), attached(desk, AGENT, second):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(give())
             command_id = await first.delivered.get()
@@ -134,14 +134,14 @@ async def test_when_the_last_replica_that_had_it_is_gone_nobody_waits_for_the_ti
         except CommandError as error:
             caught.append(error)
 
-    with desk.attach(AGENT, later):
+    with attached(desk, AGENT, later):
         pass
     async with asyncio.TaskGroup() as tasks:
-        with desk.attach(AGENT, stream):
+        with attached(desk, AGENT, stream):
             tasks.create_task(give())
             await stream.delivered.get()
         # A new connection has never heard of the command.
-        with desk.attach(AGENT, later):
+        with attached(desk, AGENT, later):
             pass
     assert [type(error) for error in caught] == [ConnectionLostError]
 
@@ -157,7 +157,7 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
         except CommandError as error:
             caught.append(error)
 
-    with desk.attach(AGENT, stream):
+    with attached(desk, AGENT, stream):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(give())
             command_id = await stream.delivered.get()
@@ -182,7 +182,7 @@ async def test_an_agent_that_answers_faster_than_anybody_reads_waits_and_is_let_
         with pytest.raises(AnswerRefusedError, match="nobody waits"):
             await answer(command_id)
 
-    with desk.attach(AGENT, stream):
+    with attached(desk, AGENT, stream):
         async with asyncio.TaskGroup() as tasks:
             parts = desk.give(AGENT, Delivery(new_command(1, within=30)), within=30)
             reading = tasks.create_task(anext(parts))
@@ -196,7 +196,7 @@ async def test_an_agent_that_answers_faster_than_anybody_reads_waits_and_is_let_
 
 async def test_an_agent_has_only_so_many_commands_at_once_and_others_are_not_in_the_way() -> None:
     desk, stream, other = LocalCommands(), Stream(), Stream()
-    with desk.attach(AGENT, stream), desk.attach(OTHER, other):
+    with attached(desk, AGENT, stream), attached(desk, OTHER, other):
         async with asyncio.TaskGroup() as tasks:
             giving = [tasks.create_task(given(desk)) for _ in range(commands.COMMANDS_AT_ONCE)]
             ids = [await stream.delivered.get() for _ in giving]

@@ -105,7 +105,7 @@ async def test_an_answer_comes_back_in_order_and_no_faster_than_it_is_read() -> 
                 await other.local.answer(AGENT, "peer", part)
                 answered += 1
 
-        with other.local.attach(AGENT, seat):
+        with attached(other.local, AGENT, seat):
             parts = one.routed.give(AGENT, Delivery(command), within=5)
             first = group.create_task(anext(parts))
             await eventually(lambda: bool(seat.delivered), what="the command is delivered")
@@ -125,7 +125,7 @@ async def test_a_replica_that_does_not_lead_leaves_the_answer_to_the_others() ->
     async with two() as (one, other), asyncio.TaskGroup() as group:
         other.connect()
         command = new_command(1, within=5)
-        with other.local.attach(AGENT, Seat()):
+        with attached(other.local, AGENT, Seat()):
             given = group.create_task(error_of(one, command))
             part = wire.AnswerRequest(command_id=command.id, reason="NotLeader", done=True)
             await eventually(lambda: _answered(other.local, part), what="it is asked")
@@ -144,7 +144,7 @@ async def test_a_command_ends_at_once_when_the_replica_with_the_stream_is_no_mor
     async with two() as (one, other), asyncio.TaskGroup() as group:
         other.connect()
         seat, command = Seat(), new_command(1, within=60)
-        with other.local.attach(AGENT, seat):
+        with attached(other.local, AGENT, seat):
             given = group.create_task(error_of(one, command))
             await eventually(lambda: bool(seat.delivered), what="the command is delivered")
             one.now[0] += SILENT_SECONDS + 1
@@ -156,7 +156,7 @@ async def test_who_gives_up_has_the_command_withdrawn_where_the_stream_is() -> N
     async with two() as (one, other), asyncio.TaskGroup() as group:
         other.connect()
         seat, command = Seat(), new_command(1, within=60)
-        with other.local.attach(AGENT, seat):
+        with attached(other.local, AGENT, seat):
             parts = one.routed.give(AGENT, Delivery(command), within=60)
             given = group.create_task(anext(parts))
             await eventually(lambda: bool(seat.delivered), what="the command is delivered")
@@ -174,7 +174,7 @@ async def test_an_agent_is_waited_for_while_the_others_may_not_have_said_that_th
     async with two() as (one, other), asyncio.TaskGroup() as group:
         one.bus.hear("presence", Gap())
         seat = Seat()
-        with other.local.attach(AGENT, seat):
+        with attached(other.local, AGENT, seat):
             given = group.create_task(error_of(one, new_command(1, within=60)))
             await asyncio.sleep(0)
             assert not given.done()

@@ -84,3 +84,21 @@ async def test_a_database_that_is_away_is_told_to_everybody_and_asked_once() -> 
 async def test_a_defect_reaches_everybody_who_waits() -> None:
     error = RuntimeError("a defect")
     assert await _crowd(Groups(error), [1, -1]) == [error, error]
+
+
+async def test_what_was_asked_by_somebody_who_gives_up_before_its_turn_is_not_done() -> None:
+    groups = Groups()
+    together = Together(groups.do)
+    async with asyncio.TaskGroup() as tasks:
+        begun = tasks.create_task(together.do(1))
+        await groups.begun.wait()
+        waiting, patient = tasks.create_task(together.do(2)), tasks.create_task(together.do(3))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        begun.cancel()
+        await asyncio.wait([waiting])
+        assert not begun.done(), "its group is under way, and ends first"
+        groups.going.set()
+    assert groups.seen == [[1], [3]]
+    assert begun.cancelled()
+    assert patient.result() == 30

@@ -74,6 +74,22 @@ labels:
 {{ mergeOverwrite $settings (deepCopy .Values.settings) | toYaml }}
 {{- end -}}
 
+{{/* How long agents may take to move to other pods, as kas will have it: the environment goes before its settings. */}}
+{{- define "kas.drainPeriod" -}}
+{{- $listener := .Values.settings.agent_listener | default dict -}}
+{{- get .Values.env "KAS_AGENT_LISTENER__DRAIN_PERIOD" | default (get $listener "drain_period") | default "15s" -}}
+{{- end -}}
+
+{{/* Whole seconds, rounded up, of a duration as it is set: 1m30s. */}}
+{{- define "kas.seconds" -}}
+{{- $units := dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 "d" 86400.0 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll "[0-9.]+[a-z]+" . -1 -}}
+{{- $sum = addf $sum (mulf (regexFind "[0-9.]+" . | float64) (get $units (regexFind "[a-z]+" .))) -}}
+{{- end -}}
+{{ ceil $sum | int }}
+{{- end -}}
+
 {{/* Whether there may be more than one pod. */}}
 {{- define "kas.several" -}}
 {{- if or .Values.autoscaling.enabled (gt (int .Values.replicas) 1) -}}yes{{- end -}}
@@ -97,6 +113,9 @@ labels:
 {{- end -}}
 {{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.database.url -}}
 {{- fail "database.url: it holds a password, and it would stand in a ConfigMap: put it into database.existingSecret" -}}
+{{- end -}}
+{{- if not (regexMatch "^([0-9]+([.][0-9]+)?(ms|s|m|h|d))+$" (include "kas.drainPeriod" .)) -}}
+{{- fail "settings.agent_listener.drain_period: expected a duration such as 15s or 1m30s" -}}
 {{- end -}}
 {{- if and .Values.version (include "kas.imageTagged" .) -}}
 {{- fail "version: the image already says which version; leave one of them out" -}}
