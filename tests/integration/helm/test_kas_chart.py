@@ -194,9 +194,9 @@ def test_a_pod_is_not_killed_while_its_agents_move_to_others(values: dict[str, A
 
     assert pod["terminationGracePeriodSeconds"] == drain + 45
     (container,) = pod["containers"]
-    # Unready within one probe of SIGTERM, so that nobody is sent there while it drains.
+    # What says no as soon as it drains; that it is alive must be said meanwhile.
     assert container["readinessProbe"]["httpGet"]["path"] == "/readiness"
-    assert container["readinessProbe"]["periodSeconds"] * container["readinessProbe"].get("failureThreshold", 3) <= 15
+    assert container["livenessProbe"]["httpGet"]["path"] == "/liveness"
 
 
 def test_a_service_monitor_finds_the_service_with_the_metrics(helm: Helm) -> None:
