@@ -1,0 +1,260 @@
+"""One project's attempts to make the cluster what a revision says, and what is done of itself between two revisions.
+
+Owns the sync, when it is tried again, and what is known of its last end. Which revision it is about, and what people
+order, is ``project``'s; what is told of it ``standing``'s.
+
+A suspended project is looked at and never written to: its syncs are put off until it is resumed, and drift is told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from agentk.apply.inventory import InventoryError
+from agentk.apply.model import DryRun, Result
+from agentk.gitops.drifting import Drifting
+from agentk.gitops.health_watch import HealthWatch
+from agentk.gitops.progress import Progress
+from agentk.gitops.retry import RetryClock
+from agentk.gitops.sync import ProjectSync
+from agentk.gitops.sync_result import SyncResult, unconfirmed
+from agentk.kube.errors import KubeError, NotLeaderError
+from agentk.reports.convert import count
+from agentlink.v1 import agentlink_pb2 as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentk.apply.model import ProjectSettings, Snapshot
+    from agentk.gitops.standing import Standing
+    from agentk.gitops.sync import Cluster
+    from agentk.kube.inventory_store import InventoryStore
+    from agentlink.refs import ObjectRef
+
+_EXPECTED_SKIPS: Final = frozenset({"MutationIgnored", "Released", "PruneDisabled"})
+"""Skips that the configuration or an annotation asked for."""
+
+
+class Driving:
+    """Syncs one project's revision, again after failures and drift; ``step`` does what falls due."""
+
+    def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore, standing: Standing) -> None:
+        self._observer = cluster.observer
+        self._standing = standing
+        self._sync = ProjectSync(cluster, settings, store)
+        self._health = HealthWatch(cluster.observer, self._sync, standing)
+        self._drifting = Drifting(cluster.observer, self._sync, standing)
+        self._retry = RetryClock()
+        self._changed: dict[ObjectRef, None] = {}
+        self._applied = False
+        self._unconfirmed: frozenset[ObjectRef] = frozenset()
+        self._unsettled: set[ObjectRef] | None = None
+
+    @property
+    def settings(self) -> ProjectSettings:
+        """Return the settings that the syncs go by."""
+        return self._sync.settings
+
+    @property
+    def is_suspended(self) -> bool:
+        """Tell whether nothing is to be done for the project."""
+        return self.settings.suspension is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether the revision is applied whole, and nothing is to be tried again."""
+        return self._applied and not self._retry.pending
+
+    @property
+    def unconfirmed(self) -> frozenset[ObjectRef]:
+        """Return the objects that wait for somebody to confirm that they are deleted."""
+        return self._unconfirmed
+
+    def go_by(self, settings: ProjectSettings) -> None:
+        """Go over to what the configuration now says."""
+        self._sync.settings = settings
+        self._observer.judge_by(settings.inventory_id, settings.health_rules)
+        self._standing.suspend(settings.suspension)
+
+    def interrupt(self, *, stop: bool = False) -> None:
+        """End the waits of a sync that is under way, as ``ProjectSync.interrupt``."""
+        self._sync.interrupt(stop=stop)
+
+    def notice(self, ref: ObjectRef) -> bool:
+        """Take note that something happened to an object; tell whether a sync that waits should make way for it."""
+        self._changed[ref] = None
+        if not self._sync.waiting:
+            return False
+        # Who would look at it waits itself: what cannot wait is told here, and put back in between.
+        self._health.pass_on((ref,))
+        return self.is_to_make_way(ref)
+
+    def is_to_make_way(self, ref: ObjectRef) -> bool:
+        """Tell whether a sync waits while an object is to be put back."""
+        return self._sync.waiting and self._drifting.is_to_put_back(ref)
+
+    def rescale(self, ref: ObjectRef) -> bool:
+        """Take in that an object has an autoscaler, or none any more; tell whether that concerns it."""
+        return self._sync.rescale(ref)
+
+    def lose(self, error: KubeError) -> bool:
+        """Take note that the API server is away; tell whether that is news."""
+        standing = self._standing
+        if standing.snapshot is None or self._retry.pending or standing.state == wire.SYNC_STATE_APPLYING:
+            return False
+        self._failed(error)
+        return True
+
+    def carry_over(self, snapshot: Snapshot) -> None:
+        """Go over to a revision that changes nothing of the one at hand."""
+        self._standing.carry_over(snapshot)
+        self._health.carry_over()
+        self.report_health()
+
+    async def begin(self, snapshot: Snapshot) -> None:
+        """Start on a new revision, or anew on the one at hand by other settings."""
+        held = self._standing.snapshot
+        self._retry.reset()
+        if self.is_suspended and held is not None and held.sync_id == snapshot.sync_id:
+            await self._observe(snapshot)
+            return
+        self._applied = False
+        self._standing.begin(snapshot)
+        await self.drive(snapshot)
+
+    async def reconcile(self, snapshot: Snapshot) -> None:
+        """Sync the revision at hand anew, take nothing for granted, and tell everything again."""
+        self._retry.reset()
+        self._sync.distrust()
+        self._health.forget()
+        self._unsettled = None
+        self._standing.begin(snapshot)
+        await self.drive(snapshot)
+
+    async def prune(self, snapshot: Snapshot, confirmed: frozenset[ObjectRef]) -> None:
+        """Sync the revision at hand, and delete these objects, if no others wait for that."""
+        self._retry.reset()
+        await self.drive(snapshot, confirmed)
+
+    @property
+    def remaining(self) -> float | None:
+        """Return the seconds until ``step`` has something to do, None when nothing is due by the clock."""
+        if self._changed:
+            return 0.0
+        waits = (self._retry.remaining, self._health.remaining, self._drifting.remaining)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def step(self, snapshot: Snapshot) -> bool:
+        """Do the one thing that comes next; False: there is none now."""
+        if self._retry.due:
+            await self.drive(snapshot)
+        elif self._changed:
+            changed, self._changed = self._changed, {}
+            await self._react(changed)
+        elif self._health.overdue:
+            self.report_health()
+        elif due := self._drifting.due():
+            self._changed.update(dict.fromkeys(due))
+        else:
+            return False
+        return True
+
+    async def drive(self, snapshot: Snapshot, confirmed: frozenset[ObjectRef] = frozenset()) -> None:
+        """Sync a revision, for the first time or again after a failure."""
+        if self.is_suspended:
+            await self._observe(snapshot)
+            return
+        standing = self._standing
+        if not self._retry.pending:
+            standing.tell(wire.SYNC_STATE_APPLYING)
+        standing.enter(wire.SYNC_STATE_APPLYING)
+        progress = Progress(standing.reports, self._sync, snapshot, self._unsettled, quiet=self._retry.pending)
+        try:
+            result = await self._sync.run(snapshot, progress.note, confirmed=confirmed)
+        except (KubeError, InventoryError) as error:
+            progress.finish()
+            self._failed(error)
+            return
+        self._unsettled = progress.finish()
+        self._unconfirmed = unconfirmed(result.outcomes)
+        self._applied = not result.failed and not result.superseded
+        standing.counts = count(result.outcomes, untouched=result.untouched)
+        self._drifting.noticed(result.outcomes)
+        await standing.log_outcomes(result.outcomes)
+        standing.tell_pruning(result)
+        note = None
+        if result.superseded:
+            # What is newer is at hand and comes next; the run only counts if that turns out to change nothing.
+            self._retry.soon()
+            return
+        if result.failed:
+            self._retry.later()
+            standing.tell_failure(result)
+        else:
+            self._retry.reset()
+            standing.log.info("Cluster successfully synced", objects=standing.counts.total)
+            note = _note(self.settings, result)
+            standing.tell(wire.SYNC_STATE_APPLIED, *note)
+        self._health.watch(result, note)
+        self.report_health()
+
+    async def _observe(self, snapshot: Snapshot) -> None:
+        """Look at the project's objects, and do nothing about them, while it is suspended."""
+        recovering = self._retry.pending
+        try:
+            await self._sync.observe(snapshot)
+        except (KubeError, InventoryError) as error:
+            self._failed(error)
+            return
+        self._retry.reset()
+        if not self._applied and self._sync.is_applied:
+            self._applied = True
+            self._standing.enter(wire.SYNC_STATE_APPLIED)
+        elif not self._applied and (recovering or self._standing.state == wire.SYNC_STATE_APPLYING):
+            self._standing.tell(wire.SYNC_STATE_RECEIVED)
+        self._health.watch(SyncResult(()), None)
+        self.report_health()
+
+    def _failed(self, error: KubeError | InventoryError) -> None:
+        """Report that the cluster could not be asked; try again soon, or when the server says so."""
+        self._sync.doubt()
+        if isinstance(error, NotLeaderError):
+            raise error
+        reason = error.reason if isinstance(error, KubeError) else "InventoryUnreadable"
+        if isinstance(error, KubeError) and error.status == 0:
+            reason = f"ApiServer{error.reason}"
+            self._retry.soon()
+        else:
+            self._retry.later()
+        self._standing.log.warning("Sync failed", reason=reason, why=str(error), retry_in=self._retry.remaining)
+        self._standing.tell(wire.SYNC_STATE_FAILED, reason, str(error))
+        self._changed.clear()
+
+    async def _react(self, changed: Iterable[ObjectRef]) -> None:
+        """Look at objects that something happened to: put drift back, pass their health on."""
+        try:
+            result = await self._drifting.react(changed)
+        except (KubeError, InventoryError) as error:
+            self._failed(error)
+        else:
+            if result is not None and result.failed:
+                self._retry.later()
+                await self._standing.log_outcomes(result.outcomes)
+                self._standing.tell_failure(result)
+        self._health.pass_on(changed)
+        self.report_health()
+
+    def report_health(self) -> None:
+        """Tell how the revision fares, unless it has not been applied whole."""
+        if self.is_settled:
+            self._health.report()
+
+
+def _note(settings: ProjectSettings, result: SyncResult) -> tuple[str, str]:
+    """Return the reason and message of a sync that ended well, but about which there is something to say."""
+    if settings.dry_run is not DryRun.NONE:
+        return "DryRun", f"dry_run_strategy is {settings.dry_run.value}: nothing was changed"
+    for outcome in result.outcomes:
+        if outcome.result is Result.SKIPPED and outcome.reason not in _EXPECTED_SKIPS:
+            return outcome.reason, f"{outcome.ref} {outcome.message}"
+    return "", ""
