@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
     from agentlink.lifecycle import Lifecycle
     from kas.settings import Settings
-    from kas.settings.model import AgentListenerSettings, ApiSettings, CredentialSettings
+    from kas.settings.git import CredentialSettings
+    from kas.settings.model import AgentListenerSettings, ApiSettings
     from kas.web.registration import DoubtAbout
 
 log = logs.get_logger("app")
@@ -96,7 +97,12 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     mirrors = Mirrors(git, settings.data_dir)
     await life.start("mirrors", _closing(mirrors))
     try:
-        replicas = Replicas(settings.redis, settings.redis_password_file, settings.replica_name)
+        replicas = Replicas(
+            settings.redis,
+            password_file=settings.redis_password_file,
+            ca_file=settings.redis_ca_file,
+            name=settings.replica_name,
+        )
     except RedisSettingsError as error:
         raise StartError(f"redis: {error}") from error
     await replicas.start(life)

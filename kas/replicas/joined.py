@@ -36,15 +36,23 @@ class Replicas:
     Args:
         url: Redis'; None for a kas that is alone.
         password_file: with Redis' password.
+        ca_file: with whom to trust for Redis; None for the system's.
         name: what people call this replica; None for the name of the machine.
 
     Raises:
         RedisSettingsError: the URL cannot be used.
     """
 
-    def __init__(self, url: str | None, password_file: Path | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        password_file: Path | None = None,
+        ca_file: Path | None = None,
+        name: str | None = None,
+    ) -> None:
         self.name = name or socket.gethostname()
-        self._client: Redis | None = connect(url, password_file) if url is not None else None
+        self._client: Redis | None = connect(url, password_file, ca_file) if url is not None else None
         self.bus: Bus
         self.leases: Leases
         if self._client is None:

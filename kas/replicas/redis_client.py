@@ -43,8 +43,21 @@ class _PasswordFile(CredentialProvider):
         return self.get_credentials()
 
 
-def connect(url: str, password_file: Path | None = None) -> redis.asyncio.Redis:
+class _Tls(redis.asyncio.SSLConnection):
+    """Reads who is trusted for each connection, so that it can be changed."""
+
+    async def connect(self) -> None:
+        self.ssl_context.context = None
+        await super().connect()  # type: ignore[no-untyped-call] # redis-py says nothing of its types here
+
+
+def connect(url: str, password_file: Path | None = None, ca_file: Path | None = None) -> redis.asyncio.Redis:
     """Return a client; nothing is connected before it is used.
+
+    Args:
+        url: Redis'.
+        password_file: with the password, if not in the URL.
+        ca_file: with whom to trust for a ``rediss://`` URL; None for the system's.
 
     Raises:
         RedisSettingsError: the URL is none.
@@ -59,8 +72,12 @@ def connect(url: str, password_file: Path | None = None) -> redis.asyncio.Redis:
         )
     except ValueError as error:
         raise RedisSettingsError("expected redis://host:6379/0 or rediss://host:6379/0") from error
+    options = client.connection_pool.connection_kwargs
+    if client.connection_pool.connection_class is redis.asyncio.SSLConnection:
+        client.connection_pool.connection_class = _Tls
+    if ca_file is not None:
+        options["ssl_ca_certs"] = str(ca_file)
     if password_file is not None:
-        options = client.connection_pool.connection_kwargs
         username = str(options.pop("username", None) or "")
         options.pop("password", None)
         options["credential_provider"] = _PasswordFile(username, password_file)

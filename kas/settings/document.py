@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HEAD = """\
 # Settings of kas
 
-<!-- Written by `python -m kas.settings.document`; change kas/settings/model.py instead. -->
+<!-- Written by `python -m kas.settings.document`; change the model in kas/settings/ instead. -->
 
 `kas serve --config kas.yaml` reads one YAML file. Nothing has to be set: every default works on one machine. A key that
 does not exist, or a value that cannot be, keeps kas from starting, with the file, the line and what was expected.

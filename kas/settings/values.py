@@ -59,6 +59,11 @@ def parse_duration(value: object) -> float:
     raise _wrong("a duration longer than nothing, with its unit, such as 20s, 1m30s or 2h")
 
 
+def parse_pause(value: object) -> float:
+    """Return seconds from a duration, or 0 from ``0s``."""
+    return 0.0 if value in {"0s", 0.0} else parse_duration(value)
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration as it is set, in the largest unit that gives a whole number."""
     for unit in ("d", "h", "m", "s"):
@@ -137,6 +142,9 @@ def parse_kas_url(value: object) -> str:
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Written("duration")]
 """Seconds."""
+
+Pause = Annotated[float, BeforeValidator(parse_pause), Written("duration")]
+"""Seconds; none as well."""
 
 Size = Annotated[int, BeforeValidator(parse_size), Written("size")]
 """Bytes."""

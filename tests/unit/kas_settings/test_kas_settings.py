@@ -145,6 +145,12 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("a: \x01", "kas.yaml  is not valid YAML"),
         ("git: {timeout: 2020-99-99}", "kas.yaml  is not valid YAML: it holds an impossible date"),
         ("- git", "kas.yaml:1  expected settings such as"),
+        ("redis: redis.example.com", "kas.yaml:1 redis expected a URL that begins with redis:// or rediss://"),
+        ("redis: redis://redis", "kas.yaml:1  redis: joins several kas on one PostgreSQL, and database is none"),
+        (
+            "database: postgresql://db/kas\nredis: redis://redis\nredis_ca_file: ca.pem",
+            "kas.yaml:1  redis_ca_file: is for TLS, and redis does not begin with rediss://",
+        ),
     ],
 )
 def test_a_mistake_is_explained_where_it_stands(text: str, expected: str, tmp_path: Path) -> None:
@@ -189,6 +195,14 @@ def test_durations_are_written_as_they_are_read(seconds: float, text: str) -> No
 def test_sizes_are_written_as_they_are_read(size: int, text: str) -> None:
     assert format_size(size) == text
     assert parse_size(text) == size
+
+
+def test_only_what_may_be_left_out_altogether_may_take_no_time(tmp_path: Path) -> None:
+    file = tmp_path / "kas.yaml"
+    file.write_text("agent_listener: {max_connection_age: 0s}\n")
+    assert load_settings(file, {}).agent_listener.max_connection_age == 0.0
+    (problem,) = problems("git: {poll_interval: 0s}\n", tmp_path)
+    assert "longer than nothing" in problem
 
 
 def test_settings_do_not_change_while_kas_runs() -> None:
