@@ -117,7 +117,7 @@ class Player:
                         part = wire.AnswerRequest(
                             command_id=command.id, done=number == self.parts - 1, message=f"part {number}"
                         )
-                        await self.link.answer(part, within=10)
+                        await self.link.answer(part, within=60)
                 case snapshot:
                     await self._report(snapshot)
 
