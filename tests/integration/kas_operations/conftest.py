@@ -31,6 +31,7 @@ from kas.reports.sync_log import SyncLog
 from kas.rpc.auth import new_agent_token
 from kas.rpc.listener import AgentListener, ListenerSettings
 from kas.store.store import Store
+from kas.web import watch
 from kas.web.authentication import new_api_token
 from kas.web.listener import api_app, listening
 from kas.web.metrics import Metrics
@@ -98,7 +99,7 @@ class Played:
         assert self.link is not None
         for part in self.answers(command):
             part.command_id = command.id
-            self.delivered.append(await self.link.answer(part, within=10))
+            self.delivered.append(await self.link.answer(part, within=60))
 
     @property
     def commit(self) -> str:
@@ -284,6 +285,12 @@ async def running(tmp_path: Path, git: GitServer) -> AsyncIterator[Kas]:
             agent_secret=agent_secret,
             commands=commands,
         )
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have watches read anew ten times a second: a report that a test puts straight into the store wakes none."""
+    monkeypatch.setattr(watch, "HEARTBEAT_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -1,0 +1,203 @@
+"""``kas wait``: until a commit runs in the clusters, for pipelines that go on, or fail, with what became of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import click
+
+from kas.cli.agents import find_agent
+from kas.cli.durations import Duration
+from kas.cli.following import NOT_IN_TIME, ended_words, follow
+from kas.cli.options import NOT_CONNECTED, Failure, agent_option, examples, output_option, with_client
+from kas.cli.showing import INTERRUPTED, document
+from kas.cli.text import inert
+from kas.cli.views import sync_message
+from kas.cli.views_orders import COMMIT_DIGITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kas.cli.options import Output
+    from kas.client import Client
+    from kas.web.payloads import AgentRef, Sync
+
+Goal = Literal["applied", "healthy"]
+
+_REACHED: Final[dict[Goal, frozenset[str]]] = {
+    "healthy": frozenset({"healthy"}),
+    # One that does not become healthy in time has been applied all the same.
+    "applied": frozenset({"applied", "healthy", "stalled"}),
+}
+_UNDER_WAY: Final = frozenset({"received", "applying", "applied"})
+_COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
+_LINES_AN_AGENT: Final = 20
+"""How many of each agent's newest syncs of the project are looked at; the one waited for is among the newest few."""
+
+
+class Commit(click.ParamType[str]):
+    """The digits of a commit, or the first of them."""
+
+    name = "commit"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read one, as click asks for it; a branch or tag is refused, as it is another commit tomorrow."""
+        text = str(value).lower()
+        if not _COMMIT.fullmatch(text):
+            self.fail(f"{value!r} is not a commit: 7 digits of its id or more, such as 844d9047", param, ctx)
+        return text
+
+
+class Waiting:
+    """What has become of a commit at each agent. Pure.
+
+    Args:
+        agents: those that are waited for.
+        commit: its id, or the first digits.
+        goal: the state that is waited for.
+    """
+
+    def __init__(self, agents: Iterable[AgentRef], commit: str, goal: Goal) -> None:
+        self.left = {agent["id"]: agent for agent in agents}
+        self.ended: list[Sync] = []
+        self.goal: Goal = goal
+        self._commit = commit
+        self._newest: dict[int, Sync] = {}
+        self._has_begun = False
+
+    def see(self, sync: Sync | None) -> list[Sync]:
+        """Take in a sync as it is now, or None for a pause; return those with which the wait for their agent has ended.
+
+        What is no success counts at a pause only. A commit may have come before, been gone back to, or be synced anew
+        with other settings: then there are several syncs of it, told one after the other, and the newest counts.
+        """
+        if sync is None:
+            self._has_begun = True
+            return [found for found in tuple(self._newest.values()) if self._ends(found, _UNDER_WAY - self._reached)]
+        agent_id = sync["agent"]["id"]
+        if agent_id not in self.left or sync["kind"] == "configuration" or not sync["commit"].startswith(self._commit):
+            return []
+        if (known := self._newest.get(agent_id)) is None or sync["received_at"] >= known["received_at"]:
+            self._newest[agent_id] = sync
+            if self._has_begun and sync["state"] in self._reached and self._ends(sync, frozenset()):
+                return [sync]
+        return []
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every agent has reached the goal."""
+        return not self.left and all(sync["state"] in self._reached for sync in self.ended)
+
+    @property
+    def _reached(self) -> frozenset[str]:
+        return _REACHED[self.goal]
+
+    def _ends(self, sync: Sync, under_way: frozenset[str]) -> bool:
+        if sync["agent"]["id"] not in self.left or sync["state"] in under_way:
+            return False
+        del self.left[sync["agent"]["id"]]
+        self.ended.append(sync)
+        return True
+
+
+@click.command(
+    "wait",
+    epilog=examples(
+        "kas wait group/app --commit 844d9047 --agent my-agent",
+        "kas wait group/app --commit 844d9047 --for applied --timeout 30m",
+        "kas wait     # in a job of GitLab CI: the pipeline's project and commit, on all agents that sync it",
+    ),
+)
+@click.argument("project", envvar="CI_PROJECT_PATH")
+@click.option(
+    "--commit",
+    metavar="COMMIT",
+    required=True,
+    envvar="CI_COMMIT_SHA",
+    type=Commit(),
+    help="The commit to wait for; its first 7 digits or more do. [CI_COMMIT_SHA]",
+)
+@agent_option(required=False)
+@click.option(
+    "--for",
+    "goal",
+    type=click.Choice(["healthy", "applied"]),
+    default="healthy",
+    show_default=True,
+    help="What to wait for: that all is applied, or that all is healthy besides.",
+)
+@click.option("--timeout", metavar="DURATION", type=Duration(), default=600.0, help="At most so long. [default: 10m]")
+@output_option
+@with_client
+def wait(
+    client: Client, project: str, *, commit: str, agent: str | None, goal: Goal, timeout: float, output: Output
+) -> None:
+    """Wait until a commit of a manifest project runs, on one agent or on all that sync the project.
+
+    PROJECT is GitLab's CI_PROJECT_PATH where it is not given. Ends, without success, as soon as the commit cannot be
+    used, fails, stalls or is superseded by a newer one.
+
+    Exit codes: 0 it runs, 1 it does not, 3 an agent was not connected when the time was over, 4 the time was over.
+    """
+    deadline = time.monotonic() + timeout
+    agents = [find_agent(client, agent)] if agent else _agents_of(client, project)
+    waiting = Waiting(agents, commit, goal)
+    named = None if agent is None else f"{agents[0]['project']}:{agents[0]['name']}"
+    query = {"project": project, "agent": named, "all": 1, "limit": _LINES_AN_AGENT * len(agents)}
+    try:
+        for sync in follow(client, query):
+            for ended in waiting.see(sync):
+                if output in {"table", "wide"}:
+                    click.echo(f"agent {inert(ended['agent']['name'])}: {ended_words(ended)}")
+            if not waiting.left or time.monotonic() > deadline:
+                break
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    if output in {"json", "yaml"}:
+        click.echo(document({"items": waiting.ended}, output), nl=False)
+    if waiting.left:
+        raise _not_in_time(client, project, waiting, timeout)
+    if not waiting.succeeded:
+        sys.exit(1)
+
+
+def _agents_of(client: Client, project: str) -> list[AgentRef]:
+    """Return the agents that sync a project.
+
+    Raises:
+        Failure: none does.
+    """
+    lines = _newest(client, project)
+    agents = {sync["agent"]["id"]: sync["agent"] for sync in lines if sync["reason"] != "Orphaned"}
+    if not agents:
+        raise Failure(
+            f"no agent syncs {project}",
+            "`kas get syncs` shows what is synced; --agent names one that is to begin with it",
+        )
+    return list(agents.values())
+
+
+def _newest(client: Client, project: str) -> Sequence[Sync]:
+    answer = cast("dict[str, Any]", client.get("syncs", project=project))
+    return [sync for sync in answer["items"] if sync["kind"] != "configuration"]
+
+
+def _not_in_time(client: Client, project: str, waiting: Waiting, timeout: float) -> Failure:
+    """Say of each agent that is left what it has instead, and why."""
+    newest = {sync["agent"]["id"]: sync for sync in _newest(client, project)}
+    lines, away = [f"not {waiting.goal} within {timeout:.0f} s:"], False
+    for agent_id, agent in waiting.left.items():
+        sync = newest.get(agent_id)
+        there = sync["agent"] if sync is not None else agent
+        away = away or there["status"] != "connected"
+        if sync is None:
+            has = f"has nothing of {project} yet, and is {there['status']}"
+        else:
+            said = sync_message(sync, client.now())
+            has = f"has {sync['commit'][:COMMIT_DIGITS] or 'no commit'} {sync['state']}" + (f": {said}" if said else "")
+        lines.append(f"agent {agent['name']} {has}")
+    hint = "`kas history` shows whether a newer push has taken its place; --timeout gives it longer"
+    return Failure("\n".join(lines), hint, NOT_CONNECTED if away else NOT_IN_TIME)
