@@ -293,7 +293,11 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                 try:
                     if self._authenticator.is_revoked(session.identity.token_id):
                         end(Ending.REVOKED)
-                    await self._serve(session, hello, request_iterator, context, tasks, writer)
+                    # Tells the agent that it is in, before there is anything to send.
+                    await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
+                    # nginx passes gRPC's metadata on with the first message, which may be long in coming.
+                    await context.write(wire.KasMessage())
+                    await self._serve(session.identity, hello, request_iterator, tasks, writer)
                 finally:
                     if self._sessions.asked_to_move(session.connection_id):
                         reason = Ending.MOVED.value
@@ -309,21 +313,15 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 
     async def _serve(
         self,
-        session: Session,
+        identity: AgentIdentity,
         hello: wire.Hello,
         request_iterator: AsyncIterator[wire.AgentMessage],
-        context: ConnectContext,
         tasks: asyncio.TaskGroup,
         writer: Writer,
     ) -> NoReturn:
-        # Tells the agent that it is in, before there is anything to send.
-        await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
-        # nginx passes gRPC's metadata on with the first message, which may be long in coming.
-        await context.write(wire.KasMessage())
-        stream = self._publisher.open(session.identity, hello, tasks, writer.wake)
+        stream = self._publisher.open(identity, hello, tasks, writer.wake)
         try:
             writer.begin(stream.take)
-            del hello
             # What newer agents may say later is read, so that it does not pile up.
             with suppress(grpc.RpcError):
                 async for _ in request_iterator:

@@ -85,12 +85,7 @@ class Together(Generic[T, R]):
             for _, done in group:
                 done.set_exception(StoreUnavailable(error.detail))
         except Exception as error:  # noqa: BLE001 - a defect is told to everybody who waits, and ends no other group
-            if isinstance(error, StoreError) and len(group) > 1:
-                for one in group:
-                    await self._do([one])
-                return
-            for _, done in group:
-                done.set_exception(error)
+            await self._tell(error, group)
         except BaseException:
             for _, done in group:
                 done.cancel()
@@ -98,3 +93,12 @@ class Together(Generic[T, R]):
         else:
             for (_, done), result in zip(group, results, strict=True):
                 done.set_result(result)
+
+    async def _tell(self, error: Exception, group: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        """Tell a group of its error; where it may be one item's alone, do each by itself."""
+        if isinstance(error, StoreError) and len(group) > 1:
+            for one in group:
+                await self._do([one])
+            return
+        for _, done in group:
+            done.set_exception(error)

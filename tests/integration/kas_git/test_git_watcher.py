@@ -75,6 +75,34 @@ async def test_many_subscribers_are_one_watch(mirrors: Mirrors, git_server: GitS
         assert len(git_server.requests) - before == 3
 
 
+async def test_whoever_is_called_instead_of_waiting_hears_the_same_until_he_leaves(
+    mirrors: Mirrors, git_server: GitServer
+) -> None:
+    repository = git_server.create(PROJECT)
+    first = repository.push_files({"a.yaml": "a: 1\n"})
+    told: list[str | None] = []
+    async with watching(mirrors, NEVER) as watcher:
+        follower = watcher.follow(PROJECT, MAIN, lambda state: told.append(state.commit))
+        await eventually(lambda: told == [first], what="the first state")
+        late: list[str | None] = []
+        other = watcher.follow(PROJECT, MAIN, lambda state: late.append(state.commit))
+        assert late == [first]
+
+        second = repository.push_files({"a.yaml": "a: 2\n"})
+        watcher.poke(PROJECT)
+        await eventually(lambda: told == late == [first, second], what="the second state")
+
+        other.leave()
+        third = repository.push_files({"a.yaml": "a: 3\n"})
+        watcher.poke(PROJECT)
+        await eventually(lambda: told == [first, second, third], what="the third state")
+        assert late == [first, second]
+
+        follower.leave()
+        watcher.poke(PROJECT)
+        await eventually(lambda: not watcher._projects, what="nobody looks any more")
+
+
 async def test_a_poke_during_a_look_causes_another_look(git_server: GitServer, tmp_path: Path) -> None:
     repository = git_server.create(PROJECT)
     repository.push_files({"a.yaml": "a: 1\n"})

@@ -22,6 +22,7 @@ from kas.gitops.commands import (
     new_command,
 )
 from kas.rpc.service import AnswerRefusedError
+from tests.support.seats import attached
 
 AGENT, OTHER = 5, 6
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -49,36 +48,47 @@ def test_a_pin_is_of_one_project() -> None:
 async def test_every_change_is_told_once_and_a_second_stream_asks_no_database() -> None:
     stored = Stored(FOREVER)
     board = HoldBoard(stored, clock=lambda: AT)  # type: ignore[arg-type]  # all it asks for
-    async with aclosing(board.follow(5)) as first, aclosing(board.follow(5)) as second:
-        assert await anext(first) == (FOREVER,)
-        assert await anext(second) == (FOREVER,)
-        assert stored.asked == 1
-        stored.holds = (FOREVER, PIN)
-        await board.refresh(5)
-        assert await anext(first) == (FOREVER, PIN)
-        assert await anext(second) == (FOREVER, PIN)
-        stored.holds = ()
-        await board.refresh(5)
-        assert await anext(first) == ()
+    first: list[tuple[HoldRecord, ...]] = []
+    second: list[tuple[HoldRecord, ...]] = []
+    following, other = await board.follow(5, first.append), await board.follow(5, second.append)
+    assert first == second == [(FOREVER,)]
+    assert stored.asked == 1
+
+    stored.holds = (FOREVER, PIN)
+    await board.refresh(5)
+    await board.refresh(5)
+    assert first == second == [(FOREVER,), (FOREVER, PIN)]
+
+    other.leave()
+    stored.holds = ()
+    await board.refresh(5)
+    assert first[2:] == [()]
+    assert second[2:] == []
+    following.leave()
 
 
 async def test_a_suspension_whose_time_is_over_is_told_without_anybody_doing_anything() -> None:
     soon = replace(AN_HOUR, until=datetime.now(UTC) + timedelta(milliseconds=50))
     board = HoldBoard(Stored(soon, PIN))  # type: ignore[arg-type]  # as above
-    async with aclosing(board.follow(5)) as following:
-        assert await anext(following) == (soon, PIN)
-        assert await anext(following) == (PIN,)
-        assert datetime.now(UTC) >= (soon.until or AT)
+    told: asyncio.Queue[tuple[HoldRecord, ...]] = asyncio.Queue()
+    following = await board.follow(5, told.put_nowait)
+    assert await told.get() == (soon, PIN)
+    assert await told.get() == (PIN,)
+    assert datetime.now(UTC) >= (soon.until or AT)
+    following.leave()
 
 
 async def test_what_another_replica_was_told_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holds, "OTHERS_SECONDS", 0.01)
     stored = Stored()
     board = HoldBoard(stored, clock=lambda: AT)  # type: ignore[arg-type]  # all it asks for
-    async with asyncio.TaskGroup() as tasks, aclosing(board.follow(5)) as following:
+    told: asyncio.Queue[tuple[HoldRecord, ...]] = asyncio.Queue()
+    async with asyncio.TaskGroup() as tasks:
+        following = await board.follow(5, told.put_nowait)
         learning = tasks.create_task(board.follow_others())
-        assert await anext(following) == ()
+        assert await told.get() == ()
         stored.holds = (FOREVER, replace(PIN, agent_id=6))
         async with asyncio.timeout(30):
-            assert await anext(following) == (FOREVER,)
+            assert await told.get() == (FOREVER,)
         learning.cancel()
+        following.leave()

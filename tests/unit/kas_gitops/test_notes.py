@@ -40,7 +40,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_notes_wait_for_the_database_and_are_stored_in_their_order() -> None:
     store, notes = Store(), Notes(7)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(notes.run())
+        notes.join(tasks)
         for number in (1, 2, -1, 3):
             notes.add("a note", lambda number=number: store.store(number))  # type: ignore[misc]  # bound for each
         await store.asked.wait()
@@ -48,7 +48,6 @@ async def test_notes_wait_for_the_database_and_are_stored_in_their_order() -> No
         assert store.stored == []
         store.away = False
         await store.complete.wait()
-        running.cancel()
     assert store.stored == [1, 2, 3, 9]  # what the store refuses is left out
 
 
@@ -58,19 +57,31 @@ async def test_more_notes_than_may_wait_drop_the_oldest() -> None:
     for number in (*range(100, 100 + WAITING), 9):
         notes.add("a note", lambda number=number: store.store(number))  # type: ignore[misc]  # bound for each
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(notes.run())
+        notes.join(tasks)
         await store.complete.wait()
-        running.cancel()
     assert store.stored == [*range(101, 100 + WAITING), 9]
 
 
-async def test_when_one_stream_ends_another_of_the_agent_goes_on_where_it_was() -> None:
+async def _stream(notes: Notes) -> None:
+    """Be a stream, until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        notes.join(tasks)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            notes.leave(tasks)
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["while it writes", "before it writes"])
+async def test_when_one_stream_ends_another_of_the_agent_goes_on_where_it_was(*, written: bool) -> None:
     store, notes = Store(), Notes(7)
     async with asyncio.TaskGroup() as tasks:
-        first, second = (tasks.create_task(notes.run()) for _ in range(2))
+        first, second = (tasks.create_task(_stream(notes)) for _ in range(2))
+        await asyncio.sleep(0)
         for number in range(10):
             notes.add("a note", functools.partial(store.store, number))
-        await store.asked.wait()
+        if written:
+            await store.asked.wait()
         first.cancel()
         store.away = False
         async with asyncio.timeout(10):
@@ -78,6 +89,17 @@ async def test_when_one_stream_ends_another_of_the_agent_goes_on_where_it_was() 
         second.cancel()
 
     assert store.stored == list(range(10))
+
+
+async def test_no_stream_has_a_task_while_there_is_nothing_to_write() -> None:
+    store, notes = Store(), Notes(7)
+    store.away = False
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        notes.join(tasks)
+        notes.add("a note", functools.partial(store.store, 9))
+        await store.complete.wait()
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_a_stream_that_lags_behind_another_is_told_so() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from agentlink.manifests.model import ManifestFile, ManifestObject
 from agentlink.refs import ObjectRef
@@ -11,9 +10,6 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer
 from kas.gitops.outbox import Outbox
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -46,61 +42,76 @@ def describe(message: wire.KasMessage) -> str:
             return f"{message.snapshot_complete.project_id} ends"
 
 
-async def take(messages: AsyncIterator[wire.KasMessage], count: int) -> list[str]:
-    return [describe(await anext(messages)) for _ in range(count)]
+def new_outbox(held: dict[int, Snapshot] | None = None) -> Outbox:
+    return Outbox({} if held is None else held, lambda: None)
 
 
-async def test_the_configuration_goes_before_every_snapshot() -> None:
-    outbox = Outbox({})
+def take(outbox: Outbox, count: int) -> list[str]:
+    messages = [outbox.take() for _ in range(count)]
+    return [describe(message) for message in messages if message is not None]
+
+
+def test_the_configuration_goes_before_every_snapshot() -> None:
+    outbox = new_outbox()
     outbox.offer(offer(1, "a"))
     outbox.configure(configuration("old"))
     outbox.configure(configuration("new"))
 
-    assert await take(outbox.messages(), 4) == ["configuration new", "1 begins a", "1 files", "1 ends"]
+    assert take(outbox, 4) == ["configuration new", "1 begins a", "1 files", "1 ends"]
 
 
-async def test_a_small_project_does_not_wait_for_a_huge_one() -> None:
-    outbox = Outbox({})
+def test_a_small_project_does_not_wait_for_a_huge_one() -> None:
+    outbox = new_outbox()
     outbox.offer(offer(1, "huge", chunks=50))
-    messages = outbox.messages()
-    await take(messages, 3)
+    take(outbox, 3)
 
     outbox.offer(offer(2, "small"))
 
-    assert "2 ends" in await take(messages, 7)
+    assert "2 ends" in take(outbox, 7)
 
 
-async def test_a_newer_revision_takes_the_place_of_one_that_waits_or_is_on_its_way() -> None:
-    outbox = Outbox({})
+def test_a_newer_revision_takes_the_place_of_one_that_waits_or_is_on_its_way() -> None:
+    outbox = new_outbox()
     outbox.offer(offer(1, "a", chunks=3))
-    messages = outbox.messages()
-    assert await take(messages, 2) == ["1 begins a", "1 files"]
+    assert take(outbox, 2) == ["1 begins a", "1 files"]
 
     outbox.offer(offer(1, "b"))
     outbox.offer(offer(1, "c"))
 
-    assert await take(messages, 3) == ["1 begins c", "1 files", "1 ends"]
+    assert take(outbox, 3) == ["1 begins c", "1 files", "1 ends"]
 
 
-async def test_what_was_sent_whole_is_the_base_of_the_next_difference() -> None:
-    outbox = Outbox({})
+def test_what_was_sent_whole_is_the_base_of_the_next_difference() -> None:
+    outbox = new_outbox()
     outbox.offer(offer(1, "a"))
-    messages = outbox.messages()
-    await take(messages, 3)
+    take(outbox, 3)
 
     outbox.offer(offer(1, "b"))
-    header = await anext(messages)
+    header = outbox.take()
 
+    assert header is not None
     assert header.snapshot_header.base_digest == b"a"
 
 
-async def test_a_forgotten_project_is_sent_no_more_and_is_no_base() -> None:
+def test_a_forgotten_project_is_sent_no_more_and_is_no_base() -> None:
     held: dict[int, Snapshot] = {1: offer(1, "a").snapshot}
-    outbox = Outbox(held)
+    outbox = new_outbox(held)
     outbox.offer(offer(1, "b"))
 
     outbox.forget(1)
     outbox.configure(configuration("after"))
 
-    assert await take(outbox.messages(), 1) == ["configuration after"]
+    assert take(outbox, 1) == ["configuration after"]
     assert not held
+
+
+def test_whoever_sends_is_told_when_there_is_something_to_take() -> None:
+    told: list[int] = []
+    outbox = Outbox({}, lambda: told.append(len(told)))
+    assert outbox.take() is None
+
+    outbox.configure(configuration("a"))
+    outbox.offer(offer(1, "a"))
+    outbox.order(wire.Command(id="c"), None)
+
+    assert len(told) == 3

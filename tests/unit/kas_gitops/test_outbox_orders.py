@@ -30,9 +30,7 @@ def command(command_id: str) -> wire.Command:
 
 def all_of(outbox: Outbox) -> list[wire.KasMessage]:
     messages = []
-    while outbox._turns or outbox._configuration:
-        message = outbox._next()
-        assert message is not None
+    while (message := outbox.take()) is not None:
         messages.append(message)
     return messages
 
@@ -42,7 +40,7 @@ def kinds(messages: list[wire.KasMessage]) -> list[str | None]:
 
 
 def test_a_command_goes_before_snapshots_and_after_the_configuration() -> None:
-    outbox = Outbox({})
+    outbox = Outbox({}, lambda: None)
     outbox.offer(Offer(PROJECT, "s", snapshot("a", x=b"1"), AT))
     outbox.order(command("one"), None)
     outbox.configure(wire.KasMessage(configuration=wire.Configuration()))
@@ -52,7 +50,7 @@ def test_a_command_goes_before_snapshots_and_after_the_configuration() -> None:
 
 
 def test_the_snapshot_of_a_command_is_a_difference_to_what_is_held_and_takes_its_place_nowhere() -> None:
-    outbox, receiver = Outbox({}), Receiver()
+    outbox, receiver = Outbox({}, lambda: None), Receiver()
     first = snapshot("a", x=b"1", y=b"1")
     outbox.offer(Offer(PROJECT, "s", first, AT))
     received = [receiver.feed(message) for message in all_of(outbox)]
@@ -74,11 +72,11 @@ def test_the_snapshot_of_a_command_is_a_difference_to_what_is_held_and_takes_its
 
 
 def test_a_large_command_lets_a_small_project_in_between_and_a_withdrawn_one_ends() -> None:
-    outbox = Outbox({})
+    outbox = Outbox({}, lambda: None)
     big = snapshot("b", **{f"f{number}": b"x" * (CHUNK_BYTES - 100) for number in range(3)})
     outbox.order(command("one"), Offer(PROJECT, "", big, AT, "one"))
     outbox.offer(Offer(8, "s", snapshot("a", x=b"1"), AT))
-    sent = [outbox._next() for _ in range(4)]
+    sent = [outbox.take() for _ in range(4)]
     assert kinds([message for message in sent if message]) == [
         *("command", "snapshot_header", "snapshot_header", "snapshot_files"),
     ]

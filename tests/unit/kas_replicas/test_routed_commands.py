@@ -25,6 +25,7 @@ from kas.replicas.local import Hub, LocalBus
 from kas.replicas.port import Gap
 from kas.replicas.presence import SILENT_SECONDS, Presence
 from kas.rpc.sessions import AgentIdentity, Session
+from tests.support.seats import attached
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
