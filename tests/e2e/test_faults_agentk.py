@@ -1,41 +1,53 @@
-"""agentk dies in the middle of applying: everything arrives after all, and nothing that it had made is forgotten."""
+"""agentk dies in the middle of applying: everything arrives after all, and nothing that it had made is forgotten.
+
+It dies at a certain write, whatever the machine does besides: a door in front of the API server counts them.
+"""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.controlplane.server import ControlPlane
+from tests.support.api_door import ApiDoor, Moment
 from tests.support.driven import Driven, drive, installed, stays
 from tests.support.manifests import config_files, config_map
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.controlplane.cluster import Cluster
-    from tests.support.installation import Agent, Installation
+    from tests.support.api_door import Strike
+    from tests.support.installation import Installation
     from tests.support.kube import Kube
 
 pytestmark = pytest.mark.cluster
 
-OBJECTS = 800
+OBJECTS = 120
+MIDDLE = 40
+"""The write at which it dies; at most 32 more are under way then."""
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, control_plane: Cluster) -> Iterator[Installation]:
+def door(tmp_path_factory: pytest.TempPathFactory, control_plane: Cluster) -> Iterator[ApiDoor]:
+    """The way of every agent of this module to its cluster."""
+    if not isinstance(control_plane, ControlPlane):
+        pytest.skip("needs a control plane of our own, which the door in front of it knows")
+    with ApiDoor(control_plane, tmp_path_factory.mktemp("door")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, door: ApiDoor) -> Iterator[Installation]:
     """What the tests of this module share."""
-    with installed(tmp_path_factory.mktemp("agentk"), control_plane.kubeconfig) as installation:
+    with installed(tmp_path_factory.mktemp("agentk"), door.kubeconfig) as installation:
         yield installation
 
 
-def _kill_when(agent: Agent, probe: Callable[[], object], *, what: str) -> None:
-    """Kill agentk as soon as this is true; asked without a pause, since all of it takes a fraction of a second."""
-    deadline = time.monotonic() + 60
-    while not probe():
-        assert time.monotonic() < deadline, f"not within a minute: {what}"
-    agent.kill()
+def _is_over(strike: Strike) -> None:
+    wait_until(strike.done.is_set, what="it came to the write")
 
 
 def _there(driven: Driven, prefix: str) -> dict[str, str]:
@@ -54,7 +66,7 @@ def _remembered(driven: Driven, prefix: str) -> int:
 
 
 def test_agentk_killed_while_it_creates_and_changes_completes_and_forgets_nothing(
-    shared: Installation, kube: Kube, namespace: str
+    shared: Installation, door: ApiDoor, kube: Kube, namespace: str
 ) -> None:
     neighbour = drive(shared, kube, namespace, agent="neighbour", projects=("neighbour/project",))["project"]
     driven = Driven(shared.kas, "killed", "own/killed", shared.git.create("own/killed"), kube, namespace)
@@ -64,8 +76,9 @@ def test_agentk_killed_while_it_creates_and_changes_completes_and_forgets_nothin
 
     commit = driven.push({**config_files("killed", namespace), **manifests("1")})
     agent = shared.agent("killed", project="own/killed", start=False)
+    strike = door.arm(MIDDLE, Moment.AFTER, agent.kill)
     agent.start(connected=False)
-    _kill_when(agent, lambda: _there(driven, "killed-"), what="some objects are there")
+    _is_over(strike)
     first = _there(driven, "killed-")
     assert 0 < len(first) < OBJECTS
     wait_until(lambda: not agent.connected(), what="kas has seen the end")
@@ -85,9 +98,9 @@ def test_agentk_killed_while_it_creates_and_changes_completes_and_forgets_nothin
     assert commit != second
 
     rest = {path: text for path, text in manifests("2").items() if (driven.repository.path / path).exists()}
+    strike = door.arm(MIDDLE, Moment.BEFORE, agent.kill)
     changed = driven.push(rest)
-    wait_until(lambda: "2" in _there(driven, "killed-").values(), what="some objects are changed")
-    agent.kill()
+    _is_over(strike)
     assert set(_there(driven, "killed-").values()) == {"1", "2"}
     agent.start()
     driven.wait("healthy", commit=changed)
@@ -100,26 +113,23 @@ def test_agentk_killed_while_it_creates_and_changes_completes_and_forgets_nothin
     assert len(_there(driven, "killed-")) == _remembered(driven, "killed-") == OBJECTS - len(gone) - len(last)
 
 
-def test_agentk_killed_while_it_prunes_prunes_the_rest(shared: Installation, kube: Kube, namespace: str) -> None:
+def test_agentk_killed_while_it_prunes_prunes_the_rest(
+    shared: Installation, door: ApiDoor, kube: Kube, namespace: str
+) -> None:
     driven = Driven(shared.kas, "pruned", "own/pruned", shared.git.create("own/pruned"), kube, namespace)
     files = {f"manifests/{n}.yaml": config_map(f"pruned-{n}") for n in range(OBJECTS)}
-    driven.push(config_files("pruned", namespace))
+    commit = driven.push({**config_files("pruned", namespace), **files})
     agent = shared.agent("pruned", project="own/pruned")
+    driven.wait("healthy", commit=commit)
     left = OBJECTS * 6 // 10  # fewer than half go: a larger prune waits for a confirmation
 
-    # How far it comes until it is killed, nobody can choose; a prune that was over by then proves nothing.
-    for _ in range(5):
-        driven.wait("healthy", commit=driven.push(files))
-        removed = driven.remove(*(f"manifests/{n}.yaml" for n in range(left, OBJECTS)))
-        # Among the first to go.
-        _kill_when(agent, lambda: driven.value(f"pruned-{left}") is None, what="some objects are pruned")
-        remaining = len(_there(driven, "pruned-"))
-        agent.start()
-        driven.wait("healthy", commit=removed)
-        assert len(_there(driven, "pruned-")) == _remembered(driven, "pruned-") == left
-        if remaining > left:
-            return
-    pytest.fail("agentk was never killed in the middle of its prune")
+    strike = door.arm((OBJECTS - left) // 4, Moment.AFTER, agent.kill)
+    removed = driven.remove(*(f"manifests/{n}.yaml" for n in range(left, OBJECTS)))
+    _is_over(strike)
+    assert left < len(_there(driven, "pruned-")) < OBJECTS
+    agent.start()
+    driven.wait("healthy", commit=removed)
+    assert len(_there(driven, "pruned-")) == _remembered(driven, "pruned-") == left
 
 
 def test_an_agent_that_was_away_goes_straight_to_the_newest_revision(

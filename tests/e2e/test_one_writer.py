@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 from itertools import groupby
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.api_door import ApiDoor, Moment
 from tests.support.audit import AuditLog, administrator, audited_control_plane
 from tests.support.driven import Driven, installed
 from tests.support.installation import Agent
@@ -19,7 +21,7 @@ from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.controlplane.server import ControlPlane
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-OBJECTS = 800
+OBJECTS = 160
+MIDDLE = 40
+"""The write of the first replica at which something happens; at most 32 more are under way then."""
 SHORT, LONG = 4, 60
 """Seconds of a lease: so that one can be waited for, and so that none can."""
 STANDS_BY = "Another replica leads"
@@ -35,21 +39,24 @@ CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
 class Replicas:
-    """Two replicas, ``one`` and ``two``, of an agent that drives one project."""
+    """Two replicas, ``one`` and ``two``, of an agent that drives one project; the first goes through a door."""
 
-    def __init__(self, kas: Kas, plane: ControlPlane, audit: AuditLog, driven: Driven, directory: Path) -> None:
+    def __init__(self, plane: ControlPlane, door: ApiDoor, audit: AuditLog, driven: Driven, directory: Path) -> None:
         directory.mkdir()
-        self.kas = kas
+        self.kas: Kas = driven.kas
         self.plane = plane
         self.audit = audit
         self.driven = driven
         self.kube = driven.kube
+        self.door = door
         self.one = self._replica(plane, "one", directory, first=True)
         self.two = self._replica(plane, "two", directory, first=False)
         self.two.token_file.write_text(self.one.token_file.read_text())
 
     def _replica(self, plane: ControlPlane, name: str, directory: Path, *, first: bool) -> Agent:
         account = administrator(plane, self.kube, name, directory / f"kubeconfig-{name}")
+        if first:
+            self.door.lead_through(account)
         return Agent(
             self.kas,
             "main",
@@ -77,6 +84,15 @@ class Replicas:
         writes = self.audit.writes(but="leases")
         return [who for who, _ in groupby(written.who for written in writes if written.who in {"one", "two"})]
 
+    def strike(self, act: Callable[[], None]) -> str:
+        """Push many objects, and do this when the first replica is in the middle of them; return the commit."""
+        goes_on = Event()
+        strike = self.door.arm(MIDDLE, Moment.AFTER, act, release=goes_on)
+        goes_on.set()
+        commit = self.driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
+        wait_until(strike.done.is_set, what="it came to the write")
+        return commit
+
     def lines(self, agent: Agent, text: str) -> int:
         """Return how many lines of a replica's log have this text."""
         return agent.log.read_text().count(text)
@@ -92,12 +108,13 @@ def replicas(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Replica
     """A cluster, a kas, and the first replica, which leads and has synced one object; by default with a short lease."""
     with (
         audited_control_plane(tmp_path / "plane") as (plane, audit),
+        ApiDoor(plane, tmp_path / "door") as door,
         installed(tmp_path, plane.kubeconfig) as here,
     ):
         kube = Kube(plane.kubeconfig)
         driven = Driven(here.kas, "main", "own/main", here.git.create("own/main"), kube, "default")
         commit = driven.push({**config_files("main", "default"), "manifests/start.yaml": config_map("start")})
-        both = Replicas(here.kas, plane, audit, driven, tmp_path / "agents")
+        both = Replicas(plane, door, audit, driven, tmp_path / "agents")
         try:
             both.one.start("--lease-seconds", str(getattr(request, "param", SHORT)))
             driven.wait("healthy", commit=commit)
@@ -112,10 +129,8 @@ def test_a_leader_that_is_stopped_and_goes_on_writes_nothing_more_while_the_othe
     driven, one, two = replicas.driven, replicas.one, replicas.two
     replicas.start_second(SHORT)
 
-    commit = driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
-    wait_until(lambda: replicas.kube.find(f"{CONFIG_MAPS}/many-1") or replicas.count(), what="it has begun")
-    one.process.send_signal(signal.SIGSTOP)
-    assert replicas.count() < OBJECTS, "stopped too late to be in the middle"
+    commit = replicas.strike(lambda: one.process.send_signal(signal.SIGSTOP))
+    assert replicas.count() < OBJECTS
     driven.wait("healthy", commit=commit)
     assert replicas.count() == OBJECTS
     one.process.send_signal(signal.SIGCONT)
@@ -137,8 +152,8 @@ def test_a_rolling_update_passes_the_lease_on_without_waiting_and_without_losing
     driven, one, two = replicas.driven, replicas.one, replicas.two
     replicas.start_second(LONG)
 
-    commit = driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
-    wait_until(replicas.count, what="it has begun")
+    commit = replicas.strike(lambda: one.process.send_signal(signal.SIGTERM))
+    assert one.process.wait() == 0
     one.stop()
     driven.wait("healthy", commit=commit, within=LONG / 2)
 
@@ -170,9 +185,7 @@ def test_a_sync_that_is_well_stays_so_while_replicas_come_and_go(replicas: Repli
 
 def test_an_agent_ends_in_good_order_while_nobody_can_say_who_leads(replicas: Replicas) -> None:
     driven, one = replicas.driven, replicas.one
-    driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
-    wait_until(replicas.count, what="it has begun")
-    replicas.plane.stop_api_server()
+    replicas.strike(replicas.plane.stop_api_server)
     driven.wait("failed", reason="ApiServerUnreachable")
     wait_until(lambda: replicas.lines(one, "No lease can be had"), what="the lease cannot be renewed")
 

@@ -16,6 +16,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import yaml
+
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
@@ -74,10 +76,9 @@ class ApiDoor:
         self._tls = ssl.create_default_context(cafile=str(plane.ca_file))
         self._port = free_port()
         self.kubeconfig = directory / "kubeconfig"
-        config = json.loads(plane.kubeconfig.read_text())
-        config["clusters"][0]["cluster"] = {"server": f"http://{HOST}:{self._port}"}
         self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(json.dumps(config))
+        self.kubeconfig.write_text(plane.kubeconfig.read_text())
+        self.lead_through(self.kubeconfig)
         self._lock = threading.Lock()
         self._strike: Strike | None = None
         self.writes = 0
@@ -98,6 +99,12 @@ class ApiDoor:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
         self._loop.close()
+
+    def lead_through(self, kubeconfig: Path) -> None:
+        """Change a kubeconfig so that it leads through this door, with the credentials that it has."""
+        config = yaml.safe_load(kubeconfig.read_text())
+        config["clusters"][0]["cluster"] = {"server": f"http://{HOST}:{self._port}"}
+        kubeconfig.write_text(json.dumps(config))
 
     def count(self) -> None:
         """Count from nothing, and strike nowhere."""
