@@ -18,6 +18,7 @@ from agentk.gitops.link import Reconnect
 from agentk.gitops.observer import Observer
 from agentk.gitops.project import ProjectLoop
 from agentk.gitops.receive import Accompanied, Configured, Ordered, Received, Receiver, TransferError
+from agentk.gitops.served_kinds import ServedKinds
 from agentk.gitops.sync import Cluster
 from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
@@ -118,6 +119,8 @@ class Controller:
                         self._cluster.observer.stop()
                         if self._cluster.autoscalers is not None:
                             self._cluster.autoscalers.stop()
+                        if self._cluster.served is not None:
+                            self._cluster.served.stop()
         finally:
             self._loops.clear()
             self._ending.clear()
@@ -226,7 +229,8 @@ class Controller:
             executor = Executor(objects, self._discovery, width=kube.limiter.concurrency.ceiling)
             observer = Observer(kube, agent_id, tasks)
             scalers = Autoscalers(kube, self._discovery, tasks)
-            self._cluster = Cluster(agent_id, self._discovery, objects, observer, executor, self._own, scalers)
+            served = ServedKinds(kube, self._discovery, tasks)
+            self._cluster = Cluster(agent_id, self._discovery, objects, observer, executor, self._own, scalers, served)
         return self._cluster
 
 

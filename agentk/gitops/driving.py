@@ -23,9 +23,9 @@ from agentk.reports.convert import count
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from agentk.apply.model import ProjectSettings, Snapshot
+    from agentk.apply.model import Kind, Outcome, ProjectSettings, Snapshot
     from agentk.gitops.standing import Standing
     from agentk.gitops.sync import Cluster
     from agentk.kube.inventory_store import InventoryStore
@@ -34,12 +34,15 @@ if TYPE_CHECKING:
 _EXPECTED_SKIPS: Final = frozenset({"MutationIgnored", "Released", "PruneDisabled"})
 """Skips that the configuration or an annotation asked for."""
 
+_NOT_SERVED: Final = frozenset({"UnknownKind", "KindNotServed"})
+"""Reasons of objects that wait for the cluster to serve their kind."""
+
 
 class Driving:
     """Syncs one project's revision, again after failures and drift; ``step`` does what falls due."""
 
     def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore, standing: Standing) -> None:
-        self._observer = cluster.observer
+        self._observer, self._discovery, self._served = cluster.observer, cluster.discovery, cluster.served
         self._standing = standing
         self._sync = ProjectSync(cluster, settings, store)
         self._health = HealthWatch(cluster.observer, self._sync, standing)
@@ -49,6 +52,8 @@ class Driving:
         self._applied = False
         self._unconfirmed: frozenset[ObjectRef] = frozenset()
         self._unsettled: set[ObjectRef] | None = None
+        self._awaited: frozenset[tuple[str, str]] = frozenset()
+        self._anew = False
 
     @property
     def settings(self) -> ProjectSettings:
@@ -97,6 +102,36 @@ class Driving:
         """Take in that an object has an autoscaler, or none any more; tell whether that concerns it."""
         return self._sync.rescale(ref)
 
+    @property
+    def waits_for_kinds(self) -> bool:
+        """Tell whether some kind is to be served before all is well."""
+        return bool(self._awaited)
+
+    def kinds_changed(self) -> bool:
+        """Take note that the cluster serves something else; tell whether something is to be done for that."""
+        if any(self._discovery.find(group, kind, "") is not None for group, kind in self._awaited):
+            self._anew = True
+        return self._anew
+
+    def resighted(self, kind: Kind) -> bool:
+        """Take note that objects of a kind are seen less, or again; tell whether something is to be done for that."""
+        key = (kind.group, kind.kind)
+        lost = self._health.out_of_sight()
+        if lost is not None and lost[1].reason in _NOT_SERVED:
+            self._await_kinds(self._awaited | {key})
+            self._anew = True
+        elif any((ref.group, ref.kind) == key for ref in self._unsettled or ()):
+            self._anew = True
+        else:
+            self.report_health()
+        return self._anew
+
+    def _await_kinds(self, kinds: Iterable[tuple[str, str]]) -> None:
+        """Have it noticed when these kinds are served."""
+        self._awaited = frozenset(kinds)
+        if self._awaited and self._served is not None:
+            self._served.expect()
+
     def lose(self, error: KubeError) -> bool:
         """Take note that the API server is away; tell whether that is news."""
         standing = self._standing
@@ -139,14 +174,14 @@ class Driving:
     @property
     def remaining(self) -> float | None:
         """Return the seconds until ``step`` has something to do, None when nothing is due by the clock."""
-        if self._changed:
+        if self._changed or self._anew:
             return 0.0
         waits = (self._retry.remaining, self._health.remaining, self._drifting.remaining)
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def step(self, snapshot: Snapshot) -> bool:
         """Do the one thing that comes next; False: there is none now."""
-        if self._retry.due:
+        if self._anew or self._retry.due:
             await self.drive(snapshot)
         elif self._changed:
             changed, self._changed = self._changed, {}
@@ -161,6 +196,7 @@ class Driving:
 
     async def drive(self, snapshot: Snapshot, confirmed: frozenset[ObjectRef] = frozenset()) -> None:
         """Sync a revision, for the first time or again after a failure."""
+        self._anew = False
         if self.is_suspended:
             await self._observe(snapshot)
             return
@@ -178,6 +214,7 @@ class Driving:
         self._unsettled = progress.finish()
         self._unconfirmed = unconfirmed(result.outcomes)
         self._applied = not result.failed and not result.superseded
+        self._await_kinds(_kinds_of(result.outcomes))
         standing.counts = count(result.outcomes, untouched=result.untouched)
         self._drifting.noticed(result.outcomes)
         await standing.log_outcomes(result.outcomes)
@@ -191,6 +228,8 @@ class Driving:
             self._retry.later()
             standing.tell_failure(result)
         else:
+            # What came into sight meanwhile has been looked at.
+            self._anew = False
             self._retry.reset()
             standing.log.info("Cluster successfully synced", objects=standing.counts.total)
             note = _note(self.settings, result)
@@ -207,6 +246,12 @@ class Driving:
             self._failed(error)
             return
         self._retry.reset()
+        refused = self._sync.refused
+        self._await_kinds(_kinds_of(refused))
+        if refused and self._applied:
+            # What was applied once, and the cluster does not serve any more.
+            self._standing.tell_failure(SyncResult(refused))
+            return
         if not self._applied and self._sync.is_applied:
             self._applied = True
             self._standing.enter(wire.SYNC_STATE_APPLIED)
@@ -248,6 +293,11 @@ class Driving:
         """Tell how the revision fares, unless it has not been applied whole."""
         if self.is_settled:
             self._health.report()
+
+
+def _kinds_of(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, str]]:
+    """Yield the kinds that objects wait for, each as (group, kind)."""
+    return ((one.ref.group, one.ref.kind) for one in outcomes if one.reason in _NOT_SERVED)
 
 
 def _note(settings: ProjectSettings, result: SyncResult) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from agentk.apply.rules.forbidden import hidden_by
@@ -20,6 +21,7 @@ class Following:
         self._begun = asyncio.Event()
         self._error: KubeError | None = None
         self._news = asyncio.Event()
+        self._away_since: float | None = None
 
     async def may_begin(self) -> None:
         """Wait for ``begin``."""
@@ -47,14 +49,21 @@ class Following:
 
     def succeed(self) -> None:
         """Note that a list is complete."""
-        self._synced, self._error = True, None
+        self._synced, self._error, self._away_since = True, None, None
         self._news.set()
 
     def fail(self, error: KubeError) -> None:
         """Note what the server answered instead; the watch goes on trying."""
         self._error = error
+        if self._away_since is None and hidden_by(error.status):
+            self._away_since = time.monotonic()
         self._news.set()
         self._news = asyncio.Event()
+
+    @property
+    def away_seconds(self) -> float | None:
+        """Return for how long the server has refused this kind alone; None while it does not."""
+        return None if self._away_since is None else time.monotonic() - self._away_since
 
     @property
     def is_synced(self) -> bool:

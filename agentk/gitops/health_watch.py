@@ -19,6 +19,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agentk.apply.model import Refusal
     from agentk.gitops.observer import Observer
     from agentk.gitops.standing import Standing
     from agentk.gitops.sync import ProjectSync
@@ -94,6 +95,10 @@ class HealthWatch:
         settings, standing = self._sync.settings, self._standing
         if standing.state not in _SETTLED or settings.dry_run is not DryRun.NONE:
             return
+        if (lost := self.out_of_sight()) is not None:
+            ref, why = lost
+            standing.tell(wire.SYNC_STATE_FAILED, why.reason, f"{ref}: {why.message}")
+            return
         summary = self._summary.summary
         if summary.phase is Phase.HEALTHY:
             standing.tell(wire.SYNC_STATE_HEALTHY, *(self._note if self._note[0] else self._blindness()))
@@ -108,9 +113,16 @@ class HealthWatch:
         elif standing.state != wire.SYNC_STATE_STALLED:
             standing.tell(wire.SYNC_STATE_APPLIED, "Progressing", summary.message)
 
+    def out_of_sight(self) -> tuple[ObjectRef, Refusal] | None:
+        """Return an object of which nobody knows any more how it is, and why; None where there is none."""
+        if self._observer.sight.is_whole:
+            return None
+        found = ((ref, self._observer.sight.unseen(ref)) for ref in self._sync.desired)
+        return next(((ref, why) for ref, why in found if why is not None), None)
+
     def _blindness(self) -> tuple[str, str]:
         """Return the reason and message of a project that is well, but would not be seen to change; empty otherwise."""
-        unwatched = self._observer.unwatched
+        unwatched = self._observer.sight.unwatched
         for one in self._sync.desired.values() if unwatched else ():
             if (why := unwatched.get((one.kind.group, one.kind.kind))) is not None:
                 return "WatchForbidden", f"drift of {one.kind.kind} objects goes unseen: {why}; extend agentk's role"

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 from agentk.apply.names import AGENT_LABEL
 from agentk.apply.rules.forbidden import hidden_by, why_hidden
 from agentk.gitops.following import Following
+from agentk.gitops.sight import Sight
 from agentk.health.expressions.evaluator import Evaluator
 from agentk.health.judge import Judge
 from agentk.kube.errors import KubeError
 from agentk.kube.objects import Objects
 from agentk.kube.retry import RetryPolicy
-from agentk.kube.watch import Gone, Interrupted, Synced, Unserved, Upsert, Watch
+from agentk.kube.watch import Gone, Interrupted, Resumed, Synced, Unserved, Upsert, Watch
 from agentlink import logs
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Sink(Protocol):
     def observed(self, ref: ObjectRef) -> None:
         """Something about the object changed: look at ``Observer.live`` and ``Observer.health``."""
 
-    def blinded(self) -> None:
-        """Changes of some objects go unseen from now on: look at ``Observer.unwatched``."""
+    def resighted(self, kind: Kind) -> None:
+        """Objects of a kind are seen less, or again: look at ``Observer.sight``."""
 
     def unreachable(self, error: KubeError) -> None:
         """The API server has not answered for a while: how things are is not known any more."""
@@ -52,6 +53,9 @@ _FORBIDDEN = 403
 
 _EVENTS_AT_MOST = 100
 """Changes of our own up to which a watch begins at the list that was made before them."""
+
+UNSEEN_SECONDS = 5.0
+"""How long one kind may be away before that is news: its own server may restart, or the whole one be busy."""
 
 LOST_SECONDS = 2.0
 """How long the API server may be away before that is news: a restart behind a load balancer is none."""
@@ -70,7 +74,7 @@ class Observer:
         self._confined: set[tuple[str, str]] = set()
         self._live: dict[ObjectRef, Live] = {}
         self._health: dict[ObjectRef, Health] = {}
-        self._unwatched: dict[tuple[str, str], str] = {}
+        self.sight = Sight(self._tell_sight)
         self._lost_since: float | None = None
         self._answers = 0
         self._awaited: dict[ObjectRef, list[asyncio.Event]] = {}
@@ -106,14 +110,6 @@ class Observer:
     def judges(self, kind: Kind) -> bool:
         """Tell whether objects of a kind are healthy by more than being there."""
         return self._judge.needs_status(kind)
-
-    @property
-    def unwatched(self) -> Mapping[tuple[str, str], str]:
-        """Return the kinds, by (group, kind), that may be listed but not watched, and the server's reason.
-
-        Their drift goes unseen.
-        """
-        return self._unwatched
 
     def register(self, inventory_id: str, sink: Sink) -> None:
         """Tell this sink about objects that the inventory owns."""
@@ -251,17 +247,20 @@ class Observer:
                     case Synced():
                         self._drop_all_but(kind, namespace, event.refs)
                         self._lost_since = None
-                        followed.succeed()
+                        self._succeeded(kind, namespace, followed)
+                    case Resumed():
+                        self._succeeded(kind, namespace, followed)
                     case Interrupted():
                         log.debug("A watch was interrupted", kind=kind.kind, why=str(event.error), retry_in=event.wait)
                         followed.fail(event.error)
                         self._interrupted(event.error)
-                        if event.error.status == _FORBIDDEN and followed.is_synced:
-                            self._blinded(kind, event.error)
+                        if followed.is_synced:
+                            self._failed(kind, namespace, followed, event.error)
                     case Unserved():
                         log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
                         self._drop_all_but(kind, namespace, frozenset())
                         followed.succeed()
+                        self.sight.end(kind, namespace)
 
     async def _list_before(self, kind: Kind, namespace: str, followed: Following) -> str | None:
         """List once and wait to begin; return where to watch from, None if listing anew costs less than the events."""
@@ -279,7 +278,7 @@ class Observer:
             return None  # the watch meets the same, and knows what to do about it
         self._drop_all_but(kind, namespace, frozenset(refs))
         self._lost_since = None
-        followed.succeed()
+        self._succeeded(kind, namespace, followed)
         await followed.may_begin()
         return version if self._answers - answers <= _EVENTS_AT_MOST else None
 
@@ -304,14 +303,21 @@ class Observer:
             for sink in self._sinks.values():
                 sink.unreachable(error)
 
-    def _blinded(self, kind: Kind, error: KubeError) -> None:
-        """Tell the projects of a kind that may be listed and not watched, once."""
-        key = (kind.group, kind.kind)
-        if self._unwatched.get(key) != error.message:
-            log.warning("A kind may not be watched", kind=kind.kind, why=str(error))
-            self._unwatched[key] = error.message
-            for sink in self._sinks.values():
-                sink.blinded()
+    def _succeeded(self, kind: Kind, namespace: str, followed: Following) -> None:
+        was_away = followed.away_seconds is not None
+        followed.succeed()
+        self.sight.regain(kind, namespace, was_away=was_away)
+
+    def _failed(self, kind: Kind, namespace: str, followed: Following, error: KubeError) -> None:
+        """Take note that a kind that was seen cannot be looked at now, when that lasts, or not be watched."""
+        if error.status == _FORBIDDEN:
+            self.sight.blind(kind, error.message)
+        elif (seconds := followed.away_seconds) is not None and seconds >= UNSEEN_SECONDS:
+            self.sight.lose(kind, namespace, why_hidden(error.status, error.reason, error.message))
+
+    def _tell_sight(self, kind: Kind) -> None:
+        for sink in self._sinks.values():
+            sink.resighted(kind)
 
     def _drop_all_but(self, kind: Kind, namespace: str, refs: frozenset[ObjectRef]) -> None:
         key = (kind.group, kind.kind)

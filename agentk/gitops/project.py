@@ -25,7 +25,7 @@ from agentlink.refs import digest_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from agentk.apply.model import ProjectSettings, Snapshot
+    from agentk.apply.model import Kind, ProjectSettings, Snapshot
     from agentk.gitops.announcing import Announcement
     from agentk.gitops.sync import Cluster
     from agentk.kube.client import KubeClient
@@ -57,7 +57,7 @@ class ProjectLoop:
         cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
         store = self._store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
         self._kube, self._cluster = kube, cluster
-        self._observer, self._autoscalers = cluster.observer, cluster.autoscalers
+        self._observer, self._autoscalers, self._served = cluster.observer, cluster.autoscalers, cluster.served
         self._settings = settings
         self._standing = Standing(reports, settings, self._announce)
         self._driving = Driving(cluster, settings, store, self._standing)
@@ -137,9 +137,20 @@ class ProjectLoop:
         if self._driving.rescale(ref):
             self.observed(ref)
 
-    def blinded(self) -> None:
-        """Say where the project stands anew: some of its objects' changes may go unseen."""
-        self._driving.report_health()
+    def resighted(self, kind: Kind) -> None:
+        """Say where the project stands anew, or sync it: objects of a kind are seen less, or again."""
+        if self._driving.resighted(kind):
+            self._wake.set()
+
+    @property
+    def waits_for_kinds(self) -> bool:
+        """Tell whether some kind is to be served before all is well."""
+        return self._driving.waits_for_kinds
+
+    def kinds_changed(self) -> None:
+        """Go on with what waited for a kind that is served now."""
+        if self._driving.kinds_changed():
+            self._wake.set()
 
     def unreachable(self, error: KubeError) -> None:
         """Say that nobody knows how the project is now; everything is looked at anew when the API server is back."""
@@ -151,6 +162,8 @@ class ProjectLoop:
         self._observer.register(self.settings.inventory_id, self)
         if self._autoscalers is not None:
             self._autoscalers.register(self)
+        if self._served is not None:
+            self._served.register(self)
         try:
             async with self._events.running():
                 await self._work()
@@ -159,6 +172,8 @@ class ProjectLoop:
             self._observer.unregister(self.settings.inventory_id)
             if self._autoscalers is not None:
                 self._autoscalers.unregister(self)
+            if self._served is not None:
+                self._served.unregister(self)
 
     async def _work(self) -> None:
         try:

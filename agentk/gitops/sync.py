@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agentk.apply.model import Desired, Live, ProjectSettings, Snapshot
     from agentk.gitops.autoscalers import Autoscalers
     from agentk.gitops.observer import Observer
+    from agentk.gitops.served_kinds import ServedKinds
     from agentk.kube.discovery import Discovery
     from agentk.kube.inventory_store import InventoryStore
     from agentk.kube.objects import Objects
@@ -50,7 +51,7 @@ class Cluster:
     """The parts that every project of an agent shares.
 
     Without ``own`` nothing in the cluster is taken for a part of agentk itself; without ``autoscalers`` only those in a
-    project's own revision are known.
+    project's own revision are known; without ``served`` nobody notices that kinds begin to be served.
     """
 
     agent_id: int
@@ -60,6 +61,7 @@ class Cluster:
     executor: Executor
     own: Own | None = None
     autoscalers: Autoscalers | None = None
+    served: ServedKinds | None = None
     events_refused: dict[str, float] = field(default_factory=dict)
 
 
@@ -83,6 +85,11 @@ class ProjectSync:
     def desired(self) -> Mapping[ObjectRef, Desired]:
         """Return what the last snapshot wants, by name."""
         return self._desired
+
+    @property
+    def refused(self) -> tuple[Outcome, ...]:
+        """Return what of the last snapshot cannot be applied, whatever the cluster holds."""
+        return self._resolved.refused if self._resolved is not None else ()
 
     def recorded(self, ref: ObjectRef) -> Recorded | None:
         """Return what was recorded of an object when it was last applied."""
@@ -175,7 +182,7 @@ class ProjectSync:
     def _narrow(self, snapshot: Snapshot) -> Narrowed | None:
         """Return what alone has to be looked at; None where that is everything."""
         cluster, resolved = self._cluster, self._resolved
-        if self._settled != (self.settings, cluster.discovery.generation) or cluster.observer.unwatched:
+        if self._settled != (self.settings, cluster.discovery.generation) or not cluster.observer.sight.is_clear:
             return None
         if resolved is None or self._book.known is None or self._book.damage is not None:
             return None
@@ -321,7 +328,8 @@ class ProjectSync:
     async def _resolve(self, snapshot: Snapshot) -> Resolved:
         """Resolve; an unknown kind may be one that the cluster serves since we last asked."""
         discovery, agent_id = self._cluster.discovery, self._cluster.agent_id
-        if not discovery.kinds:
+        unserved = self._cluster.observer.sight.unserved
+        if not discovery.kinds or (unserved and any((ref.group, ref.kind) in unserved for ref in self._desired)):
             await discovery.refresh()
         own = await self._cluster.own.objects() if self._cluster.own is not None else NOTHING_OWN
         resolving = partial(resolve, own=own)

@@ -78,13 +78,18 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The watch that was ``Interrupted`` goes on: what happened meanwhile follows, or has come as a new list."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unserved:
     """The kind is no longer served (its CRD is gone). Always the last event."""
 
     kind: Kind
 
 
-WatchEvent: TypeAlias = Upsert | Gone | Synced | Interrupted | Unserved
+WatchEvent: TypeAlias = Upsert | Gone | Synced | Interrupted | Resumed | Unserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,7 @@ class Watch:
         self._retries = retries
         self._seconds = seconds
         self._heard = 0
+        self._interrupted = False
 
     @property
     def resource_version(self) -> str:
@@ -187,6 +193,7 @@ class Watch:
                 wait = self._retries.honour(wait, failure)
                 # That the server has forgotten a version is its daily business.
                 if failure.status != _GONE:
+                    self._interrupted = True
                     yield Interrupted(failure, wait)
             await asyncio.sleep(wait)
 
@@ -228,6 +235,9 @@ class Watch:
             query["labelSelector"] = self._selector
         accept = JSON if self._full else METADATA
         async with self._client.stream(self._path, params=query, accept=accept, silence=seconds + _SLACK) as lines:
+            if self._interrupted:
+                self._interrupted = False
+                yield Resumed()
             async for line in lines:
                 event = self._read(line)
                 if event is not None:

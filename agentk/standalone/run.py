@@ -29,7 +29,7 @@ from agentk.kube.objects import Objects
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentk.apply.model import ProjectSettings
+    from agentk.apply.model import Kind, ProjectSettings
     from agentk.gitops.sync_result import SyncResult
     from agentk.standalone.showing import Show
     from agentlink.refs import ObjectRef
@@ -70,8 +70,8 @@ class _Followed:
         del ref
         self.news.set()
 
-    def blinded(self) -> None:
-        """Some kind may not be watched; its objects then never get healthy, and the time limit says so."""
+    def resighted(self, kind: Kind) -> None:
+        """Some kind cannot be watched; its objects then never get healthy, and the time limit says so."""
 
     def unreachable(self, error: KubeError) -> None:
         """Give up."""

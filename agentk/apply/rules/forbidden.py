@@ -10,6 +10,7 @@ from agentk.apply.model import Outcome, Refusal, Result
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agentk.apply.model import Kind
     from agentk.apply.resolve import Resolved
     from agentlink.refs import ObjectRef
 
@@ -46,6 +47,15 @@ def why_hidden(status: int, reason: str, message: str) -> Refusal:
         "is served by a server of its own, look at its APIService; if by a webhook that converts it, at that"
     )
     return Refusal(reason, message)
+
+
+def not_served(kind: Kind) -> Refusal:
+    """Say that the cluster has ceased to serve a kind that it served."""
+    message = (
+        f"the cluster does not serve {kind.api_version} {kind.kind} any more: install its CustomResourceDefinition or "
+        "APIService again, or remove its objects from the manifests; they are applied as soon as it is served"
+    )
+    return Refusal("KindNotServed", message)
 
 
 def leave_out(resolved: Resolved, recorded: Iterable[ObjectRef], hidden: Mapping[Place, Refusal]) -> Resolved:

@@ -42,8 +42,8 @@ class Project:
     def unreachable(self, error: KubeError) -> None:
         raise AssertionError(error)
 
-    def blinded(self) -> None:
-        raise AssertionError("everything may be watched here")
+    def resighted(self, kind: Kind) -> None:
+        raise AssertionError(f"{kind} may be watched here")
 
 
 @asynccontextmanager
