@@ -62,8 +62,8 @@ class Fetcher:
     async def look(self, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
         """Bring refs up to date and return the commit id of each, or why there is none.
 
-        One request where nothing is new, and one more where something is, or two if some refs were never seen before, for
-        all of them. Raises ``GitError`` that concerns all.
+        One request where nothing is new, and one more where something is, or two if some refs were never seen before,
+        for all of them. Raises ``GitError`` that concerns all.
         """
         found: dict[GitRef, str | GitError] = {}
         for ref in refs:
@@ -112,44 +112,61 @@ class Fetcher:
     async def _asked(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
         """Ask where refs are, and for what is new; return those that this was enough for."""
         found: dict[GitRef, str | GitError] = {}
-        named = {server_name(ref): ref for ref in refs if ref.kind is not RefKind.COMMIT}
         try:
-            places = await self._asker.refs(remote, named)
-            if places is None:
-                return found
-            news: dict[bool, dict[GitRef, str]] = {True: {}, False: {}}
+            places = await self._places(remote, refs, found)
+            first: dict[GitRef, str] = {}
+            later: dict[GitRef, str] = {}
             held = []
-            for ref in refs:
-                name = server_name(ref)
-                place = name if ref.kind is RefKind.COMMIT else places.get(name)
-                if place is None:
-                    found[ref] = explain(self._project, ref, 128, f"couldn't find remote ref {name}", None)
-                    continue
+            for ref, place in places.items():
                 known = await self._repository.value(self._name(ref))
                 commit = None if known is None else await self._repository.commit_of(known)
-                if known == place and commit is not None:
+                if commit is not None:
+                    held.append(commit)
+                if commit is not None and known == place:
                     found[ref] = commit
                 else:
-                    news[commit is None][ref] = place
-                    held += [] if commit is None else [commit]
-            for first, some in news.items():
-                if some and await self._has_come(remote, set(some.values()), held, first=first):
+                    (first if commit is None else later)[ref] = place
+            for some in (first, later):
+                if some and await self._has_come(remote, set(some.values()), held, without_history=some is first):
                     found |= await self._set(some)
         except TimeoutError:
-            timeout = self._repository.timeout()
-            found |= {ref: timeout for ref in refs if ref not in found}
+            found |= dict.fromkeys((ref for ref in refs if ref not in found), self._repository.timeout())
         except GitError as error:
             if error.reason == "TooLarge":
-                found |= {ref: error for ref in refs if ref not in found}
+                found |= dict.fromkeys((ref for ref in refs if ref not in found), error)
             # Otherwise the repository is damaged, or the disk full: fetching repairs or explains it.
         return found
 
-    async def _has_come(self, remote: Remote, wanted: Collection[str], held: Collection[str], *, first: bool) -> bool:
+    async def _places(
+        self, remote: Remote, refs: Sequence[GitRef], missing: dict[GitRef, str | GitError]
+    ) -> dict[GitRef, str]:
+        """Ask where refs are; nothing is returned where git has to ask. What is not there is put into ``missing``."""
+        places = await self._asker.refs(remote, {server_name(ref) for ref in refs if ref.kind is not RefKind.COMMIT})
+        if places is None:
+            return {}
+        found: dict[GitRef, str] = {}
+        for ref in refs:
+            name = server_name(ref)
+            if ref.kind is RefKind.COMMIT:
+                found[ref] = name
+            elif name in places:
+                found[ref] = places[name]
+            else:
+                missing[ref] = explain(self._project, ref, 128, f"couldn't find remote ref {name}", None)
+        return found
+
+    async def _has_come(
+        self, remote: Remote, wanted: Collection[str], held: Collection[str], *, without_history: bool
+    ) -> bool:
+        """Ask for objects and take them in; tell whether that went well."""
         await self._repository.open()
-        if await self._asker.objects(remote, wanted, held, without_history=first):
-            return True
-        await self._repository.sweep()
-        return False
+        came = False
+        try:
+            came = await self._asker.objects(remote, wanted, held, without_history=without_history)
+        finally:
+            if not came:
+                await self._repository.sweep()
+        return came
 
     async def _set(self, places: Mapping[GitRef, str]) -> dict[GitRef, str | GitError]:
         """Let refs be where they are on the server, unless that is no commit."""

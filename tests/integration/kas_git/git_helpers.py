@@ -55,9 +55,16 @@ class HangingServer:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._hang, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.template = f"http://127.0.0.1:{port}/{{project}}.git"
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.template = f"{self.url}/{{project}}.git"
         return self
+
+    def as_proxy(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Let it be the proxy to all servers, so that kas leaves them to git; return a template of one."""
+        monkeypatch.setenv("http_proxy", self.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        return "http://git.example.com/{project}.git"
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
@@ -94,7 +101,10 @@ def proc(pid: int, what: str) -> str:
 
 
 class HoldingProxy:
-    """Passes requests on to a Git server; while ``gate`` is closed, POST answers are fetched but not handed on."""
+    """Passes requests on to a Git server; while ``gate`` is closed, POST answers are fetched but not handed on.
+
+    With ``cut`` their last bytes, so many, are left out.
+    """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = port
@@ -102,6 +112,7 @@ class HoldingProxy:
         self.gate = asyncio.Event()
         self.gate.set()
         self.held = asyncio.Event()
+        self.cut = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0, ssl=self._tls)
@@ -128,7 +139,7 @@ class HoldingProxy:
         if head.startswith(b"POST") and not self.gate.is_set():
             self.held.set()
             await self.gate.wait()
-        writer.write(answer)
+        writer.write(answer[: -self.cut] if head.startswith(b"POST") and self.cut else answer)
         await writer.drain()
         for stream in (request, writer):
             stream.close()

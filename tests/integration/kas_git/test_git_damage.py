@@ -81,9 +81,11 @@ async def test_a_mirror_that_is_damaged_while_in_use_recovers_in_the_call_that_m
     assert await mirror.tree(commit) == (entry,)
 
 
-async def test_a_fetch_whose_git_is_killed_fails_and_the_next_one_works(git_server: GitServer, tmp_path: Path) -> None:
+async def test_a_fetch_whose_git_is_killed_fails_and_the_next_one_works(
+    git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with HangingServer() as server:
-        mirrors = Mirrors(settings_for(server.template), tmp_path / "data")
+        mirrors = Mirrors(settings_for(server.as_proxy(monkeypatch)), tmp_path / "data")
         async with asyncio.TaskGroup() as group:
             fetching = group.create_task(refused(mirrors.mirror(PROJECT), MAIN))
             await server.arrived.wait()
@@ -91,6 +93,7 @@ async def test_a_fetch_whose_git_is_killed_fails_and_the_next_one_works(git_serv
                 os.kill(pid, signal.SIGKILL)
         assert fetching.result().retryable
         await mirrors.close()
+    monkeypatch.delenv("http_proxy")
     commit = git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
     mirrors = Mirrors(settings_for(git_server.template), tmp_path / "data")
     assert await mirrors.mirror(PROJECT).fetch(MAIN) == commit
@@ -98,9 +101,12 @@ async def test_a_fetch_whose_git_is_killed_fails_and_the_next_one_works(git_serv
 
 
 @pytest.mark.parametrize("way", ["timeout", "cancelled"])
-async def test_a_hanging_git_is_ended_with_its_children(tmp_path: Path, way: str) -> None:
+async def test_a_hanging_git_is_ended_with_its_children(
+    tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with HangingServer() as server:
-        mirrors = Mirrors(settings_for(server.template, timeout=1.0 if way == "timeout" else 60.0), tmp_path / "data")
+        settings = settings_for(server.as_proxy(monkeypatch), timeout=1.0 if way == "timeout" else 60.0)
+        mirrors = Mirrors(settings, tmp_path / "data")
         fetching = asyncio.gather(refused(mirrors.mirror(PROJECT), MAIN))
         await server.arrived.wait()
         assert len(family()) > 1

@@ -91,7 +91,8 @@ async def test_the_credential_is_in_no_argument_environment_or_readable_file(
     monkeypatch.setenv("GIT_WORK_TREE", "somewhere")
     async with HangingServer() as server:
         credential = CredentialSettings(CredentialKind.ACCESS_TOKEN, secret)
-        mirrors = Mirrors(settings_for(server.template, credential=credential), tmp_path / "data")
+        template = server.as_proxy(monkeypatch)  # our own client would not need git
+        mirrors = Mirrors(settings_for(template, credential=credential), tmp_path / "data")
         fetching = asyncio.gather(mirrors.mirror(PROJECT).fetch(MAIN))
         await server.arrived.wait()
         private = mirrors._runner._private

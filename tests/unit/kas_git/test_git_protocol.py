@@ -1,4 +1,4 @@
-"""Asking where refs are, in the bytes of Git's protocol."""
+"""Asking where refs are and for what is there, in the bytes of Git's protocol."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kas.git.protocol import ProtocolError, parse_refs, refs_request, tells_refs
+from kas.git.protocol import PackAnswer, ProtocolError, gives_packs, pack_request, parse_refs, refs_request, tells_refs
 from kas.git.smart_http import same_server
 
 ONE, TWO = "1" * 40, "2" * 40
@@ -81,6 +81,82 @@ def test_any_bytes_are_an_answer_or_refused(answer: bytes) -> None:
 )
 def test_a_server_says_whether_it_answers(said: bytes, *, tells: bool) -> None:
     assert tells_refs(said) is tells
+
+
+@pytest.mark.parametrize(
+    ("said", "gives"),
+    [
+        (lines("version 2\n", "ls-refs\n", "fetch=shallow wait-for-done filter\n") + b"0000", True),
+        (lines("version 2\n", "ls-refs\n", "fetch=shallow\n", "object-format=sha256\n") + b"0000", False),
+        (lines("version 2\n", "ls-refs\n", "fetch\n") + b"0000", False),
+        (lines("version 2\n", "ls-refs\n") + b"0000", False),
+        (b"", False),
+    ],
+)
+def test_a_server_says_whether_it_gives_packs(said: bytes, *, gives: bool) -> None:
+    assert gives_packs(said) is gives
+
+
+def test_a_request_for_a_pack_says_what_is_here_and_asks_for_nothing_else() -> None:
+    request = pack_request([ONE], [TWO], ["3" * 40], without_history=True)
+    assert request == b"".join(
+        [
+            *(b"0012command=fetch\n", b"0016object-format=sha1", b"0001"),
+            *(b"000ethin-pack\n", b"0010no-progress\n", b"000eofs-delta\n"),
+            lines(f"shallow {'3' * 40}\n", "deepen 1\n", f"want {ONE}\n", f"have {TWO}\n", "done\n"),
+            b"0000",
+        ]
+    )
+    assert b"deepen" not in pack_request([ONE], [], [], without_history=False)
+
+
+ANSWER = b"".join(
+    [
+        *(lines("shallow-info\n", f"shallow {ONE}\n"), b"0001"),
+        *(lines("packfile\n", b"\x01PACK", b"\x02words for people", b"\x01 and more"), b"0000"),
+    ]
+)
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 1000])
+def test_a_pack_is_taken_out_of_its_answer_however_that_is_cut(step: int) -> None:
+    answer = PackAnswer()
+    pieces = [answer.feed(ANSWER[at : at + step]) for at in range(0, len(ANSWER), step)]
+    assert (b"".join(pieces), answer.shallow, answer.whole) == (b"PACK and more", [ONE], True)
+
+
+def test_an_answer_that_is_cut_off_is_not_whole() -> None:
+    answer = PackAnswer()
+    assert answer.feed(ANSWER[:-4]) == b"PACK and more"
+    assert not answer.whole
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lines("ERR upload-pack: not our ref\n"),
+        lines("acknowledgments\n", "NAK\n"),
+        lines("shallow-info\n", f"unshallow {ONE}\n"),
+        lines("shallow-info\n", "shallow nothing\n"),
+        lines("packfile\n", b"\x03fatal: out of memory\n"),
+        lines("packfile\n", b"\x04what"),
+        lines("packfile\n") + b"0001",
+        lines("packfile\n", b"\x01PACK") + b"0000" + lines("more\n"),
+        b"0000",
+        b"<html>",
+    ],
+)
+def test_what_is_no_plain_answer_is_left_to_git(answer: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        PackAnswer().feed(answer)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_answer_with_a_pack_or_refused(answer: bytes) -> None:
+    try:
+        assert len(PackAnswer().feed(answer)) <= len(answer)
+    except ProtocolError:
+        assert answer
 
 
 @pytest.mark.parametrize(
