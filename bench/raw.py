@@ -55,7 +55,7 @@ def write_requests(files: Mapping[str, str], namespace: str, target: Path) -> No
     with target.open("w") as out:
         for one in resolved.desired:
             path = f"{object_path(one.kind, one.ref)}?fieldManager={FIELD_MANAGER}&force=false"
-            out.write(json.dumps({"path": path, "body": one.body.decode()}) + "\n")
+            out.write(json.dumps({"path": path, "body": resolved.body_of(one).decode()}) + "\n")
 
 
 def apply(requests: Path, control_plane: ControlPlane, directory: Path) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
     from agentk.apply.kinds import Kinds
-    from agentk.apply.model import Apply, Kind, Need, Stage
+    from agentk.apply.model import Apply, Desired, Kind, Need, Stage
     from agentk.apply.serving import Serving
     from agentk.apply.waiting import Patience, Readiness
     from agentk.kube.objects import Objects
@@ -45,6 +45,7 @@ class Applies:
         patience: Patience,
         *,
         serving: Serving,
+        body_of: Callable[[Desired], bytes],
         report: Callable[[Outcome], None],
         seconds: float,
         width: int,
@@ -58,6 +59,7 @@ class Applies:
             readiness: To wait for health.
             patience: How long, and whether still.
             serving: To wait for kinds.
+            body_of: Tells what is sent for an object.
             report: Told of each outcome.
             seconds: How long an object may take to become healthy; 0: as long as it takes.
             width: Requests in flight or waiting for their turn.
@@ -66,6 +68,7 @@ class Applies:
         self._objects = objects
         self._kinds = kinds
         self._serving = serving
+        self._body_of = body_of
         self._readiness = readiness
         self._patience = patience
         self._report = report
@@ -135,7 +138,7 @@ class Applies:
             result = Result.CREATED if action.live_version is None else Result.CONFIGURED
             return Outcome(desired.ref, result, desired.path, "DryRun")
         try:
-            filled = await fill(self._objects, self._kinds, action)
+            filled = await fill(self._objects, self._kinds, action, self._body_of(desired))
         except KubeError as error:
             return failed(error, desired.ref, desired.path)
         if isinstance(filled, Outcome):
@@ -144,7 +147,8 @@ class Applies:
         return withheld(outcome) if takes_secrets(action) else outcome
 
     async def _apply_or_try(self, action: Apply) -> Outcome:
-        outcome = await apply_one(self._objects, action, dry_run=self._dry_run)
+        body = self._body_of(action.desired)
+        outcome = await apply_one(self._objects, action, body, dry_run=self._dry_run)
         if self._dry_run and outcome.result is Result.FAILED and outcome.reason in _NOT_THERE:
             home = home_of(action.desired.ref.namespace)
             coming = (need.ref for need in action.after if need.ref == home or need.until is Until.SERVED)

@@ -45,14 +45,20 @@ _FIRST_POLL_SECONDS: Final = 0.05
 _LONGEST_POLL_SECONDS: Final = 1.0
 
 
-async def apply_one(objects: Objects, action: Apply, *, dry_run: bool) -> Outcome:
+async def apply_one(objects: Objects, action: Apply, body: bytes, *, dry_run: bool) -> Outcome:
     """Apply one object and say what became of it.
+
+    Args:
+        objects: The cluster.
+        action: What to do.
+        body: The object as JSON.
+        dry_run: Whether the server is to store nothing.
 
     Raises:
         KubeError: The cluster is lost, which is nothing about this object.
     """
     try:
-        return await _Applying(objects, action, dry_run=dry_run).run()
+        return await _Applying(objects, action, body, dry_run=dry_run).run()
     except KubeError as error:
         outcome = failed(error, action.desired.ref, action.desired.path)
     if action.rehearse and action.drift is not None:
@@ -72,9 +78,10 @@ def failed(error: KubeError, ref: ObjectRef, path: str) -> Outcome:
 class _Applying:
     """One object on its way."""
 
-    def __init__(self, objects: Objects, action: Apply, *, dry_run: bool) -> None:
+    def __init__(self, objects: Objects, action: Apply, body: bytes, *, dry_run: bool) -> None:
         self._objects = objects
         self._action = action
+        self._body = body
         self._desired = action.desired
         self._ref, self._kind = action.desired.ref, action.desired.kind
         self._rehearsal = dry_run
@@ -107,7 +114,7 @@ class _Applying:
         """Apply it: whole where it does not exist, otherwise without what is left to others."""
         if self._full is not None and self._action.live_version is None:
             return await self._send_or_force(self._full)
-        applied = await self._send_or_force(self._desired.body)
+        applied = await self._send_or_force(self._body)
         if applied.created and self._full is not None and self._writes:
             # It was deleted in this moment. What is left to others must be there from the beginning.
             return replace(await self._send_or_force(self._full), created=True)
@@ -186,7 +193,7 @@ class _Applying:
             message = f"was not recreated: somebody else just did; {conflict.message}"
             raise KubeError(conflict.status, "Recreated", message) from conflict
         await self._gone(uid)
-        return await self._send_or_force(self._full or self._desired.body)
+        return await self._send_or_force(self._full or self._body)
 
     async def _gone(self, uid: str) -> None:
         pause = _FIRST_POLL_SECONDS

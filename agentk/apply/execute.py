@@ -110,6 +110,7 @@ class Executor:
             readiness,
             patience,
             serving=Serving(self._discovery, self._establish_seconds),
+            body_of=plan.body_of,
             report=report,
             seconds=plan.reconcile_timeout,
             width=self._width,

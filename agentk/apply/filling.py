@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
 
 
-async def fill(objects: Objects, kinds: Kinds, action: Apply) -> Apply | Outcome:
-    """Return the apply with its fields filled, or the outcome where there is nothing to send.
+async def fill(objects: Objects, kinds: Kinds, action: Apply, body: bytes) -> Apply | Outcome:
+    """Return the apply with its fields filled into its body, or the outcome where there is nothing to send.
 
     Raises:
         KubeError: A source cannot be read for another reason than that it does not exist.
@@ -38,7 +38,7 @@ async def fill(objects: Objects, kinds: Kinds, action: Apply) -> Apply | Outcome
         sources[ref] = found
     traits = desired.traits
     try:
-        body = substitute(desired.body, mutations, sources)
+        body = substitute(body, mutations, sources)
         if traits is not None and traits.full is not None:
             traits = replace(traits, full=substitute(traits.full, mutations, sources))
     except MutationError as error:

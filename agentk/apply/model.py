@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from agentk.apply.files import Files
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agentlink.refs import ObjectRef
 
@@ -128,6 +130,11 @@ class Snapshot:
     digest: bytes
     files: Mapping[str, tuple[bytes, ...]] = field(repr=False)
 
+    @property
+    def objects(self) -> int:
+        """Return how many objects it holds."""
+        return Files.of(self.files).objects
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -194,8 +201,9 @@ class Traits:
 class Desired:
     """One object as it is to be applied.
 
-    ``body`` is the complete JSON to send, with namespace, our label and our annotation; ``digest`` (16 hex digits) is
-    of the body, and equal digests mean that applying again would change nothing Git wants. ``defines`` are the kinds
+    ``body`` is the complete JSON to send, with namespace, our label and our annotation; None for nearly every object,
+    which is object ``number`` of its file and made from that when it is sent (``bodies``). ``digest`` (16 hex digits)
+    is of the body, and equal digests mean that applying again would change nothing Git wants. ``defines`` are the kinds
     that are served once this object, a CRD, is established. ``ignore_mutation``: the manifest asks that the object be
     left as it was created. ``ordering`` is None where no annotation says anything, as for nearly every object;
     so is ``traits``.
@@ -204,12 +212,20 @@ class Desired:
     ref: ObjectRef
     kind: Kind
     path: str
-    body: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
     digest: str
     defines: tuple[Kind, ...] = ()
     ignore_mutation: bool = False
     ordering: Ordering | None = None
     traits: Traits | None = None
+    number: int = 0
+
+
+def given_body(desired: Desired) -> bytes:
+    """Return the body of an object that carries it with it."""
+    if desired.body is None:
+        raise ValueError(f"{desired.ref} is to be made from its file")
+    return desired.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +415,7 @@ class Plan:
     unchanged, skipped, refused. Every object has exactly one outcome in the end, ``total`` of them. ``record`` is the
     inventory to write before the first action (every name that may exist from now on), None when it is already so.
     ``forget`` are recorded objects that are gone. ``blocked``: nothing at all is done, and this is why. The timeouts
-    are for one wait, in seconds; 0: as long as it takes.
+    are for one wait, in seconds; 0: as long as it takes. ``body_of`` tells what is sent for an object.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -413,3 +429,4 @@ class Plan:
     dry_run: DryRun = DryRun.NONE
     reconcile_timeout: float = 0.0
     prune_timeout: float = 0.0
+    body_of: Callable[[Desired], bytes] = field(default=given_body, repr=False, compare=False)

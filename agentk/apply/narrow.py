@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from agentk.apply.files import Files
 from agentk.apply.resolve import Resolved, resolve
 
 if TYPE_CHECKING:
@@ -56,15 +57,15 @@ def narrow(
         previous: The revision before, all of whose objects are in the cluster as it wants them.
         desired: Its objects by name, with what was done to them since ``resolve``.
     """
-    before, files, basis = previous.sources, snapshot.files, previous.basis
+    before, files, basis = previous.sources, Files.of(snapshot.files), previous.basis
     if basis is None or previous.refused or previous.blocked is not None or not before.keys() <= files.keys():
         return None
-    changed = {path: sources for path, sources in files.items() if before.get(path) is not sources}
+    changed = files.differing(before)
     if len(changed) > len(files) * _MOST:
         return None
-    was = {path: before[path] for path in changed if path in before}
     fresh, stale = (
-        resolve(replace(snapshot, files=part), settings, kinds, agent_id, own=basis.own) for part in (changed, was)
+        resolve(replace(snapshot, files=of.only(changed)), settings, kinds, agent_id, own=basis.own)
+        for of in (files, before)
     )
     if fresh.basis != basis or fresh.refused or stale.refused or fresh.blocked is not None:
         return None
@@ -72,10 +73,11 @@ def narrow(
     wanted = {one.ref: one for one in fresh.desired}
     # None of theirs has left, and none is held by another file as well.
     kept = held <= wanted.keys() and not any(ref in desired and ref not in held for ref in wanted)
-    concerned = (*wanted.values(), *(one for ref in held if (one := desired.get(ref))))
+    body_of, body_before = fresh.body_of, previous.body_of
     if (
         not kept
-        or not all(map(_is_alone, concerned))
+        or not all(_is_alone(one, body_of(one)) for one in wanted.values())
+        or not all(_is_alone(one, body_before(one)) for ref in held if (one := desired.get(ref)))
         or any(_concerns_others(one.ordering) for one in desired.values() if one.ordering is not None)
     ):
         return None
@@ -84,12 +86,12 @@ def narrow(
     return Narrowed(fresh, Resolved(whole, basis=basis, sources=files), {**desired, **wanted})
 
 
-def _is_alone(one: Desired) -> bool:
+def _is_alone(one: Desired, body: bytes) -> bool:
     """Tell whether what is done about an object depends on no other one, nor that of another on it."""
     if one.defines or one.ordering is not None or one.traits is not None:
         return False
     # Replicas may be left to an autoscaler, which is an object of its own.
-    return not one.ignore_mutation and b'"replicas"' not in one.body
+    return not one.ignore_mutation and b'"replicas"' not in body
 
 
 def _concerns_others(ordering: Ordering) -> bool:

@@ -105,6 +105,7 @@ def plan(
         dry_run=settings.dry_run,
         reconcile_timeout=settings.reconcile_timeout,
         prune_timeout=settings.prune_timeout,
+        body_of=resolved.body_of,
     )
 
 

@@ -12,61 +12,30 @@ from hashlib import blake2b
 from itertools import groupby
 from operator import attrgetter
 from sys import intern
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from agentk.apply.bodies import Basis, Bodies, complete
+from agentk.apply.files import NO_FILES, Files
 from agentk.apply.kinds import KindsWithDefined, defined_by
-from agentk.apply.model import Desired, Kind, Outcome, ProjectSettings, Result
-from agentk.apply.names import (
-    AGENT_LABEL,
-    LIFECYCLE_MUTATION,
-    LIFECYCLE_MUTATION_IGNORE,
-    OWNING_INVENTORY,
-)
+from agentk.apply.model import Desired, Kind, Outcome, ProjectSettings, Result, given_body
+from agentk.apply.names import LIFECYCLE_MUTATION, LIFECYCLE_MUTATION_IGNORE
 from agentk.apply.rules.annotated import read_ordering
 from agentk.apply.rules.confine import refuse_place
 from agentk.apply.rules.depend import InvalidOrderError
-from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, refuse_binding, refuse_own
+from agentk.apply.rules.own import NOTHING_OWN, refuse_binding, refuse_own
 from agentk.apply.rules.own_inventory import refuse_inventory
 from agentk.apply.rules.unappliable import refuse_kind
-from agentk.apply.traits import InvalidTraitError, traits_of
+from agentk.apply.traits import InvalidTraitError, traits_of, written
 from agentlink.refs import ObjectRef, group_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agentk.apply.kinds import Kinds
-    from agentk.apply.model import IgnoreRule, Snapshot
-
-_SERVER_FIELDS: Final = (
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-)
-"""Metadata that ``kubectl get -o yaml`` exports and only the server writes.
-
-Dropped, not refused: whoever exported an object into Git wants its content, and kept they would make every apply fail
-(``managedFields``) or fail as soon as anybody touches the object (``resourceVersion``, ``uid``).
-"""
-
-_SORTED: Final = orjson.OPT_SORT_KEYS
-
-
-class Basis(NamedTuple):
-    """What every resolved object depends on besides its manifest and its kind."""
-
-    agent_id: str
-    inventory_id: str
-    default_namespace: str
-    ignore: tuple[IgnoreRule, ...]
-    allowed_namespaces: tuple[str, ...]
-    own: OwnObjects
+    from agentk.apply.model import Snapshot
+    from agentk.apply.rules.own import OwnObjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +44,25 @@ class Resolved:
 
     ``desired`` in the order of the files; ``refused`` are failed outcomes of objects that cannot be applied, while
     the others go on. ``blocked``: the revision contradicts itself, and nothing of it may be applied. ``sources``, the
-    files of the snapshot, and ``basis`` let the next revision take over what did not change (see ``resolve``).
+    files of the snapshot, and ``basis`` make bodies again, and let the next revision take over what did not change (see
+    ``resolve``).
     """
 
     desired: tuple[Desired, ...]
     refused: tuple[Outcome, ...] = ()
     blocked: Outcome | None = None
     basis: Basis | None = None
-    sources: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    sources: Files = field(default_factory=lambda: NO_FILES, repr=False)
 
     @property
     def empty(self) -> bool:
         """Whether the snapshot held no object at all."""
         return not self.desired and not self.refused
+
+    @property
+    def body_of(self) -> Callable[[Desired], bytes]:
+        """Return what tells what is sent for each of the objects."""
+        return Bodies(self.sources, self.basis) if self.basis is not None else given_body
 
 
 def resolve(
@@ -143,7 +118,7 @@ class _Resolver:
         )
         self._kinds: Kinds = kinds
         self._asked: dict[tuple[str, str], Kind | None] = {}
-        self._before: Mapping[str, tuple[bytes, ...]] = {}
+        self._before = NO_FILES
         self._known: dict[str, tuple[Desired, ...]] = {}
         if previous is not None and previous.basis == self._basis:
             self._before = previous.sources
@@ -152,31 +127,32 @@ class _Resolver:
         self._refused: list[Outcome] = []
 
     def run(self, snapshot: Snapshot) -> Resolved:
+        files = Files.of(snapshot.files)
         found: list[Desired | None] = []
-        waiting: list[tuple[int, str, bytes]] = []
-        for path, sources in snapshot.files.items():
+        waiting: list[tuple[int, str, int, bytes]] = []
+        for path, sources in files.items():
             taken = self._take_over(path, sources)
             if taken is not None:
                 found += taken
                 continue
-            for source in sources:
+            for number, source in enumerate(sources):
                 try:
-                    found.append(self._resolve(path, source))
+                    found.append(self._resolve(path, number, source))
                 except _NotServedError:
-                    waiting.append((len(found), path, source))
+                    waiting.append((len(found), path, number, source))
                     found.append(None)
                 except _RefusedError as error:
                     self._refuse(path, error)
         if waiting:
             self._kinds = KindsWithDefined(self._kinds, (kind for one in found if one for kind in one.defines))
             self._asked.clear()
-        for position, path, source in waiting:
+        for position, path, number, source in waiting:
             try:
-                found[position] = self._resolve(path, source)
+                found[position] = self._resolve(path, number, source)
             except _RefusedError as error:
                 self._refuse(path, error)
         desired = tuple(one for one in found if one is not None)
-        return Resolved(desired, tuple(self._refused), _twice(desired), self._basis, snapshot.files)
+        return Resolved(desired, tuple(self._refused), _twice(desired), self._basis, files)
 
     def _refuse(self, path: str, error: _RefusedError) -> None:
         self._refused.append(Outcome(error.ref, Result.FAILED, path, error.reason, error.message))
@@ -195,7 +171,7 @@ class _Resolver:
             self._still_served[id(kind)] = served
         return served
 
-    def _resolve(self, path: str, source: bytes) -> Desired:
+    def _resolve(self, path: str, number: int, source: bytes) -> Desired:
         manifest = _loads(source)
         match manifest:
             case {"apiVersion": str(api_version), "kind": str(kind_name), "metadata": {"name": str(name)}} if name:
@@ -207,29 +183,17 @@ class _Resolver:
         if kind is None or kind.api_version != api_version:
             ref = ObjectRef(group_of(api_version), kind_name, str(namespace), name)
             raise _NotServedError(ref, "UnknownKind", _unknown(api_version, kind_name, kind))
-        if kind.namespaced:
-            namespace = namespace or self._basis.default_namespace
-            metadata["namespace"] = namespace
-        else:
-            namespace = ""
-            metadata.pop("namespace", None)
+        namespace = (namespace or self._basis.default_namespace) if kind.namespaced else ""
         ref = ObjectRef(kind.group, kind.kind, intern(str(namespace)), name)
         self._check(ref, kind, manifest)
-        labels = _strings(ref, metadata, "labels")
-        refusal = refuse_inventory(ref, labels, self._basis.inventory_id)
+        refusal = refuse_inventory(ref, _strings(ref, metadata, "labels"), self._basis.inventory_id)
         if refusal is not None:
             raise _RefusedError(ref, refusal.reason, refusal.message)
         annotations = _strings(ref, metadata, "annotations")
-        labels[AGENT_LABEL] = self._basis.agent_id
-        annotations[OWNING_INVENTORY] = self._basis.inventory_id
-        for server_field in _SERVER_FIELDS:
-            metadata.pop(server_field, None)
-        manifest.pop("status", None)
-        # What orjson returns keeps the 4 kB that it was written into; a copy is as long as the text.
-        body = bytes(memoryview(orjson.dumps(manifest, option=_SORTED)))
+        complete(manifest, kind, self._basis)
         defines = defined_by(manifest) if kind_name == "CustomResourceDefinition" else ()
         try:
-            traits, body = traits_of(ref, manifest, body, self._basis.ignore)
+            traits, body = traits_of(ref, manifest, written(manifest), self._basis.ignore)
             ordering = read_ordering(annotations, ref, self._kinds)
         except InvalidTraitError as error:
             raise _RefusedError(ref, error.reason, error.message) from error
@@ -239,12 +203,13 @@ class _Resolver:
             ref,
             kind,
             path,
-            body,
+            None,
             blake2b(body, digest_size=8).hexdigest(),
             defines,
             annotations.get(LIFECYCLE_MUTATION) == LIFECYCLE_MUTATION_IGNORE,
             ordering=ordering,
             traits=traits,
+            number=number,
         )
 
     def _check(self, ref: ObjectRef, kind: Kind, manifest: Mapping[str, Any]) -> None:
@@ -268,16 +233,12 @@ class _Resolver:
             return found
 
 
-def _strings(ref: ObjectRef, metadata: dict[str, object], key: str) -> dict[str, str]:
-    """Return labels or annotations, made where there are none."""
+def _strings(ref: ObjectRef, metadata: Mapping[str, object], key: str) -> dict[str, str]:
+    """Return labels or annotations."""
     found = metadata.get(key)
-    if isinstance(found, dict):
-        return found
-    if found is not None:
+    if found is not None and not isinstance(found, dict):
         raise _RefusedError(ref, "InvalidManifest", f"metadata.{key} must be a mapping")
-    made: dict[str, str] = {}
-    metadata[key] = made
-    return made
+    return found or {}
 
 
 def _loads(source: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from agentk.apply.rules.autoscale import REPLICAS, scaled_by
 from agentk.apply.rules.ignore import leave_out, left_to_others
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentk.apply.model import IgnoreRule
     from agentlink.refs import ObjectRef
@@ -66,38 +66,44 @@ def traits_of(
         except PointerError as error:
             raise InvalidTraitError("InvalidIgnoreRule", str(error)) from error
         if found:
-            return replace(traits, full=body), _written(manifest)
+            return replace(traits, full=body), written(manifest)
     return (None if traits == _NONE else traits), body
 
 
-def leave_scaled(desired: Sequence[Desired], scalers: Mapping[ObjectRef, ObjectRef]) -> tuple[Desired, ...]:
+def leave_scaled(
+    desired: Sequence[Desired], scalers: Mapping[ObjectRef, ObjectRef], body_of: Callable[[Desired], bytes]
+) -> tuple[Desired, ...]:
     """Leave the replicas of objects that an autoscaler scales to it.
 
     Args:
         desired: The objects of a revision; autoscalers among them count.
         scalers: The autoscalers of the cluster, by what they scale.
+        body_of: Tells what would be sent for an object.
     """
     found = {one.traits.scales: one.ref for one in desired if one.traits is not None and one.traits.scales is not None}
     scaled = {**scalers, **found}
     if not scaled:
         return tuple(desired)
-    return tuple(leave_replicas(one, scaled[one.ref]) if one.ref in scaled else one for one in desired)
+    return tuple(_leave_replicas(one, body_of(one), scaled[one.ref]) if one.ref in scaled else one for one in desired)
 
 
-def leave_replicas(desired: Desired, scaler: ObjectRef) -> Desired:
+def _leave_replicas(desired: Desired, whole: bytes, scaler: ObjectRef) -> Desired:
     """Return an object as it is to be applied while an autoscaler sets its replicas."""
     traits = desired.traits or _NONE
-    document = orjson.loads(desired.body)
+    document = orjson.loads(whole)
     traits = replace(traits, left=(*traits.left, REPLICAS), scaler=str(scaler))
     if not leave_out(document, (REPLICAS,)):
         return replace(desired, traits=traits)
-    body = _written(document)
-    traits = replace(traits, full=traits.full or desired.body)
+    body = written(document)
+    traits = replace(traits, full=traits.full or whole)
     return replace(desired, body=body, digest=blake2b(body, digest_size=8).hexdigest(), traits=traits)
 
 
-def _written(document: object) -> bytes:
-    """Write JSON as long as its text: what orjson returns keeps the 4 kB that it was written into."""
+def written(document: object) -> bytes:
+    """Write an object as it is sent and its digest is made of.
+
+    It is as long as its text: what orjson returns keeps the 4 kB that it was written into.
+    """
     return bytes(memoryview(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)))
 
 

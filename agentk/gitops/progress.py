@@ -47,7 +47,7 @@ class Progress:
         self._unsettled: set[ObjectRef] = set()
         self._quiet = quiet
         self._outcomes: list[Outcome] = []
-        self._counts = wire.SyncCounts(total=sum(len(objects) for objects in snapshot.files.values()))
+        self._counts = wire.SyncCounts(total=snapshot.objects)
         self._next = time.monotonic() + SECONDS
 
     def note(self, outcome: Outcome) -> None:

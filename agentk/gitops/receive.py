@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agentk.apply.files import NO_FILES, Files
 from agentk.apply.model import (
     DriftPolicy,
     DryRun,
@@ -72,25 +73,25 @@ _COMMANDS_AT_ONCE = 8
 class _Transfer:
     """A snapshot that is arriving."""
 
-    def __init__(self, header: wire.SnapshotHeader, files: dict[str, tuple[bytes, ...]]) -> None:
+    def __init__(self, header: wire.SnapshotHeader, before: Files) -> None:
         self.header = header
-        self.files = files
         self.sent: dict[str, None] = {}
+        self._files = before.changing()
+        for path in header.removed_paths:
+            self._files.remove(path)
 
     def add(self, file: wire.ManifestFile) -> None:
         self.sent[file.path] = None
-        objects = tuple(file.objects)
-        self.files[file.path] = self.files.get(file.path, ()) + objects if file.continuation else objects
+        self._files.put(file.path, tuple(file.objects), more=file.continuation)
 
     def finish(self, digest: bytes) -> Snapshot:
-        header = self.header
-        objects = sum(len(objects) for objects in self.files.values())
-        if digest != header.digest or len(self.files) != header.total_files or objects != header.total_objects:
+        header, files = self.header, self._files.finish()
+        if digest != header.digest or (len(files), files.objects) != (header.total_files, header.total_objects):
             raise TransferError(
                 f"project {header.project_id} at {header.commit}: expected {header.total_files} files with "
-                f"{header.total_objects} objects, got {len(self.files)} with {objects}"
+                f"{header.total_objects} objects, got {len(files)} with {files.objects}"
             )
-        return Snapshot(header.project_id, header.commit, header.sync_id, digest, self.files)
+        return Snapshot(header.project_id, header.commit, header.sync_id, digest, files)
 
 
 class Receiver:
@@ -150,19 +151,17 @@ class Receiver:
         return configured
 
     def _begin(self, header: wire.SnapshotHeader) -> None:
-        files: dict[str, tuple[bytes, ...]] = {}
+        before = NO_FILES
         if header.base_digest:
             held = self._held.get(header.project_id)
             if held is None or held.digest != header.base_digest:
                 raise TransferError(f"project {header.project_id}: kas sent a difference to a snapshot not held here")
-            files = dict(held.files)
-            for path in header.removed_paths:
-                files.pop(path, None)
+            before = Files.of(held.files)
         if header.command_id:
             given_up = [key for key in self._arriving if isinstance(key, str)][: 1 - _COMMANDS_AT_ONCE]
             for key in given_up:
                 del self._arriving[key]
-        self._arriving[_key(header)] = _Transfer(header, files)
+        self._arriving[_key(header)] = _Transfer(header, before)
 
     def _complete(self, complete: wire.SnapshotComplete) -> Received | Accompanied | None:
         transfer = self._arriving.pop(_key(complete), None)

@@ -65,7 +65,7 @@ class Standing:
             self.reports.sync(before, wire.SYNC_STATE_SUPERSEDED, reason="NewerRevision", counts=self.counts)
         self._snapshot = snapshot
         self._told = None
-        self.counts = wire.SyncCounts(total=sum(len(objects) for objects in snapshot.files.values()))
+        self.counts = wire.SyncCounts(total=snapshot.objects)
         self.log = log.bind(project_id=self._path, commit_id=snapshot.commit)
         self.log.info("Revision received")
         self.tell(wire.SYNC_STATE_RECEIVED)

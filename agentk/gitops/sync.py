@@ -281,7 +281,7 @@ class ProjectSync:
         )
         self.rescaled.difference_update(one.ref for one in desired)
         live, unseen = await self._looking.look_at(desired, ())
-        drifted = replace(self._resolved, desired=desired, refused=(), sources={})
+        drifted = replace(self._resolved, desired=desired, refused=())
         todo = plan(
             leave_out(drifted, (), unseen),
             {one.ref: recorded[one.ref] for one in desired},
@@ -302,7 +302,7 @@ class ProjectSync:
         """
         if self._resolved is None or ref not in self._desired:
             return False
-        scaled = leave_scaled(self._resolved.desired, self._scalers)
+        scaled = leave_scaled(self._resolved.desired, self._scalers, self._resolved.body_of)
         changed = next((one for one in scaled if one.ref == ref), None)
         if changed is None or changed.digest == self._desired[ref].digest:
             return False
@@ -316,7 +316,7 @@ class ProjectSync:
         namespaces = {one.ref.namespace for one in resolved.desired if may_be_scaled(one.ref.group, one.ref.kind)}
         if namespaces and autoscalers is not None:
             await autoscalers.ensure(namespaces)
-        desired = leave_scaled(resolved.desired, self._scalers)
+        desired = leave_scaled(resolved.desired, self._scalers, resolved.body_of)
         self.rescaled.clear()
         self._desired = {one.ref: one for one in desired}
         return replace(resolved, desired=desired)
@@ -400,7 +400,7 @@ class ProjectSync:
         )
         if not opening:
             return todo
-        await self._cluster.executor.run(Plan(stages=(Stage(opening),), total=1), note)
+        await self._cluster.executor.run(Plan(stages=(Stage(opening),), total=1, body_of=todo.body_of), note)
         stages = tuple(
             replace(
                 stage,

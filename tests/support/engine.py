@@ -53,7 +53,7 @@ class Project:
         await self.discovery.refresh()
         files = {f"{i}.yaml": (orjson.dumps(one),) for i, one in enumerate(manifests)}
         resolved = resolve(Snapshot(1, "c0ffee", "sync", b"", files), self.settings, self.discovery, 7)
-        resolved = replace(resolved, desired=leave_scaled(resolved.desired, self.scalers))
+        resolved = replace(resolved, desired=leave_scaled(resolved.desired, self.scalers, resolved.body_of))
         live = await self.look(resolved)
         return plan(resolved, self.recorded, live, self.settings, kinds=self.discovery)
 

@@ -28,7 +28,7 @@ async def test_a_dependent_is_applied_when_its_dependency_is_healthy_and_the_res
         assert project.done[2:] == ["after", "last"]
 
         assert not (await project.push(last, after, gates.gate("first"), config_map("beside"))).failed
-        assert set(project.results.values()) == {"unchanged"}
+        assert set(project.results.values()) <= {"unchanged"}
 
         await project.push(config_map("beside"))
         assert project.done == ["last", "after", "first"]

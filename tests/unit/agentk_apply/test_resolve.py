@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 
 from agentk.apply.model import Kind, ProjectSettings, Result, Snapshot
-from agentk.apply.resolve import resolve
+from agentk.apply.resolve import Resolved, resolve
 from agentk.apply.rules.own import OwnObjects
 from agentlink.refs import ObjectRef
 
@@ -59,11 +60,18 @@ def crd() -> Manifest:
     }
 
 
+def sent(resolved: Resolved) -> Any:  # noqa: ANN401 - JSON
+    """Return what is sent for the only object."""
+    (desired,) = resolved.desired
+    return orjson.loads(resolved.body_of(desired))
+
+
 def test_an_object_gets_its_namespace_our_label_and_our_annotation() -> None:
-    (desired,) = resolve(snapshot(a=[config_map()]), SETTINGS, KINDS, 7).desired
+    resolved = resolve(snapshot(a=[config_map()]), SETTINGS, KINDS, 7)
+    (desired,) = resolved.desired
     assert desired.ref == ObjectRef("", "ConfigMap", "web", "settings")
     assert desired.path == "a"
-    assert orjson.loads(desired.body) == {
+    assert sent(resolved) == {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
@@ -78,24 +86,24 @@ def test_an_object_gets_its_namespace_our_label_and_our_annotation() -> None:
 
 def test_labels_and_annotations_of_the_manifest_stay() -> None:
     manifest = config_map(labels={"app": "x"}, annotations={"note": "y"}, namespace="other")
-    (desired,) = resolve(snapshot(a=[manifest]), SETTINGS, KINDS, 7).desired
-    metadata = orjson.loads(desired.body)["metadata"]
+    resolved = resolve(snapshot(a=[manifest]), SETTINGS, KINDS, 7)
+    metadata = sent(resolved)["metadata"]
     assert metadata["labels"] == {"app": "x", "agentk.io/agent": "7"}
     assert metadata["annotations"] == {"note": "y", "config.k8s.io/owning-inventory": "7-1"}
-    assert desired.ref.namespace == "other"
+    assert resolved.desired[0].ref.namespace == "other"
 
 
 @pytest.mark.parametrize("nothing", [None, {}])
 def test_labels_and_annotations_that_are_null_are_as_good_as_none(nothing: object) -> None:
-    (desired,) = resolve(snapshot(a=[config_map(labels=nothing, annotations=nothing)]), SETTINGS, KINDS, 7).desired
-    assert orjson.loads(desired.body)["metadata"]["labels"] == {"agentk.io/agent": "7"}
+    resolved = resolve(snapshot(a=[config_map(labels=nothing, annotations=nothing)]), SETTINGS, KINDS, 7)
+    assert sent(resolved)["metadata"]["labels"] == {"agentk.io/agent": "7"}
 
 
 def test_a_cluster_scoped_object_loses_its_namespace() -> None:
     manifest: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web", "namespace": "oops"}}
-    (desired,) = resolve(snapshot(a=[manifest]), SETTINGS, KINDS, 7).desired
-    assert desired.ref == ObjectRef("", "Namespace", "", "web")
-    assert "namespace" not in orjson.loads(desired.body)["metadata"]
+    resolved = resolve(snapshot(a=[manifest]), SETTINGS, KINDS, 7)
+    assert resolved.desired[0].ref == ObjectRef("", "Namespace", "", "web")
+    assert "namespace" not in sent(resolved)["metadata"]
 
 
 def test_what_only_a_server_may_write_is_taken_out() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from agentk.apply.model import Desired, DriftPolicy, IgnoreRule, Kind, Traits
+from agentk.apply.model import Desired, DriftPolicy, IgnoreRule, Kind, Traits, given_body
 from agentk.apply.rules.autoscale import may_be_scaled, scaled_by
 from agentk.apply.traits import InvalidTraitError, leave_scaled, traits_of
 from agentlink.refs import ObjectRef
@@ -102,11 +102,14 @@ def test_replicas_of_what_is_scaled_are_left_out_whoever_holds_the_autoscaler() 
     body = orjson.dumps({"spec": {"replicas": 3, "paused": True}})
     web, other = (Desired(ref, KIND, "f", body, "d") for ref in (REF, ObjectRef("apps", "Deployment", "shop", "b")))
     in_git = Desired(HPA, KIND, "f", b"{}", "h", traits=Traits(scales=REF))
-    for one in (leave_scaled([web, other, in_git], {})[0], leave_scaled([web, other], {REF: HPA})[0]):
-        assert orjson.loads(one.body) == {"spec": {"paused": True}}
+    for one in (
+        leave_scaled([web, other, in_git], {}, given_body)[0],
+        leave_scaled([web, other], {REF: HPA}, given_body)[0],
+    ):
+        assert orjson.loads(given_body(one)) == {"spec": {"paused": True}}
         assert one.digest != web.digest
         assert one.traits is not None
         assert one.traits.full == body
         assert one.traits.scaler == str(HPA)
-    assert leave_scaled([web, other], {REF: HPA})[1] is other
-    assert leave_scaled([web, other], {}) == (web, other)
+    assert leave_scaled([web, other], {REF: HPA}, given_body)[1] is other
+    assert leave_scaled([web, other], {}, given_body) == (web, other)

@@ -1,0 +1,89 @@
+"""From the text of an object in Git to what is sent for it. Pure.
+
+``resolve`` makes each body once, to know its digest and what its annotations ask for, and keeps none: with the text,
+which is there anyway, it is made again when it is sent. That takes a few microseconds, and tens of thousands of bodies
+would be most of what agentk holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from agentk.apply.names import AGENT_LABEL, OWNING_INVENTORY
+from agentk.apply.traits import traits_of, written
+
+if TYPE_CHECKING:
+    from agentk.apply.files import Files
+    from agentk.apply.model import Desired, IgnoreRule, Kind
+    from agentk.apply.rules.own import OwnObjects
+
+_SERVER_FIELDS: Final = (
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+"""Metadata that ``kubectl get -o yaml`` exports and only the server writes.
+
+Dropped, not refused: whoever exported an object into Git wants its content, and kept they would make every apply fail
+(``managedFields``) or fail as soon as anybody touches the object (``resourceVersion``, ``uid``).
+"""
+
+
+class Basis(NamedTuple):
+    """What every resolved object depends on besides its manifest and its kind."""
+
+    agent_id: str
+    inventory_id: str
+    default_namespace: str
+    ignore: tuple[IgnoreRule, ...]
+    allowed_namespaces: tuple[str, ...]
+    own: OwnObjects
+
+
+class Bodies:
+    """What is sent for the objects of a revision."""
+
+    __slots__ = ("_basis", "_files")
+
+    def __init__(self, files: Files, basis: Basis) -> None:
+        """Take the revision's files, and what they were resolved upon."""
+        self._files = files
+        self._basis = basis
+
+    def __call__(self, desired: Desired) -> bytes:
+        """Return the complete JSON of an object that was resolved from these files."""
+        if desired.body is not None:
+            return desired.body
+        manifest = orjson.loads(self._files[desired.path][desired.number])
+        complete(manifest, desired.kind, self._basis)
+        return traits_of(desired.ref, manifest, written(manifest), self._basis.ignore)[1]
+
+
+def complete(manifest: dict[str, Any], kind: Kind, basis: Basis) -> None:
+    """Make of a manifest the object to apply: in a namespace if it is namespaced, ours, and without what servers write.
+
+    Its labels and annotations, where it has any, must be mappings.
+    """
+    metadata = manifest["metadata"]
+    if kind.namespaced:
+        metadata["namespace"] = metadata.get("namespace") or basis.default_namespace
+    else:
+        metadata.pop("namespace", None)
+    for key, name, value in (
+        ("labels", AGENT_LABEL, basis.agent_id),
+        ("annotations", OWNING_INVENTORY, basis.inventory_id),
+    ):
+        if metadata.get(key) is None:
+            metadata[key] = {name: value}
+        else:
+            metadata[key][name] = value
+    for field in _SERVER_FIELDS:
+        metadata.pop(field, None)
+    manifest.pop("status", None)
