@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.api_door import ApiDoor
 from tests.support.driven import Driven, installed
 from tests.support.kube import Kube
 from tests.support.manifests import config_files, config_map
@@ -68,7 +69,10 @@ def test_a_group_whose_server_is_away_fails_alone_is_named_and_is_synced_when_it
     wait_until(lambda: _available(kube), what="the group is served")
     extended = f"/apis/{GROUP}/v1/namespaces/default/extendeds"
 
-    with installed(tmp_path, own_control_plane.kubeconfig) as here:
+    with (
+        ApiDoor(own_control_plane, tmp_path / "door") as door,
+        installed(tmp_path, door.kubeconfig) as here,
+    ):
         driven = Driven(here.kas, "main", "own/main", here.git.create("own/main"), kube, "default")
         other = Driven(here.kas, "main", "own/other", here.git.create("own/other"), kube, "default")
         other.push({"manifests/other.yaml": config_map("other"), "manifests/leaves.yaml": config_map("leaves")})
@@ -84,6 +88,16 @@ def test_a_group_whose_server_is_away_fails_alone_is_named_and_is_synced_when_it
         driven.wait("healthy")
         other.wait("healthy")
         uid = kube.get(f"{extended}/one")["metadata"]["uid"]
+
+        # Nothing is pushed, and nobody knows any more how the objects of the group are.
+        _take_away(kube)
+        door.hang_up()
+        sync = driven.wait("failed", reason="ServiceUnavailable")
+        assert f"extended.{GROUP}/one" in sync["message"]
+        assert "APIService" in sync["message"]
+        assert other.sync()["state"] == "healthy"
+        _bring_back(kube)
+        driven.wait("healthy")
 
         # While the agent runs: what is new in the group cannot be looked at.
         _take_away(kube)

@@ -2,6 +2,8 @@
 
 So a test can kill, stop or cut off agentk at the n-th write it sends, either before the API server has heard of it or
 after the API server has answered and before agentk hears; every step of a plan can be tried, without luck.
+
+It can also spoil answers, as an API server under load, what stands before it, and the network do: see ``Fault``.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import yaml
 
 from tests.support.processes import free_port
 
@@ -62,12 +62,33 @@ class Strike:
         self.done.set()
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What becomes of one request instead of its answer; nothing of it: it is passed on after ``delay`` seconds.
+
+    ``answer`` is given without the API server having heard, or, with ``heard``, in place of what it said; an empty one
+    is the end of the connection, as a reset. With ``cut`` only the first half of what the API server sends arrives.
+    """
+
+    answer: bytes | None = None
+    heard: bool = False
+    cut: bool = False
+    delay: float = 0.0
+
+
+def answering(status: int, body: bytes, *headers: str, content_type: str = "application/json") -> bytes:
+    """Write an answer of HTTP."""
+    lines = (f"HTTP/1.1 {status} Test", f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers)
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
 class ApiDoor:
     """A plain HTTP server on loopback that passes everything on to an API server.
 
     Attributes:
         kubeconfig: of the door, with the credentials of the API server's administrator.
         writes: how many have come since ``arm``.
+        spoil: says what becomes of a request, by its number, method and target; None: nothing does.
     """
 
     def __init__(self, plane: ControlPlane, directory: Path) -> None:
@@ -76,12 +97,15 @@ class ApiDoor:
         self._tls = ssl.create_default_context(cafile=str(plane.ca_file))
         self._port = free_port()
         self.kubeconfig = directory / "kubeconfig"
+        config = json.loads(plane.kubeconfig.read_text())
+        config["clusters"][0]["cluster"] = {"server": f"http://{HOST}:{self._port}"}
         self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(plane.kubeconfig.read_text())
-        self.lead_through(self.kubeconfig)
+        self.kubeconfig.write_text(json.dumps(config))
         self._lock = threading.Lock()
         self._strike: Strike | None = None
         self.writes = 0
+        self.spoil: Callable[[int, bytes, bytes], Fault | None] | None = None
+        self._requests = 0
         self._open: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -100,12 +124,6 @@ class ApiDoor:
         self._thread.join()
         self._loop.close()
 
-    def lead_through(self, kubeconfig: Path) -> None:
-        """Change a kubeconfig so that it leads through this door, with the credentials that it has."""
-        config = yaml.safe_load(kubeconfig.read_text())
-        config["clusters"][0]["cluster"] = {"server": f"http://{HOST}:{self._port}"}
-        kubeconfig.write_text(json.dumps(config))
-
     def count(self) -> None:
         """Count from nothing, and strike nowhere."""
         with self._lock:
@@ -118,6 +136,10 @@ class ApiDoor:
         with self._lock:
             self._strike, self.writes = Strike(at, moment, act, release), 0
             return self._strike
+
+    def hang_up(self) -> None:
+        """End every connection, as a load balancer does that is restarted."""
+        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._open])
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._connected, HOST, self._port)
@@ -153,6 +175,12 @@ class ApiDoor:
         finally:
             target[1].transport.abort()
 
+    def fault(self, method: bytes, target: bytes) -> Fault | None:
+        """Return what becomes of a request."""
+        spoil = self.spoil
+        self._requests += 1
+        return spoil(self._requests, method, target) if spoil is not None else None
+
     def counted(self) -> Strike | None:
         """Count one write; return what strikes at it."""
         with self._lock:
@@ -176,6 +204,7 @@ class _Connection:
         self._reader, self._writer = reader, writer
         self._target_reader, self._target_writer = target_reader, target_writer
         self._struck: Strike | None = None
+        self._fault: Fault | None = None
 
     async def requests(self) -> None:
         """Pass requests on."""
@@ -189,6 +218,13 @@ class _Connection:
                     await _do(strike)
                 else:
                     self._struck = strike
+            fault = self._door.fault(method, target)
+            if fault is not None:
+                await asyncio.sleep(fault.delay)
+                if fault.answer is not None and not fault.heard:
+                    await self._say(fault.answer)
+                    continue
+                self._fault = fault
             self._target_writer.write(head + body)
             await self._target_writer.drain()
 
@@ -198,8 +234,22 @@ class _Connection:
             if self._struck is not None:
                 strike, self._struck = self._struck, None
                 await _do(strike)
+            fault, self._fault = self._fault, None
+            if fault is not None and fault.answer is not None:
+                await self._say(fault.answer)
+                raise EOFError
+            if fault is not None and fault.cut:
+                await self._say(data[: len(data) // 2])
+                raise EOFError
             self._writer.write(data)
             await self._writer.drain()
+
+    async def _say(self, answer: bytes) -> None:
+        """Answer; with nothing, end the connection, in the middle of whatever was to come."""
+        if not answer:
+            raise EOFError
+        self._writer.write(answer)
+        await self._writer.drain()
 
 
 async def _do(strike: Strike) -> None:
