@@ -12,6 +12,7 @@ from kas.check.certificates import check_certificate
 from kas.check.database import check_database
 from kas.check.files import check_data_directory, check_secret_file, check_temporary_directory
 from kas.check.ports import check_ports
+from kas.check.redis import check_redis
 from kas.check.repositories import check_program, check_projects
 from kas.first_token import ADMIN_TOKEN_FILE
 from kas.settings import SettingsError, load_settings
@@ -44,7 +45,10 @@ async def _check(settings: Settings, projects: Sequence[str]) -> list[Finding]:
         *await check_ports(list(_addresses(settings)), settings.observability.address),
     ]
     in_database, configuration_projects = await check_database(settings.database_url, settings.database_password_file)
-    findings += [*in_database, check_program()]
+    findings += in_database
+    if settings.redis is not None:
+        findings += await check_redis(settings.redis, settings.redis_password_file, settings.redis_ca_file)
+    findings.append(check_program())
     named = dict.fromkeys([*settings.git.projects, *configuration_projects, *projects])
     try:
         findings += await check_projects(git_settings(settings), list(named))
@@ -62,6 +66,8 @@ def _secret_files(settings: Settings) -> Iterator[Finding]:
         yield check_secret_file("first API token", admin_token)
     if settings.database_password_file is not None:
         yield check_secret_file("database_password_file", settings.database_password_file)
+    if settings.redis_password_file is not None:
+        yield check_secret_file("redis_password_file", settings.redis_password_file)
     if settings.git.credential is not None:
         yield check_secret_file("git.credential", settings.git.credential.token_file)
     for path, group in settings.git.groups.items():

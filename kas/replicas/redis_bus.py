@@ -43,7 +43,9 @@ _WAITING_BYTES: Final = 64 * 1024 * 1024
 _SENDERS: Final = 1_000
 """Senders whose number is remembered; replicas come and go."""
 
-_CHANNEL: Final = "kas3"
+CHANNEL: Final = "kas3"
+"""What the names of all channels begin with, and of all keys."""
+
 _HEAD: Final = struct.Struct("!32sQB")
 _BEAT: Final = "beat"
 
@@ -67,7 +69,7 @@ class RedisBus:
 
     def publish(self, topic: str, body: bytes, *, to: str = "") -> None:
         """See ``Bus``."""
-        channel = f"{_CHANNEL}:{to}"
+        channel = f"{CHANNEL}:{to}"
         # Numbered also when it is dropped: that is the gap.
         self._numbers[channel] += 1
         if len(body) > MESSAGE_BYTES or self.trouble:
@@ -94,7 +96,7 @@ class RedisBus:
         while True:
             try:
                 async with aclosing(self._client.pubsub()) as pubsub:
-                    await pubsub.subscribe(f"{_CHANNEL}:", f"{_CHANNEL}:{self.replica}")
+                    await pubsub.subscribe(f"{CHANNEL}:", f"{CHANNEL}:{self.replica}")
                     await self._connected(pubsub)
             except* FAILURES as group:
                 error: BaseException = group
@@ -125,10 +127,10 @@ class RedisBus:
     async def _beat(self) -> NoReturn:
         while True:
             # Past the queue, which takes nothing as long as there is trouble.
-            self._numbers[f"{_CHANNEL}:"] += 1
-            number = self._numbers[f"{_CHANNEL}:"]
+            self._numbers[f"{CHANNEL}:"] += 1
+            number = self._numbers[f"{CHANNEL}:"]
             self._waiting.append(
-                (f"{_CHANNEL}:", _HEAD.pack(self.replica.encode(), number, len(_BEAT)) + _BEAT.encode())
+                (f"{CHANNEL}:", _HEAD.pack(self.replica.encode(), number, len(_BEAT)) + _BEAT.encode())
             )
             self._something.set()
             await asyncio.sleep(BEAT_SECONDS)

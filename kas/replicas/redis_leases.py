@@ -3,6 +3,10 @@
 A holder believes in its lease for less time than Redis does, counted from before it asked. Redis that was restarted
 without its data has forgotten holders; who held goes on until it asks again, a second later, so for that long two may
 hold. The fence is Redis' time in microseconds when a holder began: it grows over a restart, too.
+
+Whoever comes first takes a key. A replica that wants one and ranks higher for it than its holder (``preference.py``)
+says so in a claim beside it, and the holder hands it over the next time it renews: to the highest claim, a few keys a
+turn. A replica that has just started, or was cut off from Redis, claims nothing for a while.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from agentlink.logs import get_logger
 from kas.replicas.port import Standing
+from kas.replicas.preference import RANK_DIGITS, rank, spare
 from kas.replicas.redis_client import FAILURES, end_if_cancelled, explain
 
 if TYPE_CHECKING:
@@ -26,33 +31,59 @@ LEASE_SECONDS: Final = 5.0
 """How long a lease outlives a holder that was killed."""
 
 TURN_SECONDS: Final = 1.0
+
+SETTLED_SECONDS: Final = 10.0
+"""How long a replica has to be well before it claims anything: one that comes and goes takes nothing from others."""
+
+_CLAIM_SECONDS: Final = 3.0
 _MARGIN_SECONDS: Final = 0.5
 _KEYS_AT_ONCE: Final = 500
 _PREFIX: Final = "kas3:lease:"
 
+# A lease is `owner:rank:fence`, a claim beside it `rank:owner`, the first two of fixed width.
 _HOLD: Final = """
-local owner, ttl, answer = ARGV[1], ARGV[2], {}
+local owner, ttl, claim_ttl, digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local spare, claims, answer = tonumber(ARGV[5]), ARGV[6] == '1', {}
+local function take(key, whose, rank)
+    local now = redis.call('TIME')
+    local fence = string.format('%.0f', now[1] * 1000000 + now[2])
+    redis.call('SET', key, whose .. ':' .. rank .. ':' .. fence, 'PX', ttl)
+    return fence
+end
 for index, key in ipairs(KEYS) do
-    local held = redis.call('GET', key)
+    local held, claim, rank = redis.call('GET', key), key .. ':claim', ARGV[6 + index]
+    answer[index] = '0'
     if not held then
-        local now = redis.call('TIME')
-        local fence = now[1] * 1000000 + now[2]
-        redis.call('SET', key, owner .. string.format(':%.0f', fence), 'PX', ttl)
-        answer[index] = string.format('%.0f', fence)
+        answer[index] = take(key, owner, rank)
     elseif string.sub(held, 1, #owner) == owner then
-        redis.call('PEXPIRE', key, ttl)
-        answer[index] = string.sub(held, #owner + 2)
-    else
-        answer[index] = '0'
+        local claimed = spare > 0 and redis.call('GET', claim)
+        if claimed and string.sub(claimed, 1, digits) > rank then
+            take(key, string.sub(claimed, digits + 2), string.sub(claimed, 1, digits))
+            redis.call('DEL', claim)
+            spare = spare - 1
+        else
+            redis.call('PEXPIRE', key, ttl)
+            answer[index] = string.sub(held, #owner + digits + 3)
+        end
+    elseif claims and rank > string.sub(held, #owner + 2, #owner + 1 + digits) then
+        local claimed = redis.call('GET', claim)
+        if not claimed or rank >= string.sub(claimed, 1, digits) then
+            redis.call('SET', claim, rank .. ':' .. owner, 'PX', claim_ttl)
+        end
     end
 end
 return answer
 """
 
 _LEAVE: Final = """
+local owner, digits = ARGV[1], tonumber(ARGV[2])
 for _, key in ipairs(KEYS) do
-    local held = redis.call('GET', key)
-    if held and string.sub(held, 1, #ARGV[1]) == ARGV[1] then
+    local held, claim = redis.call('GET', key), key .. ':claim'
+    local claimed = redis.call('GET', claim)
+    if claimed and string.sub(claimed, digits + 2) == owner then
+        redis.call('DEL', claim)
+    end
+    if held and string.sub(held, 1, #owner) == owner then
         redis.call('DEL', key)
     end
 end
@@ -65,7 +96,8 @@ log = get_logger("replicas")
 class RedisLease:
     """See ``Lease``."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, rank_here: str, changed: Callable[[], None]) -> None:
+        self.rank = rank_here
         self._changed = changed
         self._fence = 0
         self._until = 0.0
@@ -96,20 +128,29 @@ class RedisLease:
 
 
 class RedisLeases:
-    """``run`` it as a part of the program."""
+    """``run`` it as a part of the program.
 
-    def __init__(self, client: Redis) -> None:
+    Args:
+        client: of Redis.
+        settled_after: seconds without trouble after which keys are claimed that others hold.
+    """
+
+    def __init__(self, client: Redis, *, settled_after: float = SETTLED_SECONDS) -> None:
+        self.trouble = ""
+        """Why nothing could be renewed the last time; empty when it could."""
         self._owner = uuid.uuid4().hex
         self._hold = client.register_script(_HOLD)
         self._leave = client.register_script(_LEAVE)
         self._wanted: dict[str, RedisLease] = {}
         self._left: list[str] = []
         self._new = asyncio.Event()
+        self._settled_after = settled_after
+        self._settled_at = 0.0
 
     @contextmanager
     def want(self, key: str, changed: Callable[[], None]) -> Iterator[RedisLease]:
         """See ``Leases``."""
-        lease = self._wanted[key] = RedisLease(changed)
+        lease = self._wanted[key] = RedisLease(rank(key, self._owner), changed)
         self._new.set()
         try:
             yield lease
@@ -119,13 +160,17 @@ class RedisLeases:
             self._new.set()
 
     async def run(self) -> NoReturn:
-        """Take, renew and leave, for ever; leaving it gives all back."""
+        """Take, renew, claim, hand over and leave, for ever; leaving it gives all back."""
+        self._unsettle()
         try:
             while True:
                 try:
                     await self._turn()
+                    self.trouble = ""
                 except FAILURES as error:
-                    log.debug("Leases could not be renewed", why=explain(error))
+                    self.trouble = explain(error)
+                    self._unsettle()
+                    log.debug("Leases could not be renewed", why=self.trouble)
                 end_if_cancelled()
                 for lease in list(self._wanted.values()):
                     lease.tell()
@@ -137,24 +182,39 @@ class RedisLeases:
         finally:
             await self._give_back()
 
+    def _unsettle(self) -> None:
+        self._settled_at = time.monotonic() + self._settled_after
+
     async def _turn(self) -> None:
         self._new.clear()
         left, self._left = [key for key in self._left if key not in self._wanted], []
         for keys in _parts(left):
-            await self._leave(keys=[_PREFIX + key for key in keys], args=[self._owner])
-        for keys in _parts(list(self._wanted)):
-            began = time.monotonic()
-            ttl = round(LEASE_SECONDS * 1000)
-            fences = await self._hold(keys=[_PREFIX + key for key in keys], args=[self._owner, ttl])
-            for key, fence in zip(keys, fences, strict=True):
-                lease = self._wanted.get(key)
-                if lease is not None:
-                    lease.found(int(fence), began + LEASE_SECONDS - _MARGIN_SECONDS)
+            await self._leave(keys=[_PREFIX + key for key in keys], args=[self._owner, RANK_DIGITS])
+        ranks = {key: lease.rank for key, lease in self._wanted.items()}
+        left_over = spare(sum(lease.standing is Standing.MINE for lease in self._wanted.values()))
+        for keys in _parts(list(ranks)):
+            left_over -= await self._renew(keys, [ranks[key] for key in keys], left_over)
+
+    async def _renew(self, keys: Sequence[str], ranks: Sequence[str], left_over: int) -> int:
+        """Take and renew some of the keys; return how many of ``left_over`` were handed over."""
+        began = time.monotonic()
+        claims = int(began >= self._settled_at)
+        times = [round(seconds * 1000) for seconds in (LEASE_SECONDS, _CLAIM_SECONDS)]
+        args: list[str | int] = [self._owner, *times, RANK_DIGITS, left_over, claims, *ranks]
+        fences = await self._hold(keys=[_PREFIX + key for key in keys], args=args)
+        handed_over = 0
+        for key, text in zip(keys, fences, strict=True):
+            lease = self._wanted.get(key)
+            if lease is not None:
+                fence = int(text)
+                handed_over += lease.standing is Standing.MINE and not fence
+                lease.found(fence, began + LEASE_SECONDS - _MARGIN_SECONDS)
+        return handed_over
 
     async def _give_back(self) -> None:
         try:
             for keys in _parts([*self._wanted, *self._left]):
-                await self._leave(keys=[_PREFIX + key for key in keys], args=[self._owner])
+                await self._leave(keys=[_PREFIX + key for key in keys], args=[self._owner, RANK_DIGITS])
         except FAILURES:
             pass  # they end by themselves
 

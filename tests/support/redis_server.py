@@ -12,8 +12,11 @@ import redis
 from tests.support.processes import Process, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
+
+    from kas.tls import TlsFiles
 
 HOST = "127.0.0.1"
 
@@ -23,12 +26,20 @@ class RedisMissingError(AssertionError):
 
 
 class RedisServer:
-    """It can be killed and started again, and has forgotten everything then. ``with RedisServer() as server``."""
+    """It can be killed and started again, and has forgotten everything then. ``with RedisServer() as server``.
 
-    def __init__(self, *, password: str = "") -> None:
+    Args:
+        password: everybody has to know it; may be set to another one before the next start.
+        tls: takes nothing but TLS, with this certificate for localhost; may be set to another one as well.
+        options: more lines of redis.conf.
+    """
+
+    def __init__(self, *, password: str = "", tls: TlsFiles | None = None, options: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.password = password
-        self.url = f"redis://{HOST}:{self.port}/0"
+        self.tls = tls
+        self._options = options
+        self.url = f"rediss://localhost:{self.port}/0" if tls else f"redis://{HOST}:{self.port}/0"
         self._directory = Path(tempfile.mkdtemp(prefix="kas-redis-"))
         self._process: Process | None = None
 
@@ -48,7 +59,17 @@ class RedisServer:
         if program is None:
             raise RedisMissingError("there is no redis-server: run `scripts/system-packages tests`")
         settings = self._directory / "redis.conf"
-        lines = [f"port {self.port}", f"bind {HOST}", 'save ""', "appendonly no", f"dir {self._directory}"]
+        lines = [f"bind {HOST}", 'save ""', "appendonly no", f"dir {self._directory}", *self._options]
+        if self.tls:
+            lines += [
+                "port 0",
+                f"tls-port {self.port}",
+                "tls-auth-clients no",
+                f"tls-ca-cert-file {self.tls.certificate}",
+            ]
+            lines += [f"tls-cert-file {self.tls.certificate}", f"tls-key-file {self.tls.key}"]
+        else:
+            lines.append(f"port {self.port}")
         if self.password:
             lines.append(f"requirepass {self.password}")
         settings.write_text("\n".join(lines) + "\n")
@@ -68,7 +89,8 @@ class RedisServer:
             self._process = None
 
     def _answers(self) -> bool:
-        with redis.Redis(host=HOST, port=self.port, password=self.password or None) as client:
+        url = f"{self.url}?ssl_cert_reqs=none" if self.tls else self.url  # whom to trust is for those who use it
+        with redis.Redis.from_url(url, password=self.password or None) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:

@@ -12,6 +12,7 @@ import pytest
 
 from kas.cli.main import main
 from tests.support.processes import free_port
+from tests.support.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,13 +160,24 @@ def test_a_file_that_is_no_database_fails(kas: Kas, check: Check) -> None:
     assert levels(check()[1], "FAILED") == ["database/connection"]
 
 
-def test_a_database_server_that_is_not_there_fails_without_its_password(kas: Kas, check: Check) -> None:
-    settings(kas, f"database: postgresql://kas:{PASSWORD}@127.0.0.1:{free_port()}/kas\n")
+def test_a_database_server_that_is_not_there_fails_without_its_password_and_redis_is_tried(
+    kas: Kas, check: Check
+) -> None:
+    password = kas.directory / "redis-password"
+    password.write_text(PASSWORD)
+    password.chmod(0o644)
+    with RedisServer(password=PASSWORD) as redis:
+        settings(
+            kas,
+            f"database: postgresql://kas:{PASSWORD}@127.0.0.1:{free_port()}/kas\n"
+            f"redis: {redis.url}\nredis_password_file: {password}\n",
+        )
 
-    code, found = check()
+        code, found = check()
 
     assert code == 1
-    assert levels(found, "FAILED")
+    assert levels(found, "FAILED") == ["files/redis_password_file", "database/connection"]
+    assert found["redis/leases"]["level"] == "OK"
 
 
 def test_every_mistake_in_the_settings_is_a_finding(kas: Kas, check: Check) -> None:

@@ -19,6 +19,7 @@ from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from kas.replicas.port import Bus, Leases
 
@@ -50,11 +51,18 @@ def link(own_redis: RedisServer) -> Iterator[TcpProxy]:
         yield proxy
 
 
-async def redis_side(stack: AsyncExitStack, url: str) -> Side:
-    client = connect(url)
+async def redis_side(
+    stack: AsyncExitStack,
+    url: str,
+    password_file: Path | None = None,
+    ca_file: Path | None = None,
+    *,
+    settled_after: float = 0.0,
+) -> Side:
+    client = connect(url, password_file, ca_file)
     stack.push_async_callback(client.aclose)
     group = await stack.enter_async_context(asyncio.TaskGroup())
-    bus, leases = RedisBus(client), RedisLeases(client)
+    bus, leases = RedisBus(client), RedisLeases(client, settled_after=settled_after)
     side = Side(bus, leases, [group.create_task(bus.run()), group.create_task(leases.run())])
     for task in side.running:
         stack.callback(task.cancel)
