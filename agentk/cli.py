@@ -25,6 +25,8 @@ Examples:
   agentk run --kas-address wss://kas.example.com --token-file /etc/agentk/token
   agentk run --kas-address ws://127.0.0.1:8150 --token-file token --kubeconfig ~/.kube/config
   AGENTK_TOKEN=glagent-… agentk run --kas-address grpcs://kas.example.com:8152 --ca-cert-file ca.pem
+
+Exit codes: 0 it was told to stop, 1 it cannot start or go on, 2 wrong usage.
 """
 
 CHECK_EXAMPLES = """\b
@@ -32,6 +34,8 @@ Examples:
   agentk check --kas-address wss://kas.example.com --token-file token
   agentk check --kas-address wss://kas.example.com --token-file token --namespace team-a,team-b
   kubectl exec deploy/gitlab-agent -- agentk check --kas-address wss://… --token-file /etc/agentk/token/token
+
+Exit codes: 0 nothing failed, 1 something did, 2 wrong usage.
 """
 
 
@@ -218,7 +222,7 @@ def check(
     """Say whether agentk can work here: kas, its token, the API server, and which rights are missing.
 
     Leaves nothing behind and does not disturb an agent that runs with the same token. POD_NAMESPACE, if set, says where
-    agentk runs. Exit code 0: nothing failed, 1: something did, 2: wrong usage.
+    agentk runs.
     """
     # Loaded here: --help and --version need none of it.
     from agentk.check.run import CheckOptions  # noqa: PLC0415 - see above

@@ -9,6 +9,7 @@ import click
 
 from kas.cli import views
 from kas.cli.options import (
+    WATCH_EXIT_CODES,
     Failure,
     complete_agent,
     examples,
@@ -83,7 +84,7 @@ Next:
          manifest_projects:
          - id: {created["project"]}
   2. install it in a cluster:  kas token create --agent {created["project"]}:{created["name"]} |
-       kas generate --agent-token - --kas-address wss://KAS_HOST:8150 | kubectl apply -f -
+       kas generate --agent-token - --kas-address wss://KAS_HOST:8150 --image AGENTK_IMAGE | kubectl apply -f -
   3. see it connect:           kas get agents --watch""",
         err=True,
     )
@@ -94,6 +95,7 @@ Next:
     epilog=examples(
         "kas agent list",
         "kas agent list --project group/config -o wide",
+        exit_codes=WATCH_EXIT_CODES,
     ),
 )
 @project_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kas.cli.audit_view import audit_lines
-from kas.cli.options import examples, no_headers_option, output_option, watch_option, with_client
+from kas.cli.options import WATCH_EXIT_CODES, examples, no_headers_option, output_option, watch_option, with_client
 from kas.cli.showing import Listing, show
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ AUDIT = Listing("audit", audit_lines, "No changes found.")
         "kas audit",
         "kas audit --project group/config -o wide",
         "kas audit --watch -o json",
+        exit_codes=WATCH_EXIT_CODES,
     ),
 )
 @click.option("--project", metavar="PATH", help="Only changes to this project or group, and what is below it.")

@@ -42,6 +42,7 @@ _COLOURS: dict[Mark, dict[str, Any]] = {
         "kas diff group/app --agent my-agent",
         "kas diff group/app --agent my-agent --ref feature/new-database",
         "kas diff --agent my-agent -o json | jq -r 'select(.type == \"OBJECT\") | .object.result'",
+        exit_codes="0 no changes, 1 changes, 2 it failed or wrong usage, 3 the agent is not connected",
     ),
 )
 @click.argument("project", required=False)
@@ -68,8 +69,6 @@ def diff(client: Client, project: str | None, *, agent: str, ref: str | None, ti
 
     The agent asks its API server by dry run. Values of Secrets never leave the cluster. What the revision selects and
     how it would be applied is as the configuration in force has it.
-
-    Exit code 0: no changes; 1: changes; 2: it failed; 3: the agent is not connected.
     """
     given = {"project": project, "ref": ref, "seconds": timeout}
     body = {key: value for key, value in given.items() if value is not None}

@@ -9,6 +9,7 @@ import click
 from kas.cli import views
 from kas.cli.agents import AGENTS
 from kas.cli.options import (
+    WATCH_EXIT_CODES,
     agent_option,
     examples,
     no_headers_option,
@@ -51,6 +52,7 @@ def get() -> None:
         "kas get agents",
         "kas get agents --project group/config -o wide",
         "kas get agents --watch",
+        exit_codes=WATCH_EXIT_CODES,
     ),
 )
 @agent_option(required=False)
@@ -74,6 +76,7 @@ def get_agents(
         "kas get syncs --agent my-agent --state failed",
         "kas get syncs --all --project group/app -o wide",
         "kas get syncs --watch",
+        exit_codes=WATCH_EXIT_CODES,
     ),
 )
 @agent_option(required=False)
@@ -113,6 +116,7 @@ def get_syncs(
         "kas tree --agent my-agent",
         "kas tree --agent my-agent --project group/app",
         "kas tree --agent my-agent -o json",
+        exit_codes=WATCH_EXIT_CODES,
     ),
 )
 @agent_option(required=True)
@@ -133,6 +137,7 @@ def tree(client: Client, agent: str, project: str | None, output: Output, *, no_
         "kas events",
         "kas events --agent my-agent --type Warning",
         "kas events --watch",
+        exit_codes=WATCH_EXIT_CODES,
     ),
 )
 @agent_option(required=False)

@@ -51,7 +51,13 @@ def main() -> None:
     """
 
 
-@main.command(epilog=examples("kas serve", "kas serve --config /etc/kas/kas.yaml"))
+@main.command(
+    epilog=examples(
+        "kas serve",
+        "kas serve --config /etc/kas/kas.yaml",
+        exit_codes="0 it was told to stop, 1 it cannot start or go on, 2 wrong usage",
+    )
+)
 @click.option(
     "--config",
     metavar="FILE",

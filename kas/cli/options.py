@@ -144,10 +144,15 @@ def complete_agent(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def examples(*lines: str) -> str:
-    """Return what stands at the end of a command's help."""
+EXIT_CODES = "0 done, 1 it failed, 2 wrong usage"
+WATCH_EXIT_CODES = f"{EXIT_CODES}; a watch ends with 1 where kas ends it, with 130 by Ctrl-C"
+ORDER_EXIT_CODES = f"{EXIT_CODES}, 3 the agent is not connected"
+
+
+def examples(*lines: str, exit_codes: str = EXIT_CODES) -> str:
+    """Return what stands at the end of a command's help: examples, and what its exit codes mean."""
     # \\b is how click is told to leave the line ends alone.
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines) + f"\n\nExit codes: {exit_codes}."
 
 
 output_option = click.option(

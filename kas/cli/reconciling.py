@@ -11,7 +11,7 @@ import click
 from kas.cli.agents import find_agent
 from kas.cli.durations import Duration
 from kas.cli.following import NOT_IN_TIME, ended_words, follow
-from kas.cli.options import NOT_CONNECTED, Failure, agent_option, examples, output_option, with_client
+from kas.cli.options import NOT_CONNECTED, ORDER_EXIT_CODES, Failure, agent_option, examples, output_option, with_client
 from kas.cli.showing import INTERRUPTED, document
 from kas.cli.text import inert, parse_time
 from kas.cli.views import object_name
@@ -35,11 +35,12 @@ _SET_CHANGED = "PruneSetChanged"
         "kas reconcile --agent my-agent",
         "kas reconcile group/app --agent my-agent --wait",
         "kas reconcile group/app --agent my-agent --wait --timeout 30m",
+        exit_codes=f"{ORDER_EXIT_CODES}; with --wait 1 unless all are healthy, 4 the time was over",
     ),
 )
 @click.argument("projects", metavar="[PROJECT]...", nargs=-1)
 @agent_option(required=True)
-@click.option("--wait", is_flag=True, help="Return when the syncs have ended; exit code 1 unless all are healthy.")
+@click.option("--wait", is_flag=True, help="Return when the syncs have ended.")
 @click.option(
     "--timeout", metavar="DURATION", type=Duration(), default=600.0, help="With --wait: at most so long. [default: 10m]"
 )
@@ -106,6 +107,7 @@ def _has_ended(sync: Sync, since: str | None) -> bool:
     epilog=examples(
         "kas confirm-prune group/app --agent my-agent",
         "kas confirm-prune group/app --agent my-agent --yes",
+        exit_codes=ORDER_EXIT_CODES,
     ),
 )
 @click.argument("project")

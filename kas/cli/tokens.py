@@ -94,7 +94,8 @@ def create(
     click.echo(document(created, output).rstrip("\n") if output in {"json", "yaml"} else created["secret"])
     click.echo(
         f"Token {created['id']} of agent {found['project']}:{found['name']}. It is shown this once; keep it safe.\n"
-        "  use it:     kas generate --agent-token-file FILE --kas-address wss://KAS_HOST:8150 | kubectl apply -f -\n"
+        "  use it:     kas generate --agent-token-file FILE --kas-address wss://KAS_HOST:8150 --image AGENTK_IMAGE |\n"
+        "                kubectl apply -f -\n"
         f"  revoke it:  kas token revoke {created['id']}",
         err=True,
     )

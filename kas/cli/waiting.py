@@ -109,6 +109,7 @@ class Waiting:
         "kas wait group/app --commit 844d9047 --agent my-agent",
         "kas wait group/app --commit 844d9047 --for applied --timeout 30m",
         "kas wait     # in a job of GitLab CI: the pipeline's project and commit, on all agents that sync it",
+        exit_codes="0 it runs, 1 it does not, 2 wrong usage; its time is over: 3 an agent is not connected, 4 all are",
     ),
 )
 @click.argument("project", envvar="CI_PROJECT_PATH")
@@ -139,8 +140,6 @@ def wait(
 
     PROJECT is GitLab's CI_PROJECT_PATH where it is not given. Ends, without success, as soon as the commit cannot be
     used, fails, stalls or is superseded by a newer one.
-
-    Exit codes: 0 it runs, 1 it does not, 3 an agent was not connected when the time was over, 4 the time was over.
     """
     deadline = time.monotonic() + timeout
     agents = [find_agent(client, agent)] if agent else _agents_of(client, project)

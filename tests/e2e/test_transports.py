@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -77,7 +76,6 @@ def attempt(installation: Installation, agent: Agent, address: str, *words: str)
         agent.process.wait_until(
             lambda: all(word in agent.log.read_text() for word in words),
             what=f"{address} is refused with {words}",
-            within=20,
         )
         assert "Traceback" not in agent.log.read_text()
         assert not agent.connected()
@@ -221,19 +219,3 @@ def test_a_missing_token_is_said_at_once(tmp_path: Path) -> None:
     assert "AGENTK_TOKEN" in nowhere.stderr
     assert str(tmp_path / "none") in no_file.stderr
     assert "Traceback" not in nowhere.stderr + no_file.stderr
-
-
-COMMANDS = re.compile(r"^  ([a-z]+) ", re.MULTILINE)
-
-
-@pytest.mark.parametrize("program", ["kas", "agentk"])
-def test_every_command_explains_itself_with_examples(program: str) -> None:
-    pending: list[tuple[str, ...]] = [()]
-    while pending:
-        command = pending.pop()
-        shown = run(program, *command, "--help")
-        assert (shown.returncode, shown.stderr) == (0, ""), command
-        subcommands = COMMANDS.findall(shown.stdout.partition("Commands:")[2])
-        pending += [(*command, each) for each in subcommands]
-        if not subcommands:
-            assert re.search(rf"Examples:\n(.*\n)*?.*\b{program} .*\b{command[-1]}\b", shown.stdout), command

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from agentk.cli import main as agentk
 from kas.cli.main import main as kas
@@ -86,14 +87,23 @@ def test_every_command_line_in_a_document_exists(document: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
-def test_every_command_has_examples_that_exist(path: tuple[str, ...]) -> None:
+def test_every_command_has_examples_that_exist_and_says_what_its_exit_codes_mean(path: tuple[str, ...]) -> None:
     command = ALL[path]
     if isinstance(command, click.Group) and not command.epilog:
         return
     assert command.epilog is not None, "no examples"
-    shown = list(typed(command.epilog.partition("Examples:\n")[2]))
-    assert shown
-    assert [mistake for line in shown if (mistake := mistake_in(line))] == []
+    shown, _, codes = command.epilog.partition("Examples:\n")[2].partition("\n\n")
+    assert f" {path[-1]}" in shown
+    assert "Exit codes: 0 " in codes
+    assert [mistake for line in typed(shown) if (mistake := mistake_in(line))] == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    ran = CliRunner().invoke(PROGRAMS[path[0]], [*path[1:], "--help"], prog_name=path[0])
+    assert ran.exit_code == 0
+    assert ran.output.startswith(f"Usage: {' '.join(path)} ")
+    assert len(ran.output.splitlines()[2].strip()) > 10
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if path[0] == "kas"], ids=" ".join)
