@@ -1,4 +1,7 @@
-"""Reads objects through a ``git cat-file`` that stays open: no process per file, no process per read."""
+"""Reads objects through a ``git cat-file`` that stays open: no process per file, no process per read.
+
+One process answers both kinds of questions where git knows how to (2.36), one for each kind does where it is older.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     import signal
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# Bytes of requests written before their answers are read: they fit the pipe, so that neither side can wait for the
-# other, and git never waits for us.
+# Bytes of names written before their answers are read: with a command each they fit the pipe, so that neither side can
+# wait for the other, and git never waits for us.
 _AHEAD = 40_000
 _OBJECT = re.compile(r"[0-9a-z/^{}]+")
 _FOUND = re.compile(rb"([0-9a-f]{40}) ([a-z]+) ([0-9]+)")
@@ -51,28 +54,54 @@ class Info:
     size: int = 0
 
 
-class CatFile(ABC, Generic[Answer]):
-    """One process, started when first needed. Its methods block and may be called from any thread."""
+class Question(ABC, Generic[Answer]):
+    """What a process is asked of each name: ``command`` says so where it answers more than one kind of questions.
 
+    ``arguments`` start one that answers this kind alone.
+    """
+
+    command: str
     arguments: tuple[str, ...]
 
-    def __init__(self, start: Callable[[], GitProcess]) -> None:
+    @abstractmethod
+    def request(self, name: str) -> bytes:
+        """Return the line that asks. Raises ``ValueError`` for a name that cannot be asked for."""
+
+    @abstractmethod
+    def answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> Answer:
+        """Return the answer that begins with a line; read the rest of it."""
+
+
+BOTH_SINCE: Final = (2, 36)
+"""The version of git from which on ``BOTH`` start a process that answers all questions."""
+
+BOTH: Final = ("cat-file", "--batch-command", "--follow-symlinks")
+
+
+class CatFile:
+    """One process, started when first needed. Its methods block and may be called from any thread.
+
+    With ``commands`` it wants to be told the kind of each question.
+    """
+
+    def __init__(self, start: Callable[[], GitProcess], *, commands: bool) -> None:
         self._start = start
+        self._commands = commands
         self._lock = threading.Lock()
         self._git: GitProcess | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def read(self, names: Sequence[str]) -> list[Answer]:
+    def read(self, question: Question[Answer], names: Sequence[str]) -> list[Answer]:
         """Return the answer for each name in order.
 
         Raises ``ReaderBrokenError``; the next call starts a new process.
         """
-        requests = [self._request(name) for name in names]
+        requests = [question.request(name) for name in names]
         with self._lock:
             try:
                 answers: list[Answer] = []
                 for some in _batches(requests):
-                    answers += self._ask(some)
+                    answers += self._ask(question, some)
             except BaseException as error:
                 self._end()
                 if isinstance(error, OSError | ValueError):
@@ -91,24 +120,17 @@ class CatFile(ABC, Generic[Answer]):
         with self._lock:
             self._end()
 
-    @abstractmethod
-    def _request(self, name: str) -> bytes:
-        """Return the line that asks. Raises ``ValueError`` for a name that cannot be asked for."""
-
-    @abstractmethod
-    def _answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> Answer:
-        """Return the answer that begins with a line; read the rest of it."""
-
-    def _ask(self, requests: Sequence[bytes]) -> list[Answer]:
+    def _ask(self, question: Question[Answer], requests: Sequence[bytes]) -> list[Answer]:
         if self._process is None:
             self._git = self._start()
             self._process = self._git.open(stdin=subprocess.PIPE)
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise OSError("started without pipes")
-        stdin.write(b"".join(request + b"\n" for request in requests))
+        command = f"{question.command} ".encode() if self._commands else b""
+        stdin.write(b"".join(b"%b%b\n" % (command, request) for request in requests))
         stdin.flush()
-        return [self._answer(request, stdout.readline().removesuffix(b"\n"), stdout) for request in requests]
+        return [question.answer(request, stdout.readline().removesuffix(b"\n"), stdout) for request in requests]
 
     def _end(self) -> None:
         process, self._process, self._git = self._process, None, None
@@ -124,37 +146,39 @@ class CatFile(ABC, Generic[Answer]):
         process.wait()
 
 
-class ObjectReader(CatFile[tuple[str, bytes] | None]):
+class _Contents(Question[tuple[str, bytes] | None]):
     """Gives id and content of each object, None for one that does not exist."""
 
+    command = "contents"
     arguments = ("cat-file", "--batch")
 
-    def _request(self, name: str) -> bytes:
+    def request(self, name: str) -> bytes:
         if not _OBJECT.fullmatch(name):
             raise ValueError("not an object name")
         return name.encode()
 
-    def _answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> tuple[str, bytes] | None:
+    def answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> tuple[str, bytes] | None:
         if header == request + b" missing":
             return None
         object_id, _, size = header.decode("ascii").split()
         return object_id, _exactly(stdout, int(size))
 
 
-class InfoReader(CatFile[Info]):
+class _Infos(Question[Info]):
     """Gives what objects are, and what paths of a commit (``<commit>:<path>``) lead to through symbolic links.
 
     git follows the links, inside the commit and no more than 40 of them, and says of one that leads out that it does.
     """
 
+    command = "info"
     arguments = ("cat-file", "--batch-check", "--follow-symlinks")
 
-    def _request(self, name: str) -> bytes:
+    def request(self, name: str) -> bytes:
         if "\n" in name or "\0" in name:
             raise ValueError("not a name that can be asked for")
         return name.encode("utf-8", "surrogateescape")
 
-    def _answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> Info:
+    def answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> Info:
         if found := _FOUND.fullmatch(header):
             return Info(LedTo.OBJECT, found[1].decode(), found[2].decode(), int(found[3]))
         if led := _LED.fullmatch(header):
@@ -163,6 +187,10 @@ class InfoReader(CatFile[Info]):
         if header == request + b" missing":
             return Info(LedTo.NOTHING)
         raise ValueError("an answer of another kind")
+
+
+CONTENTS: Final = _Contents()
+INFOS: Final = _Infos()
 
 
 def _exactly(stdout: IO[bytes], size: int) -> bytes:

@@ -12,8 +12,10 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from kas.git.config import render, written
+from kas.git.errors import GitError
 from kas.git.process import Finished, GitProcess, in_thread
-from kas.git.reader import CatFile, Info, InfoReader, ObjectReader
+from kas.git.program import program_version
+from kas.git.reader import BOTH, BOTH_SINCE, CONTENTS, INFOS, CatFile, Info, Question
 from kas.git.slots import Turns
 from kas.git.smart_http import SmartHttp
 
@@ -54,7 +56,8 @@ class GitRunner:
         self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
         self._turns = Turns()
         self.http = SmartHttp(settings.timeout, self._turns)
-        self._readers: OrderedDict[tuple[Path, type[CatFile[Any]]], CatFile[Any]] = OrderedDict()
+        self._one_for_both = _is_new_enough()
+        self._readers: OrderedDict[tuple[Path, tuple[str, ...]], CatFile] = OrderedDict()
 
     async def network(self, mirror: Path, remote: Remote, arguments: Sequence[str]) -> Finished:
         """Run git in ``mirror`` with what it needs to reach ``remote``. Raises ``TimeoutError``, ``OSError``."""
@@ -98,39 +101,45 @@ class GitRunner:
         return cast("Finished", finished)
 
     async def objects(self, mirror: Path, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
-        """Read objects of ``mirror``, see ``ObjectReader``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
-        return await self._read(mirror, ObjectReader, names)
+        """Return id and content of each object of ``mirror``, None for one that is not there.
+
+        Raises ``TimeoutError``, ``ReaderBrokenError``.
+        """
+        return await self._read(mirror, CONTENTS, names)
 
     async def infos(self, mirror: Path, names: Sequence[str]) -> list[Info]:
-        """Tell what names mean in ``mirror``, see ``InfoReader``. Raises ``TimeoutError``, ``ReaderBrokenError``."""
-        return await self._read(mirror, InfoReader, names)
+        """Tell what names mean in ``mirror``, links followed. Raises ``TimeoutError``, ``ReaderBrokenError``."""
+        return await self._read(mirror, INFOS, names)
 
     async def walked(self, mirror: Path, walk: Callable[[Read], T]) -> T:
         """Read objects of ``mirror`` one after another, by what the ones before say, in one thread.
 
         Raises ``TimeoutError``, ``ReaderBrokenError``, and what ``walk`` raises.
         """
-        reader = await self._reader(mirror, ObjectReader)
-        return await in_thread(self._local, partial(walk, reader.read), reader.stop, self._settings.timeout)
+        reader = await self._reader(mirror, CONTENTS)
+        work = partial(walk, partial(reader.read, CONTENTS))
+        return await in_thread(self._local, work, reader.stop, self._settings.timeout)
 
-    async def _read(self, mirror: Path, kind: type[CatFile[T]], names: Sequence[str]) -> list[T]:
-        reader = await self._reader(mirror, kind)
-        return await in_thread(self._local, partial(reader.read, names), reader.stop, self._settings.timeout)
+    async def _read(self, mirror: Path, question: Question[T], names: Sequence[str]) -> list[T]:
+        reader = await self._reader(mirror, question)
+        work = partial(reader.read, question, names)
+        return await in_thread(self._local, work, reader.stop, self._settings.timeout)
 
-    async def _reader(self, mirror: Path, kind: type[CatFile[T]]) -> CatFile[T]:
-        reader = cast("CatFile[T] | None", self._readers.get((mirror, kind)))
+    async def _reader(self, mirror: Path, question: Question[Any]) -> CatFile:
+        arguments = BOTH if self._one_for_both else question.arguments
+        reader = self._readers.get((mirror, arguments))
         if reader is None:
-            reader = kind(partial(self._process, mirror, kind.arguments, self._local_config))
-            self._readers[mirror, kind] = reader
-        self._readers.move_to_end((mirror, kind))
+            start = partial(self._process, mirror, arguments, self._local_config)
+            reader = self._readers[mirror, arguments] = CatFile(start, commands=self._one_for_both)
+        self._readers.move_to_end((mirror, arguments))
         if len(self._readers) > _READERS:
             await self.threaded(self._readers.popitem(last=False)[1].close)
         return reader
 
     async def forget(self, mirror: Path) -> None:
         """Close what is open in ``mirror``, which is about to be moved."""
-        for kind in (ObjectReader, InfoReader):
-            reader = self._readers.pop((mirror, kind), None)
+        for arguments in (BOTH, CONTENTS.arguments, INFOS.arguments):
+            reader = self._readers.pop((mirror, arguments), None)
             if reader is not None:
                 await self.threaded(reader.close)
 
@@ -164,6 +173,13 @@ class GitRunner:
             "LANGUAGE": "C",
         }
         return GitProcess(arguments, environment=environment, directory=mirror.parent, max_file=max_file)
+
+
+def _is_new_enough() -> bool:
+    try:
+        return program_version() >= BOTH_SINCE
+    except GitError:  # what is run next says so
+        return False
 
 
 async def _feed(sink: IO[bytes], pieces: AsyncGenerator[bytes, None]) -> None:

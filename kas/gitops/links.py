@@ -1,6 +1,6 @@
 """Symbolic links among selected files: followed inside the commit, refused by name where they lead anywhere else.
 
-git itself follows them (``InfoReader``), through directories and other links, never out of the tree it was asked about.
+git itself follows them (``INFOS``), through directories and other links, never out of the tree it was asked about.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from tests.integration.kas_git.git_helpers import (
     PROJECT,
     HangingServer,
     HoldingProxy,
+    children,
     family,
     files_of,
     path_of,
@@ -75,7 +76,7 @@ async def test_a_first_fetch_and_a_push_cost_one_process_each(
 async def test_many_new_repositories_ask_a_server_what_it_can_do_a_few_times(
     mirrors: Mirrors, git_server: GitServer
 ) -> None:
-    projects = [f"group/many-{number}" for number in range(20)]
+    projects = [f"group/many-{number}" for number in range(8)]
     commits = [git_server.create(project).push_files({"a.yaml": "a: 1\n"}) for project in projects]
     before = len(git_server.requests)
     assert await asyncio.gather(*(mirrors.mirror(project).fetch(MAIN) for project in projects)) == commits
@@ -146,6 +147,28 @@ async def test_an_answer_that_is_cut_off_leaves_nothing_behind(git_server: GitSe
         proxy.cut = 0
         assert await mirrors.mirror(PROJECT).fetch(MAIN) == commit
         await mirrors.close()
+
+
+@pytest.mark.parametrize(("version", "readers"), [((2, 39, 5), 1), ((2, 32), 2)])
+async def test_files_are_read_through_one_open_process_or_two_of_an_older_git(
+    git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], readers: int
+) -> None:
+    repository = git_server.create(PROJECT)
+    (repository.path / "link.yaml").symlink_to("a b.yaml")
+    commit = repository.push_files({"a b.yaml": "a: 1\n"})
+    monkeypatch.setattr("kas.git.runner.program_version", lambda: version)
+    mirrors = Mirrors(settings_for(git_server.template), tmp_path / "data")
+    mirror = mirrors.mirror(PROJECT)
+    await mirror.fetch(MAIN)
+    (file,) = [entry for entry in await mirror.tree(commit) if not entry.is_link]
+    found = await mirror.follow(commit, ["link.yaml", "a b.yaml", "no such thing"])
+    assert [info.object_id for info in found] == [file.blob_id, file.blob_id, ""]
+    assert await mirror.sizes([file.blob_id]) == {file.blob_id: 5}
+    assert await mirror.blobs([file.blob_id]) == {file.blob_id: b"a: 1\n"}
+    assert not await mirror.has("1" * 40)
+    assert len(children()) == readers
+    await mirrors.close()
+    assert not children()
 
 
 @pytest.mark.parametrize("way", ["timeout", "cancelled"])
