@@ -102,6 +102,8 @@ def generate(
         lines = [f"{_flag(finding.key, source)}: {finding.message}" for finding in error.findings]
         raise Failure("\n".join(lines), "what each value may be: docs/install.md") from error
     click.echo(text, nl=False)
+    if "image" not in given:
+        click.echo("note: no image of agentk is published: --image says where yours is (docs/install.md)", err=True)
 
 
 def _from_options(options: Mapping[str, str | int | bool | None]) -> dict[str, Any]:

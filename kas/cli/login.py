@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 def login(address: str, token_file: Path | None, ca_cert_file: Path | None) -> None:
     """Remember where kas is, with an API token for it, after trying them.
 
-    They go into kas/login.json under XDG_CONFIG_HOME, readable by you alone. KAS_ADDRESS and KAS_TOKEN come before it.
+    They go into kas/login.json under XDG_CONFIG_HOME, readable by you alone. KAS_ADDRESS, KAS_TOKEN and KAS_TOKEN_FILE
+    come before it.
     """
     try:
         token = _token(token_file)
@@ -58,8 +59,8 @@ def login(address: str, token_file: Path | None, ca_cert_file: Path | None) -> N
     click.echo(f"Remembered in {path}; forget it with: kas logout", err=True)
     if _unprotected(client.address):
         click.echo("warning: over http:// everybody on the way can read the token; use https://", err=True)
-    if os.environ.get("KAS_TOKEN") or os.environ.get("KAS_TOKEN_FILE") or os.environ.get("KAS_ADDRESS"):
-        click.echo("warning: KAS_ADDRESS or KAS_TOKEN is set, and comes before what was remembered", err=True)
+    if first := [name for name in ("KAS_ADDRESS", "KAS_TOKEN", "KAS_TOKEN_FILE") if os.environ.get(name)]:
+        click.echo(f"warning: {' and '.join(first)}: set, and before what was remembered; unset it", err=True)
 
 
 @click.command("logout", epilog=examples("kas logout"))

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from kas.cli.generate import generate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.testing import Result
 
 TOKEN = "glagent-0123456789"
@@ -101,3 +103,12 @@ def test_a_token_and_a_file_are_one_too_many() -> None:
 def test_a_file_that_is_not_there_is_named_by_its_flag() -> None:
     for flag in ("--agent-token-file", "--ca-cert-file", "--values"):
         assert refused(*ADDRESS, flag, "no-such-file").startswith(f"error: {flag}: no-such-file cannot be read")
+
+
+def test_an_image_that_nobody_named_is_said_to_be_none_that_can_be_pulled(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("image: registry.example.com/agentk\n")
+    words = "no image of agentk is published: --image says where yours is"
+    assert words in run(*ADDRESS, "--agent-token", TOKEN).stderr
+    named = ("--image", "registry.example.com/agentk"), ("--values", str(values))
+    assert [run(*ADDRESS, "--agent-token", TOKEN, *one).stderr for one in named] == ["", ""]
