@@ -2,7 +2,10 @@
 
 To who gives a command, another replica is one more seat of the agent. To the replica that has the stream, the one that
 asked is somebody who gives a command here. Parts of an answer are numbered and sent four ahead at most, so that a slow
-reader slows the agent down as it does within one kas; a part that is lost ends the command at once.
+reader slows the agent down as it does within one kas.
+
+Messages between replicas may be lost, as when Redis is restarted. Who asked and hears nothing asks again, once a
+second, and says which part is next: so what did not arrive is sent once more, and nothing is carried out twice.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from kas.replicas.presence import SILENT_SECONDS
 from kas.rpc.service import AnswerRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Collection
 
     from kas.gitops.commands import LocalCommands
     from kas.replicas.port import Bus, Heard
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
 
 AHEAD: Final = 4
 """Parts of an answer that may be under way."""
+
+AGAIN_SECONDS: Final = 1.0
+"""After so long without a word it is asked again."""
 
 _LOOK_SECONDS: Final = 0.05
 """How often it is looked whether an agent has turned up."""
@@ -51,6 +57,13 @@ _HEAD: Final = struct.Struct("!I")
 _FAILURES: Final = {error.reason: error for error in (TooManyCommandsError, AnswerTooLargeError, NotAnsweredError)}
 
 log = get_logger("replicas")
+
+
+class OutOfReachError(CommandError):
+    """The agent is connected to a replica of kas that cannot be reached now."""
+
+    reason = "OutOfReach"
+    hint = "`/readiness` of kas says what is wrong with Redis; the agent itself is served meanwhile"
 
 
 class RoutedCommands:
@@ -75,7 +88,11 @@ class RoutedCommands:
     async def give(
         self, agent_id: int, delivery: Delivery, *, within: float
     ) -> AsyncGenerator[wire.AnswerRequest, None]:
-        """See ``Commands``."""
+        """See ``Commands``.
+
+        Raises:
+            OutOfReachError: it is connected elsewhere, and Redis is away.
+        """
         command_id = delivery.command.id
         replicas = await self._holders(agent_id) if self._tasks is not None else ()
         seats = [_Far(self, replica, agent_id, command_id, within) for replica in replicas]
@@ -89,15 +106,23 @@ class RoutedCommands:
                 del self._given[seat.replica, command_id]
                 seat.end()
 
-    async def _holders(self, agent_id: int) -> frozenset[str]:
-        """Return who has the agent; where nobody seems to, wait for a moment if that is not certain."""
+    async def _holders(self, agent_id: int) -> Collection[str]:
+        """Return who else has the agent; where nobody in reach seems to, wait for a moment if that is not certain."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SILENT_SECONDS
         while True:
-            holders = self._presence.holders(agent_id)
-            if holders or self._local.connected(agent_id) or not self._presence.is_unsure or loop.time() > deadline:
+            holders, trouble = self._presence.holders(agent_id), self._bus.trouble
+            if holders and not trouble:
                 return holders
+            if self._local.connected(agent_id) or not self._presence.is_unsure:
+                return ()
+            if loop.time() > deadline:
+                break
             await asyncio.sleep(_LOOK_SECONDS)
+        if holders:
+            names = ", ".join(holders.values())
+            raise OutOfReachError(f"the agent is connected to {names}, which cannot be reached: Redis is away")
+        return ()
 
     def start(self, seat: _Far) -> asyncio.Task[None] | None:
         """Pass on what a seat hears, as long as the command is under way."""
@@ -105,13 +130,18 @@ class RoutedCommands:
 
     async def _pass_on(self, seat: _Far) -> None:
         while True:
-            part = await seat.parts.get()
+            try:
+                async with asyncio.timeout(AGAIN_SECONDS):
+                    part = await seat.parts.get()
+            except TimeoutError:
+                seat.ask()
+                continue
             try:
                 await self._local.answer(seat.agent_id, seat.replica, part)
             except AnswerRefusedError:
-                self.say(seat.replica, "withdraw", seat.command_id)
+                seat.withdraw(seat.command_id)
                 return
-            self.say(seat.replica, "more", seat.command_id)
+            seat.passed_on()
 
     def say(self, to: str, kind: str, command_id: str, body: bytes = b"", **more: object) -> None:
         """Say something of a command to another replica."""
@@ -131,7 +161,7 @@ class RoutedCommands:
 
     def _heard(self, heard: Heard) -> None:
         if isinstance(heard, Gap):
-            return  # what is missing shows in the numbers, or in a time that is over
+            return  # who asked will ask again
         (length,) = _HEAD.unpack_from(heard.body)
         said = orjson.loads(heard.body[_HEAD.size : _HEAD.size + length])
         body = heard.body[_HEAD.size + length :]
@@ -142,54 +172,88 @@ class RoutedCommands:
             case "part" if key in self._given:
                 self._given[key].hear(said["number"], wire.AnswerRequest.FromString(body))
             case "failed" if key in self._given:
-                self._given[key].failed(said["reason"], said["message"])
+                self._given[key].failed(said["number"], said["reason"], said["message"])
             case "more" if key in self._taken:
-                self._taken[key].room.release()
+                self._taken[key].arrived(said["next"])
             case "withdraw" if key in self._taken:
                 self._taken[key].cancel()
             case _:
                 pass
 
     def _take(self, key: tuple[str, str], said: dict[str, object], body: bytes) -> None:
-        if self._tasks is None or key in self._taken:
+        if self._tasks is None:
             return
+        asked = int(str(said["next"]))
+        if key in self._taken:
+            self._taken[key].arrived(asked)
+            self._taken[key].repeat()
+            return
+        if asked:  # begun by one that has forgotten it; begun again it might be carried out twice
+            message = "another replica of kas has lost the answer"
+            self.say(key[0], "failed", key[1], number=asked, reason=ConnectionLostError.reason, message=message)
+            return
+        taken = self._taken[key] = _Taken(self, *key)
+        agent_id, within = int(str(said["agent"])), float(str(said["within"]))
         revision = said["revision"]
         wanted = None
         if isinstance(revision, list):
             project, globs, namespace, commit = revision
             wanted = Revision(Wanted(project, tuple(globs), namespace), commit)
-        taken = self._taken[key] = _Taken()
         delivery = Delivery(wire.Command.FromString(body), wanted)
-        agent_id, within = int(str(said["agent"])), float(str(said["within"]))
-        taken.task = self._tasks.create_task(self._carry_out(key, agent_id, delivery, within, taken))
+        taken.task = self._tasks.create_task(self._carry_out(taken, agent_id, delivery, within))
+        taken.task.add_done_callback(lambda _: self._taken.pop(key))  # also where it is cancelled before it begins
 
-    async def _carry_out(
-        self, key: tuple[str, str], agent_id: int, delivery: Delivery, within: float, taken: _Taken
-    ) -> None:
-        replica, command_id = key
-        number = 0
+    async def _carry_out(self, taken: _Taken, agent_id: int, delivery: Delivery, within: float) -> None:
         try:
-            async with aclosing(self._local.give(agent_id, delivery, within=within)) as parts:
-                async for part in parts:
-                    await taken.room.acquire()
-                    self.say(replica, "part", command_id, part.SerializeToString(), number=number)
-                    number += 1
-        except CommandError as error:
-            self.say(replica, "failed", command_id, reason=error.reason, message=str(error))
-        finally:
-            del self._taken[key]
+            async with asyncio.timeout(within):
+                try:
+                    async with aclosing(self._local.give(agent_id, delivery, within=within)) as parts:
+                        async for part in parts:
+                            await taken.send("part", part.SerializeToString())
+                except CommandError as error:
+                    await taken.send("failed", reason=error.reason, message=str(error))
+                await asyncio.Event().wait()  # it is withdrawn when everything has arrived
+        except TimeoutError:
+            pass  # nobody waits any more
 
 
 class _Taken:
-    """A command that another replica gave, for an agent that is connected here."""
+    """A command that another replica gave, for an agent that is connected here: what is sent and has not arrived."""
 
-    def __init__(self) -> None:
-        self.room = asyncio.Semaphore(AHEAD)
+    def __init__(self, routed: RoutedCommands, replica: str, command_id: str) -> None:
+        self.replica = replica
+        self.command_id = command_id
         self.task: asyncio.Task[None] | None = None
+        self._routed = routed
+        self._room = asyncio.Semaphore(AHEAD)
+        self._next = 0
+        self._under_way: dict[int, tuple[str, bytes, dict[str, object]]] = {}
+
+    async def send(self, kind: str, body: bytes = b"", **more: object) -> None:
+        """Send the next part, or the failure in its place, when there is room for it."""
+        await self._room.acquire()
+        self._under_way[self._next] = kind, body, more
+        self._say(self._next)
+        self._next += 1
+
+    def arrived(self, asked: int) -> None:
+        """Note that everything before the part that is asked for has arrived."""
+        for number in [number for number in self._under_way if number < asked]:
+            del self._under_way[number]
+            self._room.release()
+
+    def repeat(self) -> None:
+        """Send once more what has not arrived."""
+        for number in self._under_way:
+            self._say(number)
 
     def cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
+
+    def _say(self, number: int) -> None:
+        kind, body, more = self._under_way[number]
+        self._routed.say(self.replica, kind, self.command_id, body, number=number, **more)
 
 
 class _Far:
@@ -202,39 +266,58 @@ class _Far:
         self.parts: asyncio.Queue[wire.AnswerRequest] = asyncio.Queue(AHEAD + 1)
         self._within = within
         self._routed = routed
+        self._delivery: Delivery | None = None
         self._next = 0
+        self._passed_on = 0
         self._passing = routed.start(self)
 
     def deliver(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self.ask()
+
+    def ask(self) -> None:
+        """Give the command, or ask for what is still missing of its answer: the other side knows which it is."""
+        if self._delivery is None:
+            return
         revision = None
-        if delivery.revision is not None:
-            wanted = delivery.revision.wanted
-            revision = [wanted.project, wanted.globs, wanted.default_namespace, delivery.revision.commit]
+        if self._delivery.revision is not None:
+            wanted = self._delivery.revision.wanted
+            revision = [wanted.project, wanted.globs, wanted.default_namespace, self._delivery.revision.commit]
         self._routed.say(
             self.replica,
             "give",
             self.command_id,
-            delivery.command.SerializeToString(),
+            self._delivery.command.SerializeToString(),
             agent=self.agent_id,
             within=self._within,
             revision=revision,
+            next=self._passed_on,
         )
 
     def withdraw(self, command_id: str) -> None:
         self._routed.say(self.replica, "withdraw", command_id)
 
     def hear(self, number: int, part: wire.AnswerRequest) -> None:
-        """Take a part; who sends more than they may, or leaves one out, is not heard any more."""
-        if number != self._next or self.parts.full():
-            message = "a part of the answer was lost on its way between replicas of kas"
+        """Take the part that is next; others were heard before, or will be sent again."""
+        if number != self._next:
+            return
+        if self.parts.full():
+            message = "another replica of kas sent more of the answer than it was asked for"
             self._routed.lost(self, ConnectionLostError(message))
             return
         self._next += 1
         self.parts.put_nowait(part)
 
-    def failed(self, reason: str, message: str) -> None:
+    def passed_on(self) -> None:
+        """Have one more sent: a part was read."""
+        self._passed_on += 1
+        self._routed.say(self.replica, "more", self.command_id, next=self._passed_on)
+
+    def failed(self, number: int, reason: str, message: str) -> None:
         if reason == NoLeaderError.reason:
-            self.hear(self._next, wire.AnswerRequest(command_id=self.command_id, reason=NOT_LEADER, done=True))
+            self.hear(number, wire.AnswerRequest(command_id=self.command_id, reason=NOT_LEADER, done=True))
+        elif number != self._next:
+            return
         elif reason in {AgentNotConnectedError.reason, ConnectionLostError.reason}:
             self._routed.lost(self)
         else:

@@ -44,6 +44,10 @@ class Bus(Protocol):
     def trouble(self) -> str:
         """Why the others cannot be reached now; empty when they can, or when there are none."""
 
+    @property
+    def beats(self) -> int:
+        """For how many seconds in all this replica was able to hear the others: it stands still while it cannot."""
+
     def publish(self, topic: str, body: bytes, *, to: str = "") -> None:
         """Tell all others, or one. Never waits and never fails: what does not arrive leaves a gap with who listens."""
 

@@ -3,6 +3,9 @@
 Each replica tells the others who came and who left, and every second how many such changes it has told so far. Who has
 counted another number, or is new, asks for the whole list. A replica that is silent for a few seconds is gone, and its
 sessions with it: so one that was killed, or cut off from Redis, is not asked in vain for long.
+
+Only who can hear may call another one silent. While Redis is away nobody is forgotten: what was known last is nearer to
+the truth than that there is nobody else. Silence is counted in own beats that came back, not on the clock.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 5.0
-"""After so long without a word a replica counts as gone."""
+"""After so long without a word, in which others could be heard, a replica counts as gone."""
 
 _ASK_SECONDS: Final = 2.0
 _LIST_PART: Final = 500
@@ -45,7 +48,7 @@ class _Replica:
 
     name: str = ""
     version: int = -1
-    heard_at: float = 0.0
+    heard_at: int = 0
     asked_at: float = 0.0
     sessions: dict[str, Session] = field(default_factory=dict)
     coming: dict[str, Session] = field(default_factory=dict)
@@ -59,7 +62,6 @@ class Presence:
         name: what people call this replica.
         mine: returns the open sessions of this one.
         came: told of each session that begins elsewhere.
-        gone: told the id of each replica that is no more.
         clock: seconds.
     """
 
@@ -86,8 +88,8 @@ class Presence:
 
     @property
     def replicas(self) -> Mapping[str, str]:
-        """The other replicas that are there: their names by id."""
-        return {replica: known.name for replica, known in self._replicas.items()}
+        """The other replicas that can be reached: their names by id."""
+        return {} if self._bus.trouble else {replica: known.name for replica, known in self._replicas.items()}
 
     def sessions(self) -> tuple[Session, ...]:
         """Return all sessions at other replicas."""
@@ -97,9 +99,10 @@ class Presence:
         """Return the sessions of one agent at other replicas."""
         return tuple(session for _, session in self._by_agent.get(agent_id, {}).values())
 
-    def holders(self, agent_id: int) -> frozenset[str]:
-        """Return the ids of the other replicas that an agent is connected to."""
-        return frozenset(replica for replica, _ in self._by_agent.get(agent_id, {}).values())
+    def holders(self, agent_id: int) -> Mapping[str, str]:
+        """Return the other replicas that an agent is connected to, in reach or not: their names by id."""
+        held = (replica for replica, _ in self._by_agent.get(agent_id, {}).values())
+        return {replica: self._replicas[replica].name for replica in held}
 
     @property
     def is_unsure(self) -> bool:
@@ -115,6 +118,10 @@ class Presence:
 
     def added(self, session: Session) -> None:
         """Tell the others of a session that has begun here."""
+        # What the same agentk had elsewhere is over, also where nobody can say so now.
+        for replica, held in list(self._by_agent.get(session.identity.agent_id, {}).values()):
+            if held.meta.instance_id and held.meta.instance_id == session.meta.instance_id:
+                self._drop(self._replicas[replica], held.connection_id)
         self._version += 1
         self._say("add", sessions=[_told(session)])
 
@@ -141,9 +148,8 @@ class Presence:
     def turn(self) -> None:
         """Say that this one is there; forget the silent."""
         self._say("beat")
-        now = self._clock()
         for replica, known in list(self._replicas.items()):
-            if now - known.heard_at > SILENT_SECONDS:
+            if self._bus.beats - known.heard_at > SILENT_SECONDS:
                 log.warning("A replica is no more", name=known.name, sessions=len(known.sessions))
                 self._forget(replica)
 
@@ -161,7 +167,7 @@ class Presence:
             self._forget(heard.sender)
             return
         known = self._replicas.setdefault(heard.sender, _Replica())
-        known.heard_at = self._clock()
+        known.heard_at = self._bus.beats
         known.name = said["name"]
         match said["kind"]:
             case "add" if said["version"] == known.version + 1:

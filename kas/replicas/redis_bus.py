@@ -58,6 +58,7 @@ class RedisBus:
     def __init__(self, client: Redis) -> None:
         self.replica = uuid.uuid4().hex
         self.trouble = "it has not answered yet"
+        self.beats = 0
         self._client = client
         self._listening: dict[str, list[Callable[[Heard], None]]] = defaultdict(list)
         self._waiting: deque[tuple[str, bytes]] = deque()
@@ -154,6 +155,7 @@ class RedisBus:
         topic = frame[_HEAD.size : _HEAD.size + length].decode(errors="replace")
         if sender == self.replica.encode():
             self._echo_at = time.monotonic()
+            self.beats += topic == _BEAT
             if self.trouble:
                 log.info("Redis is there")
                 self.trouble = ""
@@ -168,9 +170,16 @@ class RedisBus:
         if before is not None and number != before + 1:
             self._gap()
         if topic != _BEAT:
-            message = Message(sender.decode(), frame[_HEAD.size + length :])
-            for heard in list(self._listening[topic]):
+            self._tell(topic, Message(sender.decode(), frame[_HEAD.size + length :]))
+
+    def _tell(self, topic: str, message: Message) -> None:
+        for heard in list(self._listening[topic]):
+            try:
                 heard(message)
+            except Exception:
+                # A boundary between versions: what a newer one says must not end this one.
+                log.exception("What another replica said cannot be understood", topic=topic)
+                heard(Gap())
 
     def _gap(self) -> None:
         for listeners in list(self._listening.values()):

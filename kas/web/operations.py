@@ -57,6 +57,7 @@ _STATUS: Final = {
     "TooManyCommands": HTTPStatus.TOO_MANY_REQUESTS,
     "NotAnswered": HTTPStatus.GATEWAY_TIMEOUT,
     "ConnectionLost": HTTPStatus.GATEWAY_TIMEOUT,
+    "OutOfReach": HTTPStatus.SERVICE_UNAVAILABLE,
     "AnswerTooLarge": HTTPStatus.BAD_GATEWAY,
 }
 

@@ -106,6 +106,36 @@ async def test_redis_that_restarts_is_found_again(own_redis: RedisServer) -> Non
         await eventually(lambda: Message(one.bus.replica, b"again") in heard, what="it hears again")
 
 
+async def test_what_cannot_be_understood_is_a_gap_and_ends_nothing(own_redis: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        one, other = await redis_side(stack, own_redis.url), await redis_side(stack, own_redis.url)
+        heard: list[Heard] = []
+
+        def understand(said: Heard) -> None:
+            if said == Message(one.bus.replica, b"from the future"):
+                raise KeyError("number")
+            heard.append(said)
+
+        stack.enter_context(other.bus.listen("t", understand))
+        one.bus.publish("t", b"from the future")
+        one.bus.publish("t", b"as usual")
+        await eventually(lambda: heard == [Gap(), Message(one.bus.replica, b"as usual")], what="the rest is heard")
+
+
+async def test_beats_stand_still_while_nothing_can_be_heard(link: TcpProxy) -> None:
+    async with AsyncExitStack() as stack:
+        bus = (await redis_side(stack, f"redis://127.0.0.1:{link.port}/0")).bus
+        await eventually(lambda: bus.beats > 0, what="an own beat comes back")
+        link.silence()
+        before = bus.beats
+        await eventually(lambda: bool(bus.trouble), what="it knows that it is cut off, after four seconds")
+        assert bus.beats <= before + 1, "one may have been on its way"
+        before = bus.beats
+        link.cut()
+        link.heal()
+        await eventually(lambda: bus.beats > before, what="beats come back again")
+
+
 async def test_the_password_is_read_from_its_file(redis_server: RedisServer, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(f"{redis_server.password}\n")

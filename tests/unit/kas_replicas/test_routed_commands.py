@@ -1,12 +1,12 @@
-"""Commands through another replica: answers in order and no faster than they are read, and every way to lose one."""
+"""Commands through another replica: answers in order and no faster than they are read, and every way to lose one.
+
+Messages are lost here as they are when Redis is restarted: silently.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import random
 
 import pytest
 
@@ -20,69 +20,13 @@ from kas.gitops.commands import (
     NoLeaderError,
     new_command,
 )
-from kas.replicas.commands import AHEAD, RoutedCommands
-from kas.replicas.local import Hub, LocalBus
+from kas.replicas import commands
+from kas.replicas.commands import AHEAD, OutOfReachError
 from kas.replicas.port import Gap
-from kas.replicas.presence import SILENT_SECONDS, Presence
-from kas.rpc.sessions import AgentIdentity, Session
+from kas.replicas.presence import SILENT_SECONDS
 from tests.support.seats import attached
 from tests.support.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-AGENT = 7
-
-
-@dataclass
-class Replica:
-    """One replica without a listener; ``sessions`` are those that it says it has."""
-
-    hub: Hub
-    now: list[float]
-    sessions: list[Session] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.bus = LocalBus(self.hub)
-        self.local = LocalCommands()
-        self.presence = Presence(self.bus, "r", lambda: tuple(self.sessions), clock=lambda: self.now[0])
-        self.routed = RoutedCommands(self.local, self.bus, self.presence)
-
-    def connect(self, connection_id: str = "c") -> None:
-        session = Session(
-            connection_id, AgentIdentity(AGENT, "a", "g/p", 1), wire.AgentMeta(), datetime.now(UTC), "grpc", "peer"
-        )
-        self.sessions.append(session)
-        self.presence.added(session)
-
-
-@dataclass
-class Seat:
-    """A stream that notes what it is sent."""
-
-    delivered: list[Delivery] = field(default_factory=list)
-    withdrawn: list[str] = field(default_factory=list)
-
-    def deliver(self, delivery: Delivery) -> None:
-        self.delivered.append(delivery)
-
-    def withdraw(self, command_id: str) -> None:
-        self.withdrawn.append(command_id)
-
-
-@asynccontextmanager
-async def two() -> AsyncIterator[tuple[Replica, Replica]]:
-    hub, now = Hub(), [0.0]
-    replicas = Replica(hub, now), Replica(hub, now)
-    async with AsyncExitStack() as stack:
-        group = await stack.enter_async_context(asyncio.TaskGroup())
-        for replica in replicas:
-            stack.enter_context(replica.presence.listening())
-            stack.callback(group.create_task(replica.routed.run()).cancel)
-        await asyncio.sleep(0)
-        for replica in replicas:
-            replica.presence.turn()
-        yield replicas
+from tests.unit.kas_replicas.replica_parts import AGENT, Replica, Seat, two
 
 
 async def error_of(replica: Replica, command: wire.Command) -> CommandError | None:
@@ -91,6 +35,11 @@ async def error_of(replica: Replica, command: wire.Command) -> CommandError | No
     except CommandError as error:
         return error
     return None
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "AGAIN_SECONDS", 0.02)
 
 
 async def test_an_answer_comes_back_in_order_and_no_faster_than_it_is_read() -> None:
@@ -184,12 +133,72 @@ async def test_an_agent_is_waited_for_while_the_others_may_not_have_said_that_th
             given.cancel()
 
 
-async def test_a_replica_that_comes_later_learns_who_is_connected() -> None:
-    async with two() as (one, _):
-        one.connect("c1")
-        late = Replica(one.hub, one.now)
-        with late.presence.listening():
-            one.presence.turn()
-            assert [session.connection_id for session in late.presence.of_agent(AGENT)] == ["c1"]
-            one.presence.removed(one.sessions.pop())
-            assert not late.presence.sessions()
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_messages_are_lost_the_answer_arrives_whole_and_the_command_once(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - to be repeated
+    async with two() as (one, other), asyncio.TaskGroup() as group:
+        other.connect()
+        for replica in (one, other):
+            replica.bus.hears = lambda: chance.random() < 0.6
+        seat, command = Seat(), new_command(1, within=60)
+
+        async def answer() -> None:
+            await eventually(lambda: bool(seat.delivered), what="the command is delivered")
+            for number in range(30):
+                part = wire.AnswerRequest(command_id=command.id, message=str(number), done=number == 29)
+                await other.local.answer(AGENT, "peer", part)
+
+        with attached(other.local, AGENT, seat):
+            answering = group.create_task(answer())
+            heard = [part.message async for part in one.routed.give(AGENT, Delivery(command), within=60)]
+            await answering
+        assert heard == [str(number) for number in range(30)]
+        assert [delivery.command for delivery in seat.delivered] == [command]
+
+
+async def test_a_failure_that_is_lost_is_told_again() -> None:
+    async with two() as (one, other), asyncio.TaskGroup() as group:
+        other.connect()  # it has no stream, in truth
+        one.bus.hears = lambda: False
+        given = group.create_task(error_of(one, new_command(1, within=60)))
+        await asyncio.sleep(0)
+        assert not given.done()
+        one.bus.hears = lambda: True
+        assert isinstance(await given, ConnectionLostError)
+
+
+async def test_a_command_whose_answer_was_forgotten_is_not_begun_again() -> None:
+    async with two() as (one, other), asyncio.TaskGroup() as group:
+        other.connect()
+        seat, command = Seat(), new_command(1, within=60)
+        with attached(other.local, AGENT, seat):
+            parts = one.routed.give(AGENT, Delivery(command), within=60)
+            first = group.create_task(anext(parts))
+            await eventually(lambda: bool(seat.delivered), what="the command is delivered")
+            await other.local.answer(AGENT, "peer", wire.AnswerRequest(command_id=command.id))
+            await first
+            one.routed.say(other.bus.replica, "withdraw", command.id)
+            with pytest.raises(ConnectionLostError):
+                await anext(parts)
+            assert len(seat.delivered) == 1
+
+
+async def test_an_order_waits_while_redis_is_away_and_then_says_where_the_agent_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two() as (one, other), asyncio.TaskGroup() as group:
+        other.connect()
+        seat = Seat()
+        with attached(other.local, AGENT, seat):
+            one.bus.trouble = "away"
+            given = group.create_task(error_of(one, new_command(1, within=60)))
+            await asyncio.sleep(0)
+            assert not given.done()
+            one.bus.trouble = ""
+            await eventually(lambda: bool(seat.delivered), what="the command is delivered")
+            given.cancel()
+            one.bus.trouble = "away"
+            monkeypatch.setattr(commands, "SILENT_SECONDS", 0.1)
+            error = await error_of(one, new_command(1, within=60))
+            assert isinstance(error, OutOfReachError)
+            assert "connected to r, which cannot be reached" in str(error)
