@@ -15,6 +15,7 @@ from agentk.gitops.token_file import read_token
 from agentlink import __version__
 from agentlink.address import AddressError, KasAddress, parse_kas_address
 from agentlink.agent_token import TokenError, check_token
+from agentlink.loading import loading
 from agentlink.logs import LEVELS, LogFormat
 
 if TYPE_CHECKING:
@@ -152,8 +153,9 @@ def run(
     in one namespace, one writes and the others stand by.
     """
     # Loaded here: --help and --version need none of it.
-    from agentk.app import Options, StartError, serve  # noqa: PLC0415 - see above
-    from agentk.leadership.election import Timing  # noqa: PLC0415 - see above
+    with loading():
+        from agentk.app import Options, StartError, serve  # noqa: PLC0415 - see above
+        from agentk.leadership.election import Timing  # noqa: PLC0415 - see above
 
     token = _token_of(token_file)
     options = Options(

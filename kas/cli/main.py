@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from agentlink import __version__
+from agentlink.loading import loading
 from kas.cli.agents import agent
 from kas.cli.audit import audit
 from kas.cli.check import check
@@ -68,9 +69,10 @@ def main() -> None:
 def serve(config: Path | None) -> None:
     """Run kas until it is told to stop (SIGTERM, Ctrl-C)."""
     # Loaded here: no other command needs the server, and it takes a while.
-    from kas.app import StartError  # noqa: PLC0415 -- see above
-    from kas.app import serve as serve_app  # noqa: PLC0415 -- see above
-    from kas.settings import SettingsError, load_settings  # noqa: PLC0415 -- see above
+    with loading():
+        from kas.app import StartError  # noqa: PLC0415 -- see above
+        from kas.app import serve as serve_app  # noqa: PLC0415 -- see above
+        from kas.settings import SettingsError, load_settings  # noqa: PLC0415 -- see above
 
     try:
         sys.exit(serve_app(load_settings(config)))
