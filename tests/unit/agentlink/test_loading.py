@@ -11,7 +11,7 @@ def test_garbage_is_looked_for_again_when_all_is_loaded_and_not_among_what_was()
     gc.unfreeze()
     with loading():
         assert not gc.isenabled()
-        kept = [[] for _ in range(100)]
+        kept: list[list[int]] = [[] for _ in range(100)]
     try:
         assert gc.isenabled()
         assert gc.get_freeze_count() >= len(kept)
