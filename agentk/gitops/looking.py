@@ -12,10 +12,11 @@ from agentk.kube.errors import KubeError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agentk.apply.model import Desired, Kind, Live, Refusal
+    from agentk.apply.model import Desired, Kind, Refusal
     from agentk.apply.resolve import Resolved
     from agentk.apply.rules.forbidden import Place
     from agentk.gitops.observer import Observer
+    from agentk.gitops.seen import Seen
     from agentk.kube.discovery import Discovery
     from agentk.kube.objects import Objects
     from agentlink.refs import ObjectRef
@@ -50,38 +51,37 @@ class Looking:
 
     async def look_at(
         self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]
-    ) -> tuple[dict[ObjectRef, Live], dict[Place, Refusal]]:
+    ) -> tuple[Seen, dict[Place, Refusal]]:
         """Take what the watches know, and ask for the rest, which may exist without our label.
 
         Returns:
             What exists, and the places that we cannot look at, with the reason.
         """
-        seen = self._observer.live
-        live: dict[ObjectRef, Live] = {}
+        refs = dict.fromkeys((*(one.ref for one in desired), *recorded))
+        live = self._observer.live.some(refs)
         ask: defaultdict[Kind, list[ObjectRef]] = defaultdict(list)
-        for ref in dict.fromkeys((*(one.ref for one in desired), *recorded)):
-            known = seen.get(ref)
-            if known is not None:
-                live[ref] = known
-            elif kind := self._discovery.find(ref.group, ref.kind, ""):
+        for ref in refs:
+            if ref not in live and (kind := self._discovery.find(ref.group, ref.kind, "")):
                 ask[kind].append(ref)
         hidden: dict[Place, Refusal] = {}
-        for kind, refs in ask.items():
-            if await self._lookup(kind, refs, live) is not None:
+        for kind, unseen in ask.items():
+            if await self._lookup(kind, unseen, live) is not None:
                 # Somewhere we cannot look; find out where.
-                for place, there in groupby(sorted(refs, key=place_of), key=place_of):
+                for place, there in groupby(sorted(unseen, key=place_of), key=place_of):
                     if (why := await self._lookup(kind, there, live)) is not None:
                         hidden[place] = why
         return live, hidden
 
-    async def _lookup(self, kind: Kind, refs: Iterable[ObjectRef], live: dict[ObjectRef, Live]) -> Refusal | None:
+    async def _lookup(self, kind: Kind, refs: Iterable[ObjectRef], live: Seen) -> Refusal | None:
         """Look objects up into ``live``; return why they cannot be seen, if that is about this kind alone."""
         try:
-            live.update(await self._objects.lookup(kind, refs))
+            found = await self._objects.lookup(kind, refs)
         except KubeError as error:
             if not hidden_by(error.status):
                 raise
             return why_hidden(error.status, error.reason, error.message)
+        for one in found.values():
+            live.put(one)
         return None
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from agentk.apply.names import AGENT_LABEL
 from agentk.apply.rules.forbidden import hidden_by, why_hidden
 from agentk.gitops.following import Following
+from agentk.gitops.seen import Seen
 from agentk.gitops.sight import Sight
 from agentk.health.expressions.evaluator import Evaluator
 from agentk.health.judge import Judge
@@ -72,7 +73,7 @@ class Observer:
         self._sinks: dict[str, Sink] = {}
         self._followed: dict[Place, Following] = {}
         self._confined: set[tuple[str, str]] = set()
-        self._live: dict[ObjectRef, Live] = {}
+        self._live = Seen()
         self._health: dict[ObjectRef, Health] = {}
         self.sight = Sight(self._tell_sight)
         self._lost_since: float | None = None
@@ -82,7 +83,7 @@ class Observer:
         self._judging: asyncio.Task[None] | None = None
 
     @property
-    def live(self) -> Mapping[ObjectRef, Live]:
+    def live(self) -> Seen:
         """Return every object that carries this agent's label, as last seen."""
         return self._live
 
@@ -215,7 +216,7 @@ class Observer:
         known = self._live.get(live.ref)
         if is_older(live, known):
             return
-        self._live[live.ref] = live
+        self._live.put(live)
         if known is None or known.resource_version != live.resource_version:
             # It is that of the object before this change; the watch is about to tell the new one.
             self._health.pop(live.ref, None)
@@ -263,24 +264,37 @@ class Observer:
                         self.sight.end(kind, namespace)
 
     async def _list_before(self, kind: Kind, namespace: str, followed: Following) -> str | None:
-        """List once and wait to begin; return where to watch from, None if listing anew costs less than the events."""
-        answers, version = self._answers, ""
-        refs: set[ObjectRef] = set()
+        """List, wait to begin, and list again if that costs less than the events; return where to watch from.
+
+        None: the API server could not be asked.
+        """
+        answers = self._answers
         try:
-            async for page in self._objects.list(kind, namespace=namespace or None, selector=self._selector):
-                if page.first:
-                    refs.clear()
-                version = page.resource_version
-                for live in page.items:
-                    refs.add(live.ref)
-                    self._upsert(Upsert(live, None))
+            version = await self._list(kind, namespace)
+            self._lost_since = None
+            self._succeeded(kind, namespace, followed)
+            await followed.may_begin()
+            return version if self._answers - answers <= _EVENTS_AT_MOST else await self._list(kind, namespace)
         except KubeError:
             return None  # the watch meets the same, and knows what to do about it
-        self._drop_all_but(kind, namespace, frozenset(refs))
-        self._lost_since = None
-        self._succeeded(kind, namespace, followed)
-        await followed.may_begin()
-        return version if self._answers - answers <= _EVENTS_AT_MOST else None
+
+    async def _list(self, kind: Kind, namespace: str) -> str:
+        """Take in a list of metadata, and forget what is not in it; return where to watch from.
+
+        What is applied while it goes on is not forgotten: the list is of the moment in which it began.
+        """
+        version = ""
+        unseen: set[ObjectRef] = set()
+        async for page in self._objects.list(kind, namespace=namespace or None, selector=self._selector):
+            if page.first:
+                unseen = set(self._known_of(kind, namespace))
+            version = page.resource_version
+            for live in page.items:
+                unseen.discard(live.ref)
+                self._upsert(Upsert(live, None))
+        for ref in unseen:
+            self._gone(ref)
+        return version
 
     async def _find_again(self) -> None:
         """Ask whether the API server is back; whatever it answers, it is."""
@@ -319,27 +333,34 @@ class Observer:
         for sink in self._sinks.values():
             sink.resighted(kind)
 
+    def _known_of(self, kind: Kind, namespace: str) -> Iterator[ObjectRef]:
+        """Yield the objects of a kind that were seen, in one namespace or all."""
+        group, name = kind.group, kind.kind
+        for ref in self._live:
+            if ref.kind == name and ref.group == group and (not namespace or ref.namespace == namespace):
+                yield ref
+
     def _drop_all_but(self, kind: Kind, namespace: str, refs: frozenset[ObjectRef]) -> None:
-        key = (kind.group, kind.kind)
-        for ref in [ref for ref in self._live if (ref.group, ref.kind) == key and ref not in refs]:
-            if not namespace or ref.namespace == namespace:
-                self._gone(ref)
+        for ref in [ref for ref in self._known_of(kind, namespace) if ref not in refs]:
+            self._gone(ref)
 
     def _upsert(self, event: Upsert) -> None:
         live = event.live
-        before = self._live.get(live.ref)
-        if is_older(live, before):
-            return
+        same = self._live.holds(live)
+        owner = live.owner
+        if not same:
+            before = self._live.get(live.ref)
+            if is_older(live, before):
+                return
+            owner = before.owner if before is not None else None
+            self._live.put(live)
         self._lost_since = None
-        same = before is not None and before.resource_version == live.resource_version
-        if not same:  # what is known already shares its name with what the project remembers
-            self._live[live.ref] = live
         if event.raw is not None:
             if (health := self._judge.assess(live, event.raw)) is not None:
                 self._health[live.ref] = health
         elif same:
             return
-        self._tell(live.ref, live.owner, before.owner if before else None)
+        self._tell(live.ref, live.owner, owner)
 
     def _judged(self, live: Live, health: Health) -> None:
         """Take a verdict that took time, unless the object has moved on."""
@@ -349,7 +370,7 @@ class Observer:
             self._tell(live.ref, live.owner)
 
     def _gone(self, ref: ObjectRef) -> None:
-        before = self._live.pop(ref, None)
+        before = self._live.pop(ref)
         self._health.pop(ref, None)
         if before is not None:
             self._tell(ref, before.owner)

@@ -352,8 +352,7 @@ class ProjectSync:
         """Return other projects' objects, if there is anything of ours to prune, which they may need."""
         if recorded.keys() <= self._desired.keys():
             return ()
-        ours = self.settings.inventory_id
-        return tuple(live for live in self._cluster.observer.live.values() if live.owner != ours)
+        return self._cluster.observer.live.of_others(self.settings.inventory_id)
 
     async def _carry_out(
         self, todo: Plan, recorded: Mapping[ObjectRef, Recorded], report: Callable[[Outcome], None]
