@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import random
 import signal
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.support.git_server import GitServer
 from tests.support.manifests import config_files, config_map
@@ -60,8 +58,8 @@ class Chaos:
         config.push_files(files)
         for number in range(agents):
             kas = self.replicas.kas[number % len(self.replicas.kas)]
-            made = await asyncio.to_thread(_post, kas, "agents", {"project": CONFIG, "name": f"agent-{number}"})
-            token = await asyncio.to_thread(_post, kas, f"agents/{made['id']}/tokens", {"name": "t"})
+            made = await asyncio.to_thread(kas.post, "agents", {"project": CONFIG, "name": f"agent-{number}"})
+            token = await asyncio.to_thread(kas.post, f"agents/{made['id']}/tokens", {"name": "t"})
             self.players.append(Player(self.replicas.address, token["secret"]))
 
     async def push(self) -> str:
@@ -190,16 +188,6 @@ async def _push_each_second(chaos: Chaos) -> None:
     while True:
         await chaos.push()
         await asyncio.sleep(1)  # the rhythm that faults are to fall into, and nothing that is waited for
-
-
-def _post(kas: Kas, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
-    request = urllib.request.Request(  # noqa: S310 - loopback
-        f"{kas.api}/api/v1/{path}",
-        data=json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {kas.admin_token.read_text().strip()}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-        return json.load(answer)
 
 
 def _megabytes(kas: Kas) -> float:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from tests.support.git_server import GitServer
 
 HOST = "127.0.0.1"
+ANSWER_SECONDS = 60
+"""How long kas may take for an answer: for ever, as far as tests go, on a machine that does much else."""
 WEBHOOK_SECRET = "hook-secret-of-this-installation"
 
 
 class CommandError(AssertionError):
-    """A command of the CLI ended with another exit code than 0; the text has what it printed."""
+    """A command of the CLI, or a request, was refused; the text has what was said."""
 
 
 class Kas:
@@ -163,12 +166,28 @@ webhooks: {{gitlab: {{secret_token_file: {secret}}}}}
     def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
         """GET a path of the API, such as ``syncs``, quickly: the answer's ``items``, or all of it."""
         text = "&".join(f"{key}={value}" for key, value in query.items())
-        token = (self.directory / "data" / "admin-token").read_text().strip()
+        token = self.admin_token.read_text().strip()
         url = f"{self.api}/api/v1/{path}?{text}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
             body = json.load(answer)
         return body["items"] if isinstance(body, dict) and "items" in body else body
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        """POST to a path of the API, such as ``agents``, and return the answer; many do so before each test."""
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.api}/api/v1/{path}",
+            data=json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self.admin_token.read_text().strip()}",
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise CommandError(f"POST {path}: {error.code} {error.read().decode()}") from error
 
     def webhook(self, project: str, ref: str = "refs/heads/main") -> None:
         """Tell kas of a push, as GitLab does."""
@@ -186,7 +205,7 @@ webhooks: {{gitlab: {{secret_token_file: {secret}}}}}
                 "X-Gitlab-Token": WEBHOOK_SECRET,
             },
         )
-        with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS):  # noqa: S310 - loopback
             pass
 
     def syncs(self, agent: str, **query: str) -> list[dict[str, Any]]:
@@ -257,8 +276,8 @@ class Agent:
         self._environment = environment
         self._process: Process | None = None
         if register:
-            kas.cli("agent", "create", "--project", project, "--name", name)
-            self.token_file.write_text(kas.cli("token", "create", "--agent", f"{project}:{name}"))
+            made = kas.post("agents", {"project": project, "name": name})
+            self.token_file.write_text(kas.post(f"agents/{made['id']}/tokens", {})["secret"] + "\n")
 
     @property
     def process(self) -> Process:
