@@ -7,23 +7,22 @@ streams, and everything where a proxy is configured, go through aiohttp.
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import ssl
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from agentk.kube.auth import Credentials, load_credentials
 from agentk.kube.concurrency import CEILING
 from agentk.kube.direct import Direct
-from agentk.kube.errors import KubeError, error_from_response
+from agentk.kube.errors import KubeError
+from agentk.kube.failures import is_document, not_an_api_server, read_document, refused, unreachable
 from agentk.kube.guarding import when_open
+from agentk.kube.headers import Headers
 from agentk.kube.http1 import AnswerError
 from agentk.kube.limiter import OWN_LANE, Limiter
 from agentk.kube.lines import LineSplitter
@@ -72,11 +71,8 @@ class KubeClient:
         self._direct = None
         if credentials.proxy is None:
             self._direct = Direct(credentials.host, credentials.tls, credentials.server_name)
-        self._heads: dict[tuple[str, str], bytes] = {}
         self._session = open_session(credentials, connections)
-        self._headers: dict[tuple[str, str], dict[str, str]] = {}
-        self._authorization = credentials.authorization
-        self._impersonated = ""
+        self._headers = Headers(credentials, self._direct)
         self.limiter = Limiter(max_requests)
         self._lane = OWN_LANE
         self._guard: Guard | None = None
@@ -107,25 +103,24 @@ class KubeClient:
 
     def in_lane(self, lane: str) -> KubeClient:
         """Return this client, over the same connections, whose requests take turns with those of other lanes."""
-        return self._clone(impersonated=self._impersonated, lane=lane)
+        return self._clone(impersonated=self._headers.impersonated, lane=lane)
 
     def guarded_by(self, guard: Guard) -> KubeClient:
         """Return this client, over the same connections, whose writes leave only while the guard is open."""
-        clone = self._clone(impersonated=self._impersonated, lane=self._lane)
+        clone = self._clone(impersonated=self._headers.impersonated, lane=self._lane)
         clone._guard = guard  # noqa: SLF001 - one of our own
         return clone
 
     def apart(self) -> KubeClient:
         """Return this client, over the same connections, for what must not wait its turn behind other requests."""
-        clone = self._clone(impersonated=self._impersonated, lane=self._lane)
+        clone = self._clone(impersonated=self._headers.impersonated, lane=self._lane)
         clone.limiter = Limiter()
         return clone
 
     def _clone(self, *, impersonated: str, lane: str) -> KubeClient:
         """Return a client that shares everything but what it says of itself: each notices a new token on its own."""
         clone = copy.copy(self)
-        clone._impersonated, clone._lane = impersonated, lane  # noqa: SLF001 - one of our own
-        clone._headers, clone._heads = {}, {}  # noqa: SLF001 - as above
+        clone._headers, clone._lane = self._headers.acting_as(impersonated), lane  # noqa: SLF001 - one of our own
         return clone
 
     @property
@@ -193,8 +188,7 @@ class KubeClient:
         limit: int = _MAX_ANSWER,
     ) -> Response:
         """Send one request as ``request`` does, with the query in ``path``; return the status as well."""
-        if self._credentials.stale:
-            await self._renew(None)
+        await self._headers.refresh()
         exchange: Callable[[], Awaitable[Response]] = partial(
             self._exchange,
             method,
@@ -207,12 +201,12 @@ class KubeClient:
         )
         if self._guard is not None and method != "GET":
             exchange = partial(when_open, self._guard, exchange)
-        sent_as = self._authorization
+        sent_as = self._headers.authorization
         try:
             return await exchange()
         except KubeError as error:
             # The token may have been rotated or have expired since it was read; a new one is worth one more request.
-            if error.status != 401 or not await self._renew(sent_as or ""):  # noqa: PLR2004 - Unauthorized
+            if error.status != 401 or not await self._headers.renew(sent_as or ""):  # noqa: PLR2004 - Unauthorized
                 raise
         return await exchange()
 
@@ -237,7 +231,7 @@ class KubeClient:
                     self._session,
                     method,
                     URL(self._credentials.host + path, encoded=True),
-                    headers=self._headers.get((content_type, accept)) or self._headers_for(content_type, accept),
+                    headers=self._headers.of(content_type, accept),
                     body=body,
                     server_name=self._credentials.server_name,
                     seconds=seconds,
@@ -246,11 +240,10 @@ class KubeClient:
                     permit=permit,
                 )
             else:
-                head = self._heads.get((content_type, accept)) or self._head_for(content_type, accept)
                 answer = await self._direct.exchange(
                     method,
                     path,
-                    head,
+                    self._headers.head(content_type, accept),
                     body or b"",
                     seconds=seconds,
                     limit=limit,
@@ -258,7 +251,7 @@ class KubeClient:
                     permit=permit,
                 )
         except (aiohttp.ClientError, AnswerError, TimeoutError, OSError) as error:
-            failure = _unreachable(error, self._credentials.host, seconds)
+            failure = unreachable(error, self._credentials.host, seconds)
             limiter.leave(sent, failure)
             raise failure from error
         except BaseException:
@@ -266,7 +259,11 @@ class KubeClient:
             raise
         # A redirect is no success: credentials follow nobody elsewhere.
         if answer.status >= 300:  # noqa: PLR2004 - success ends there
-            failure = _refused(answer.status, answer.body, answer.retry_after, path)
+            failure = refused(answer, path)
+            limiter.leave(sent, failure)
+            raise failure
+        if JSON in accept and not answer.cut and not is_document(answer.body):
+            failure = not_an_api_server(self._credentials.host)
             limiter.leave(sent, failure)
             raise failure
         limiter.leave(sent, change=method == "PATCH")
@@ -295,27 +292,25 @@ class KubeClient:
             KubeError: When the server refuses, or, from the iterator, when the connection breaks or a line is longer
                 than 8 MiB.
         """
-        if self._credentials.stale:
-            await self._renew(None)
+        await self._headers.refresh()
         url = URL(f"{self._credentials.host}{path}?{urlencode(params or {})}", encoded=True)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence)
         host = self._credentials.host
         try:
             response = await self._session.get(
                 url,
-                headers=self._headers_for(JSON, accept),
+                headers=self._headers.of(JSON, accept),
                 allow_redirects=False,
                 timeout=timeout,
                 server_hostname=self._credentials.server_name,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(error, host, silence) from error
+            raise unreachable(error, host, silence) from error
         try:
             if response.status >= 300:  # noqa: PLR2004 - as above
                 if response.status == 401:  # noqa: PLR2004 - Unauthorized; the next attempt shows a newer token
-                    await self._renew(self._authorization or "")
-                answer = await read_answer(response, _MAX_ERROR)
-                raise _refused(answer.status, answer.body, answer.retry_after, path)
+                    await self._headers.renew(self._headers.authorization or "")
+                raise refused(await read_answer(response, _MAX_ERROR), path)
             yield _lines(response, host, silence)
         finally:
             # Not released to the pool: what is left of an endless answer must not be read. Nor is the farewell of TLS
@@ -326,7 +321,7 @@ class KubeClient:
 
     async def version(self) -> dict[str, str]:
         """Return what the server says of itself; ``gitVersion`` is such as ``v1.36.3``."""
-        document = orjson.loads(await self.request("GET", "/version", timeout=10.0, limit=_MAX_ERROR))
+        document = read_document(await self.request("GET", "/version", accept="*/*", timeout=10.0, limit=_MAX_ERROR))
         return {str(key): str(value) for key, value in document.items()}
 
     async def ping(self) -> None:
@@ -337,35 +332,6 @@ class KubeClient:
         """
         await self.request("GET", "/readyz", accept="*/*", timeout=10.0, limit=_MAX_ERROR)
 
-    def _headers_for(self, content_type: str, accept: str) -> dict[str, str]:
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "agentk"}
-        if self._authorization:
-            headers["Authorization"] = self._authorization
-        if self._impersonated:
-            headers["Impersonate-User"] = self._impersonated
-        return self._headers.setdefault((content_type, accept), headers)
-
-    def _head_for(self, content_type: str, accept: str) -> bytes:
-        assert self._direct is not None  # noqa: S101 - the only caller has asked
-        try:
-            head = self._direct.head(self._headers_for(content_type, accept))
-        except ValueError as error:
-            raise KubeError(0, "NoCredentials", f"the credentials for {self._credentials.host}: {error}") from None
-        return self._heads.setdefault((content_type, accept), head)
-
-    async def _renew(self, rejected: str | None) -> bool:
-        changed = await self._credentials.refresh(rejected=rejected)
-        if self._authorization != self._credentials.authorization:
-            self._authorization = self._credentials.authorization
-            self._headers.clear()
-            self._heads.clear()
-        return changed
-
-
-def _refused(status: int, body: bytes, retry_after: str | None, path: str) -> KubeError:
-    segments = path.partition("?")[0].split("/")
-    return error_from_response(status, body, retry_after=retry_after, secret="secrets" in segments)
-
 
 async def _lines(response: aiohttp.ClientResponse, host: str, silence: float) -> AsyncIterator[bytes]:
     splitter = LineSplitter(_MAX_LINE)
@@ -374,16 +340,4 @@ async def _lines(response: aiohttp.ClientResponse, host: str, silence: float) ->
             for line in splitter.push(chunk):
                 yield line
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise _unreachable(error, host, silence) from error
-
-
-def _unreachable(error: Exception, host: str, seconds: float) -> KubeError:
-    if isinstance(error, TimeoutError):
-        return KubeError(0, "Timeout", f"no answer from {host} within {seconds:g} s")
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
-        return KubeError(0, "Untrusted", f"the certificate of {host} is not trusted: {error}; check the CA configured")
-    if isinstance(error, AnswerError):
-        return KubeError(0, "Unreachable", f"{host} did not answer as an API server does: {error}")
-    if isinstance(error, asyncio.IncompleteReadError | aiohttp.ClientPayloadError):
-        return KubeError(0, "Unreachable", f"{host} closed the connection in the middle of an answer")
-    return KubeError(0, "Unreachable", f"cannot reach {host}: {error or type(error).__name__}")
+        raise unreachable(error, host, silence) from error

@@ -11,10 +11,9 @@ import asyncio
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from agentk.kube.discovery_documents import Served, from_aggregated, from_resource_list, versions_of
 from agentk.kube.errors import KubeError
+from agentk.kube.failures import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,11 +69,13 @@ class Discovery:
         served: list[Served] = []
         stale: set[str] = set()
         for root in ("/api", "/apis"):
-            document = orjson.loads(await self._client.request("GET", root, accept=_AGGREGATED, timeout=_TIMEOUT))
+            document = read_document(await self._client.request("GET", root, accept=_AGGREGATED, timeout=_TIMEOUT))
             if document.get("kind") == "APIGroupDiscoveryList":
                 more, missing = from_aggregated(document)
-            else:
+            elif document.get("kind") in {"APIVersions", "APIGroupList"}:
                 more, missing = await self._one_by_one(root, document)
+            else:
+                raise KubeError(0, "Unreachable", "what was answered is not what an API server serves")
             served += more
             stale |= missing
         # What a group served before its server went away is the best guess at what it serves when it is back.
@@ -103,7 +104,7 @@ class Discovery:
                     stale.add(group_version)
                     return
                 raise
-            answers[group_version] = from_resource_list(group_version, orjson.loads(answer))
+            answers[group_version] = from_resource_list(group_version, read_document(answer))
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -19,6 +19,7 @@ from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL, INVENTORY_SHARD, 
 from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, written
 from agentk.kube.client import MERGE_PATCH, METADATA
 from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
+from agentk.kube.failures import read_object
 from agentk.kube.inventory_maps import Document, StoredMap, document_of, fault_in, is_done, listed_by, stored_of
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
@@ -222,7 +223,7 @@ class InventoryStore:
                 ) from error
             self._stored[number] = found.stored
             return
-        self._stored[number] = stored_of(orjson.loads(response.body))
+        self._stored[number] = stored_of(read_object(response.body))
 
     async def _patch(self, patch: Patch) -> None:
         before = self._stored[patch.number]
@@ -247,7 +248,7 @@ class InventoryStore:
                 raise self._changed(before, error) from error
             self._stored[patch.number] = found.stored
             return
-        self._stored[patch.number] = stored_of(orjson.loads(response.body))
+        self._stored[patch.number] = stored_of(read_object(response.body))
 
     async def _delete(self, shard: StoredMap) -> None:
         preconditions = {"uid": shard.uid, "resourceVersion": shard.version}
@@ -267,7 +268,7 @@ class InventoryStore:
             if error.status != _NOT_FOUND:
                 raise
             return None
-        return document_of(orjson.loads(response.body))
+        return document_of(read_object(response.body))
 
     def _ref(self, number: int) -> ObjectRef:
         """Return where a ConfigMap is to be made: shards beside their head."""

@@ -16,6 +16,7 @@ from agentk.apply.model import Kind
 from agentk.apply.names import FIELD_MANAGER
 from agentk.kube.client import MERGE_PATCH
 from agentk.kube.errors import KubeError, error_from_status
+from agentk.kube.failures import read_document, read_object
 from agentk.kube.paths import collection_path, object_path
 from agentlink.refs import ObjectRef
 
@@ -70,7 +71,7 @@ class Leases:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return _lease(orjson.loads(body))
+        return _lease(read_object(body))
 
     async def take(self, before: Lease | None, holder: str, *, seconds: int, transitions: int, within: float) -> Lease:
         """Make ``holder`` the one who has it, if it still is as ``before``.
@@ -96,7 +97,7 @@ class Leases:
         }
         path = f"{self._collection}?fieldManager={FIELD_MANAGER}"
         answer = await self._client.request("POST", path, body=orjson.dumps(body), timeout=within)
-        return _lease(orjson.loads(answer))
+        return _lease(read_object(answer))
 
     async def renew(self, before: Lease, *, within: float) -> Lease:
         """Say that its holder is still there; errors as of ``take``."""
@@ -119,8 +120,8 @@ class Leases:
         }
         async with self._client.stream(self._collection, params=params) as lines:
             async for line in lines:
-                event = orjson.loads(line)
-                match event["type"]:
+                event = read_document(line)
+                match event.get("type"):
                     case "ADDED" | "MODIFIED":
                         yield _lease(event["object"])
                     case "DELETED":
@@ -138,7 +139,7 @@ class Leases:
             content_type=MERGE_PATCH,
             timeout=within,
         )
-        return _lease(orjson.loads(answer))
+        return _lease(read_object(answer))
 
 
 def _lease(document: dict[str, Any]) -> Lease:

@@ -17,6 +17,7 @@ from agentk.apply.managers import entries
 from agentk.apply.names import FIELD_MANAGER
 from agentk.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, METADATA, METADATA_LIST
 from agentk.kube.errors import KubeError, UidConflictError, first_of
+from agentk.kube.failures import read_document, read_metadata
 from agentk.kube.live import live_of
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.releasing import released
@@ -56,7 +57,7 @@ class Applied:
 
 
 def _applied(kind: Kind, ref: ObjectRef, response: Response) -> Applied:
-    metadata = orjson.loads(response.body)["metadata"]
+    metadata = read_metadata(response.body)
     return Applied(live_of(kind, metadata, ref), response.status == _CREATED, entries(metadata.get("managedFields")))
 
 
@@ -123,8 +124,7 @@ class Objects:
         """
         path = _apply_path(kind, ref, force=force, dry_run=True)
         response = await self._sender.send("PATCH", path, body, content_type=APPLY_PATCH)
-        document: dict[str, object] = orjson.loads(response.body)
-        return _applied(kind, ref, response), document
+        return _applied(kind, ref, response), read_document(response.body)
 
     async def look(self, kind: Kind, ref: ObjectRef) -> Applied | None:
         """Return what ``apply`` would return if it changed nothing; None when the object does not exist."""
@@ -193,7 +193,7 @@ class Objects:
                 raise
             return False
         # What is gone is answered with a Status; what takes its time, or has finalizers, with the object.
-        return bool(orjson.loads(answer.body).get("kind") == "Status")
+        return bool(read_document(answer.body).get("kind") == "Status")
 
     async def release(self, kind: Kind, ref: ObjectRef, *, uid: str, dry_run: bool = False) -> None:
         """Take our label, our annotation and our field ownership off an object, which is not ours from then on.
@@ -234,8 +234,7 @@ class Objects:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        metadata: dict[str, object] = orjson.loads(response.body)["metadata"]
-        return metadata
+        return read_metadata(response.body)
 
     async def read(self, kind: Kind, ref: ObjectRef) -> dict[str, object] | None:
         """Return one whole object, None when it does not exist; for what needs its ``status``."""
@@ -245,8 +244,7 @@ class Objects:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        document: dict[str, object] = orjson.loads(response.body)
-        return document
+        return read_document(response.body)
 
     async def list(
         self, kind: Kind, *, namespace: str | None = None, selector: str | None = None, size: int = PAGE

@@ -13,6 +13,7 @@ import orjson
 from agentk.apply.model import Kind
 from agentk.apply.rules.own import NOTHING_OWN, OwnObjects
 from agentk.kube.errors import KubeError
+from agentk.kube.failures import read_document
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
 from agentk.kube.sending import Sender
@@ -127,8 +128,7 @@ class _Search:
         except KubeError as error:
             self._pass_over(error, path)
             return {}
-        document: dict[str, Any] = orjson.loads(response.body)
-        return document
+        return read_document(response.body)
 
     def _pass_over(self, error: KubeError, path: str) -> None:
         if error.retryable or error.status == 0:

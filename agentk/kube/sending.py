@@ -9,10 +9,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
-import orjson
-
 from agentk.kube.client import JSON
 from agentk.kube.errors import KubeError
+from agentk.kube.failures import read_document
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -89,8 +88,11 @@ class Sender:
                 # The server no longer keeps the moment at which the list began.
                 first, token = True, ""
                 continue
-            document = orjson.loads(response.body)
-            metadata = document.get("metadata") or {}
+            document = read_document(response.body)
+            metadata = document.get("metadata")
+            if not isinstance(metadata, dict) or "items" not in document:
+                # Taken for an empty list, it would mean that every object is gone.
+                raise KubeError(0, "Unreachable", "what was answered is no list of Kubernetes")
             token = metadata.get("continue") or ""
             remaining = metadata.get("remainingItemCount") if token else 0
             yield RawPage(document.get("items") or [], str(metadata.get("resourceVersion", "")), remaining, first)

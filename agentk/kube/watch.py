@@ -13,10 +13,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import orjson
-
 from agentk.kube.client import JSON, METADATA, METADATA_LIST
 from agentk.kube.errors import KubeError, error_from_status
+from agentk.kube.failures import read_document
 from agentk.kube.live import live_of, ref_of
 from agentk.kube.paths import collection_path
 from agentk.kube.retry import RetryPolicy
@@ -244,12 +243,11 @@ class Watch:
                     yield event
 
     def _read(self, line: bytes) -> WatchEvent | None:
-        try:
-            document = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            # The last line of a connection that broke. Without the text: it may be part of a Secret.
-            raise KubeError(0, "Unreachable", "the watch broke off in the middle of an event") from None
-        type_, item = document["type"], document["object"]
+        # The last line of a connection that broke may be part of one; what stands before a server may say anything.
+        document = read_document(line)
+        type_, item = document.get("type"), document.get("object")
+        if not isinstance(type_, str) or not isinstance(item, dict):
+            raise KubeError(0, "Unreachable", "what was answered is no event of a watch")
         if type_ == "ERROR":
             raise error_from_status(item, secret=self._kind.kind == "Secret")
         self._heard += 1
