@@ -102,9 +102,9 @@ def test_an_object_that_two_agents_claim_stays_the_firsts(
     assert f"{namespace}/configmap/claimed: belongs to inventory " in sync["message"]
     assert "remove it from one of the two" in sync["message"]
     assert (sync["counts"]["created"], sync["counts"]["failed"]) == (1, 1)
-    # It tries again, and again, and never takes.
+    # It tries again, and never takes.
     wait_until(
-        lambda: second.log.read_text().count('"reason":"OwnedByAnotherInventory"') > 2,
+        lambda: second.log.read_text().count('"reason":"OwnedByAnotherInventory"') > 1,
         what="the second has tried again",
     )
     after = ours(kube, namespace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 from itertools import groupby
 from threading import Event
@@ -35,7 +36,6 @@ MIDDLE = 40
 SHORT, LONG = 4, 60
 """Seconds of a lease: so that one can be waited for, and so that none can."""
 STANDS_BY = "Another replica leads"
-CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
 class Replicas:
@@ -49,14 +49,15 @@ class Replicas:
         self.driven = driven
         self.kube = driven.kube
         self.door = door
+        self._account = f"{driven.namespace}-"
         self.one = self._replica(plane, "one", directory, first=True)
         self.two = self._replica(plane, "two", directory, first=False)
         self.two.token_file.write_text(self.one.token_file.read_text())
 
     def _replica(self, plane: ControlPlane, name: str, directory: Path, *, first: bool) -> Agent:
-        account = administrator(plane, self.kube, name, directory / f"kubeconfig-{name}")
+        account = administrator(plane, self.kube, f"{self._account}{name}", directory / f"kubeconfig-{name}")
         if first:
-            self.door.lead_through(account)
+            _lead_through(self.door, account)
         return Agent(
             self.kas,
             "main",
@@ -80,9 +81,10 @@ class Replicas:
         return sorted(connection["pod_name"] for connection in agent["connections"])
 
     def writers(self) -> list[str]:
-        """Return who wrote, in turn; leases, for which both write, and those who are no replica left out."""
-        writes = self.audit.writes(but="leases")
-        return [who for who, _ in groupby(written.who for written in writes if written.who in {"one", "two"})]
+        """Return who wrote, in turn; leases, for which both write, and those who are no replica of this left out."""
+        writers = (written.who for written in self.audit.writes(but="leases"))
+        ours = (who.removeprefix(self._account) for who in writers if who.startswith(self._account))
+        return [who for who, _ in groupby(ours)]
 
     def strike(self, act: Callable[[], None]) -> str:
         """Push many objects, and do this when the first replica is in the middle of them; return the commit."""
@@ -99,21 +101,40 @@ class Replicas:
 
     def count(self) -> int:
         """Return how many of the many objects there are."""
-        items = self.kube.get(CONFIG_MAPS, labelSelector="agentk.io/agent")["items"]
+        path = f"/api/v1/namespaces/{self.driven.namespace}/configmaps"
+        items = self.kube.get(path, labelSelector="agentk.io/agent")["items"]
         return sum(item["metadata"]["name"].startswith("many-") for item in items)
 
 
+def _lead_through(door: ApiDoor, kubeconfig: Path) -> None:
+    """Change a kubeconfig so that it leads through a door, with the credentials that it has."""
+    config, doors = (json.loads(file.read_text()) for file in (kubeconfig, door.kubeconfig))  # ours are all JSON
+    config["clusters"][0]["cluster"] = doors["clusters"][0]["cluster"]
+    kubeconfig.write_text(json.dumps(config))
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ControlPlane, AuditLog]]:
+    """A cluster that notes every write, for all tests of this file."""
+    with audited_control_plane(tmp_path_factory.mktemp("plane")) as found:
+        yield found
+
+
 @pytest.fixture
-def replicas(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Replicas]:
-    """A cluster, a kas, and the first replica, which leads and has synced one object; by default with a short lease."""
+def replicas(
+    audited: tuple[ControlPlane, AuditLog], tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Replicas]:
+    """A namespace, a kas, and the first replica, which leads and has synced one object; by default a short lease."""
+    plane, audit = audited
     with (
-        audited_control_plane(tmp_path / "plane") as (plane, audit),
         ApiDoor(plane, tmp_path / "door") as door,
         installed(tmp_path, plane.kubeconfig) as here,
     ):
         kube = Kube(plane.kubeconfig)
-        driven = Driven(here.kas, "main", "own/main", here.git.create("own/main"), kube, "default")
-        commit = driven.push({**config_files("main", "default"), "manifests/start.yaml": config_map("start")})
+        namespace = f"writers-{secrets.token_hex(3)}"
+        kube.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        driven = Driven(here.kas, "main", "own/main", here.git.create("own/main"), kube, namespace)
+        commit = driven.push({**config_files("main", namespace), "manifests/start.yaml": config_map("start")})
         both = Replicas(plane, door, audit, driven, tmp_path / "agents")
         try:
             both.one.start("--lease-seconds", str(getattr(request, "param", SHORT)))
@@ -189,5 +210,6 @@ def test_an_agent_ends_in_good_order_while_nobody_can_say_who_leads(replicas: Re
     driven.wait("failed", reason="ApiServerUnreachable")
     wait_until(lambda: replicas.lines(one, "No lease can be had"), what="the lease cannot be renewed")
 
-    assert one.process.terminate(timeout=30) == 0
+    assert one.process.terminate(timeout=60) == 0
     assert not replicas.lines(one, "did not stop in time")
+    replicas.plane.start_api_server()
