@@ -1,20 +1,22 @@
-"""Syncs: what kas itself says about them, and reading them. What agents report comes through ``batches.py``."""
+"""Syncs: what kas itself says about them, and reading them. What agents report comes through ``batches.py``.
+
+What a note of kas changes is decided in ``sync_notes.py``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, not_, select
 
 from kas.store.database import lock_agent, lock_agents
 from kas.store.errors import NotFound
 from kas.store.events import write_events
-from kas.store.records import CONFIGURATION_REF, Counts, ProjectRecord, SyncKind, SyncRecord, SyncState
+from kas.store.records import CONFIGURATION_REF, ProjectRecord, SyncKind, SyncRecord, SyncState
 from kas.store.schema import projects, syncs
+from kas.store.sync_notes import Received, new_sync, receive, received_at, superseded
 from kas.store.sync_rows import select_syncs, sync_of, write_syncs
-from kas.store.times import to_micros
 from kas.store.together import Together
 from kas.store.whole import whole
 
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from kas.store.database import Database
     from kas.store.records import EventRecord
 
-_TICK: Final = timedelta(microseconds=1)
-
 
 @dataclass(frozen=True, slots=True)
 class Noted:
@@ -40,27 +40,13 @@ class Noted:
     events: tuple[EventRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """What ``Syncs.received`` is told."""
-
-    agent_id: int
-    project_id: int
-    sync_id: str
-    ref: str
-    commit: str
-    total: int
-    seen_at: datetime | None
-    event: EventRecord | None
-
-
 class Syncs:
     """The syncs of one store. Every method may raise StoreUnavailable."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._receiving: Together[_Received, Noted] = Together(self._receive)
+        self._receiving: Together[Received, Noted] = Together(self._receive)
         self._standing: Together[int, frozenset[tuple[int, SyncKind]]] = Together(self._stand)
 
     async def received(
@@ -94,9 +80,9 @@ class Syncs:
         Raises:
             NotFound: there is no such project.
         """
-        return await self._receiving.do(_Received(agent_id, project_id, sync_id, ref, commit, total, seen_at, event))
+        return await self._receiving.do(Received(agent_id, project_id, sync_id, ref, commit, total, seen_at, event))
 
-    async def _receive(self, all_received: Sequence[_Received]) -> list[Noted]:
+    async def _receive(self, all_received: Sequence[Received]) -> list[Noted]:
         now = self._clock()
         changes: list[list[SyncRecord]] = []
         news: list[EventRecord | None] = []
@@ -107,7 +93,7 @@ class Syncs:
                 if project is None:
                     raise NotFound("project", one.project_id)
                 theirs = known.setdefault((one.agent_id, one.project_id), {})
-                changed, is_news = _receive(one, ProjectRecord(id=one.project_id, path=project), theirs.values(), now)
+                changed, is_news = receive(one, ProjectRecord(id=one.project_id, path=project), theirs.values(), now)
                 theirs.update((sync.id, sync) for sync in changed)
                 changes.append(changed)
                 news.append(one.event if is_news else None)
@@ -156,13 +142,13 @@ class Syncs:
             project = await _project(connection, project_id)
             known = await _of_project(connection, agent_id, project_id)
             scope = [sync for sync in known if (sync.kind is SyncKind.CONFIGURATION) == (ref == CONFIGURATION_REF)]
-            sync = max(scope, key=_received_at, default=None)
+            sync = max(scope, key=received_at, default=None)
             if sync is not None and sync.id == sync_id and sync.state is SyncState.FAILED:
                 if (sync.reason, sync.message) == (reason, message):
                     return Noted()
                 event = None
             else:
-                sync = _new(agent_id, project, known, sync_id=sync_id, kind=kind, now=now)
+                sync = new_sync(agent_id, project, known, sync_id=sync_id, kind=kind, now=now)
                 sync = replace(sync, ref=ref, commit=commit, state=SyncState.FAILED, finished_at=sync.received_at)
             sync = replace(sync, reason=reason, message=message, updated_at=now)
             return await _write(connection, [sync], event)
@@ -178,7 +164,7 @@ class Syncs:
         now = self._clock()
         async with self._database.write(durable=False) as connection:
             known = await _of_project(connection, agent_id, project_id)
-            over = [_superseded(sync, now) for sync in known if sync.kind is kind and sync.state is SyncState.FAILED]
+            over = [superseded(sync, now) for sync in known if sync.kind is kind and sync.state is SyncState.FAILED]
             return await _write(connection, over, event) if over else Noted()
 
     @whole
@@ -200,10 +186,10 @@ class Syncs:
             known = await _of_project(connection, agent_id, project_id)
             shown = next((sync for sync in known if sync.id == sync_id and sync.state is SyncState.HEALTHY), None)
             if not message:
-                return await _write(connection, [_superseded(shown, now)], None) if shown else Noted()
+                return await _write(connection, [superseded(shown, now)], None) if shown else Noted()
             if shown is not None and shown.message == message:
                 return Noted()
-            sync = _new(agent_id, project, known, sync_id=sync_id, kind=SyncKind.CONFIGURATION, now=now)
+            sync = new_sync(agent_id, project, known, sync_id=sync_id, kind=SyncKind.CONFIGURATION, now=now)
             sync = replace(sync, ref=CONFIGURATION_REF, commit=commit, state=SyncState.HEALTHY)
             sync = replace(sync, reason=reason, message=message, finished_at=sync.received_at)
             return await _write(connection, [sync], None)
@@ -230,7 +216,7 @@ class Syncs:
                 syncs.c.project_id.not_in(kept),
             )
             left = [sync_of(row) for row in await connection.execute(query)]
-            changed = [replace(_superseded(sync, now), reason=reason, message=message) for sync in left]
+            changed = [replace(superseded(sync, now), reason=reason, message=message) for sync in left]
             return await _write(connection, changed, None)
 
     async def _stand(self, agent_ids: Sequence[int]) -> list[frozenset[tuple[int, SyncKind]]]:
@@ -329,84 +315,7 @@ async def _of_projects(
     return known, paths
 
 
-def _receive(
-    one: _Received, project: ProjectRecord, known: Collection[SyncRecord], now: datetime
-) -> tuple[list[SyncRecord], bool]:
-    """Return the syncs that a revision changes, and whether it is news."""
-    revisions = [sync for sync in known if sync.kind is SyncKind.REVISION]
-    if any(_is_seen_after(sync, one) for sync in revisions):
-        return [], False
-    changed = [_superseded(old, now) for old in revisions if old.id != one.sync_id and not old.state.ended]
-    newest = max(revisions, key=_received_at, default=None)
-    if newest is None or newest.id != one.sync_id or newest.state is SyncState.SUPERSEDED:
-        sync = _new(one.agent_id, project, list(known), sync_id=one.sync_id, kind=SyncKind.REVISION, now=now)
-        sync = replace(sync, ref=one.ref, commit=one.commit, counts=Counts(total=one.total), seen_at=one.seen_at)
-        if newest is not None and newest.id != one.sync_id:
-            changed += [_former(old) for old in revisions if old.id == one.sync_id]
-        return [*changed, sync], True
-    changed += [_superseded(sync, now) for sync in known if _is_refusal_after(sync, newest)]
-    if newest.ref:
-        return changed, False
-    # The agent was faster with its report than kas with this note.
-    return [*changed, replace(newest, ref=one.ref, updated_at=now, seen_at=one.seen_at)], True
-
-
-def _received_at(sync: SyncRecord) -> datetime:
-    return sync.received_at
-
-
-def _is_seen_after(sync: SyncRecord, one: _Received) -> bool:
-    """Tell whether a ref was found to have another revision after it was found to have this one."""
-    if sync.id == one.sync_id or sync.ref != one.ref or sync.seen_at is None or one.seen_at is None:
-        return False
-    return sync.seen_at > one.seen_at
-
-
-def _is_refusal_after(sync: SyncRecord, newest: SyncRecord) -> bool:
-    over = sync.kind is SyncKind.REFUSAL and sync.state is SyncState.FAILED
-    return over and sync.received_at > newest.received_at
-
-
-def _former(sync: SyncRecord) -> SyncRecord:
-    """Return a sync that is about to start anew as history keeps it: under an id that no agent reports to."""
-    return replace(sync, id=f"{sync.id}-{to_micros(sync.received_at):x}", seen_at=None)
-
-
-def _superseded(sync: SyncRecord, now: datetime) -> SyncRecord:
-    return replace(sync, state=SyncState.SUPERSEDED, finished_at=sync.finished_at or now, updated_at=now)
-
-
 async def _write(connection: AsyncConnection, changed: Sequence[SyncRecord], event: EventRecord | None) -> Noted:
     await write_syncs(connection, changed)
     added = await write_events(connection, (event,)) if event is not None else []
     return Noted(tuple(changed), tuple(added))
-
-
-def _new(
-    agent_id: int,
-    project: ProjectRecord,
-    known: Sequence[SyncRecord],
-    *,
-    sync_id: str,
-    kind: SyncKind,
-    now: datetime,
-) -> SyncRecord:
-    # The order in which syncs were received is what decides; a clock that is put back must not change it.
-    latest = max((sync.received_at for sync in known), default=None)
-    return SyncRecord(
-        id=sync_id,
-        agent_id=agent_id,
-        project_id=project.id,
-        project=project.path,
-        ref="",
-        commit="",
-        state=SyncState.RECEIVED,
-        reason="",
-        message="",
-        counts=Counts(),
-        received_at=now if latest is None else max(now, latest + _TICK),
-        applied_at=None,
-        finished_at=None,
-        updated_at=now,
-        kind=kind,
-    )

@@ -178,6 +178,28 @@ async def test_a_report_that_is_faster_than_the_note_is_not_lost(store: Store, c
     assert await states(store) == {"a": SyncState.SUPERSEDED, "b": SyncState.APPLYING}
 
 
+async def test_notes_that_come_after_the_reports_of_several_revisions_start_none_of_them_anew(
+    store: Store, clock: Clock, agent: int
+) -> None:
+    for sync_id in ("a", "b"):
+        await report(store, clock, agent, sync_id, SyncState.APPLYING, SyncState.HEALTHY)
+    for sync_id in ("a", "b"):
+        (changed,) = (await receive(store, agent, sync_id)).changed
+        assert (changed.id, changed.ref) == (sync_id, "branch main")
+    assert await states(store) == {"a": SyncState.HEALTHY, "b": SyncState.HEALTHY}
+    assert await states(store, newest_only=True) == {"b": SyncState.HEALTHY}
+
+
+async def test_a_note_that_comes_while_a_later_revision_is_applied_holds_it_up_until_its_own_note(
+    store: Store, clock: Clock, agent: int
+) -> None:
+    await report(store, clock, agent, "b", SyncState.APPLYING)
+    await receive(store, agent, "a")
+    await receive(store, agent, "b")
+    await report(store, clock, agent, "b", SyncState.HEALTHY)
+    assert await states(store, newest_only=True) == {"b": SyncState.HEALTHY}
+
+
 async def test_no_agent_reaches_the_syncs_of_another(store: Store, clock: Clock, agent: int) -> None:
     other = (await store.agents.create("g/p", "staging")).id
     await receive(store, agent, "a")
