@@ -18,7 +18,7 @@ from agentk.kube.concurrency import CEILING
 from agentk.kube.errors import KubeError, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from agentk.apply.model import Plan
     from agentk.apply.waiting import Readiness
@@ -67,6 +67,7 @@ class Executor:
         *,
         readiness: Readiness | None = None,
         patience: Patience | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> bool:
         """Carry a plan out, and report exactly one outcome for each of the plan's ``total`` objects as it is known.
 
@@ -79,6 +80,7 @@ class Executor:
             report: Told of each outcome.
             readiness: How objects fare; without it nobody waits for health, or for the end of what is deleted.
             patience: Ends the waits when told to: what waits then is reported as skipped, what is under way is ended.
+            settle: Writes down what has been reported, before something is deleted that tells what that was.
 
         Returns:
             Whether everything that was to be done was done.
@@ -88,12 +90,17 @@ class Executor:
                 reported; the rest has not been tried.
         """
         try:
-            return await self._run(plan, report, readiness, patience or Patience())
+            return await self._run(plan, report, readiness, patience or Patience(), settle)
         except* KubeError as errors:
             raise first_of(errors) from None
 
     async def _run(
-        self, plan: Plan, report: Callable[[Outcome], None], readiness: Readiness | None, patience: Patience
+        self,
+        plan: Plan,
+        report: Callable[[Outcome], None],
+        readiness: Readiness | None,
+        patience: Patience,
+        settle: Callable[[], Awaitable[None]] | None,
     ) -> bool:
         for outcome in plan.decided:
             report(outcome)
@@ -126,6 +133,7 @@ class Executor:
                 seconds=plan.prune_timeout,
                 width=self._width,
                 dry_run=dry_run,
+                settle=settle,
             )
             complete = await prunes.run(plan, allowed=complete)
         return complete and not _has_failed(plan.decided)

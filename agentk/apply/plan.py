@@ -37,6 +37,7 @@ def plan(
     kinds: Kinds,
     prune_confirmed: bool = False,
     others: Iterable[Live] = (),
+    former: Mapping[tuple[str, str], str] = prune.NEVER,
 ) -> Plan:
     """Decide everything that one sync does.
 
@@ -49,6 +50,7 @@ def plan(
         kinds: What the cluster serves, to address objects that left Git.
         prune_confirmed: Somebody allowed what would otherwise wait for a confirmation.
         others: Objects of other projects, as far as they are known: what they need is not pruned.
+        former: The plurals of kinds that were served once and are no more, by (group, kind).
     """
     if resolved.blocked is not None:
         return Plan(decided=resolved.refused, total=len(resolved.refused) + 1, blocked=resolved.blocked)
@@ -90,6 +92,7 @@ def plan(
         confirmed=prune_confirmed,
         desired=resolved.desired,
         others=others,
+        former=former,
     )
     decided += pruning.decided
     pruned = sum(len(wave) for wave in pruning.waves)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from agentk.apply.applying import failed
 from agentk.apply.model import Outcome, Propagation, Refusal, Result
+from agentk.apply.rules.vanished import is_definition
 from agentk.apply.waiting import STOPPED, SupersededError
 from agentk.kube.errors import KubeError, UidConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from agentk.apply.model import Plan, Prune, Release
     from agentk.apply.waiting import Patience, Readiness
@@ -41,6 +42,7 @@ class Prunes:
         seconds: float,
         width: int,
         dry_run: bool,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Make a run.
 
@@ -52,6 +54,8 @@ class Prunes:
             seconds: How long an object may take to end; 0: as long as it takes.
             width: Requests in flight or waiting for their turn.
             dry_run: Whether the server is to delete nothing.
+            settle: Writes down what has been reported; before a definition is deleted, without which nobody can tell
+                after a crash that the objects of its kind are gone.
         """
         self._objects = objects
         self._readiness = None if dry_run else readiness
@@ -60,6 +64,7 @@ class Prunes:
         self._seconds = seconds
         self._width = width
         self._dry_run = dry_run
+        self._settle = None if dry_run else settle
         self._staying: dict[ObjectRef, None] = {}
 
     async def run(self, plan: Plan, *, allowed: bool) -> bool:
@@ -72,7 +77,9 @@ class Prunes:
         if plan.prunes and self._readiness is not None:
             self._readiness.begin()
         await self._release_all(plan.releases)
-        for wave in plan.prunes:
+        for number, wave in enumerate(plan.prunes):
+            if number and self._settle is not None and any(is_definition(prune.ref) for prune in wave):
+                await self._settle()
             await self._delete_all(wave)
         return not self._staying
 

@@ -261,6 +261,7 @@ class ProjectSync:
             kinds=self._cluster.discovery,
             prune_confirmed=prune_confirmed,
             others=self._others(recorded),
+            former=self._cluster.discovery.former,
         )
 
     async def repair(self, refs: Iterable[ObjectRef]) -> SyncResult:
@@ -375,7 +376,9 @@ class ProjectSync:
                     self._book.record(Recorded(ref))
             await self._book.write()
         try:
-            await self._cluster.executor.run(todo, note, readiness=self._readiness, patience=self._patience)
+            await self._cluster.executor.run(
+                todo, note, readiness=self._readiness, patience=self._patience, settle=self._book.write
+            )
         finally:
             if todo.dry_run is DryRun.NONE and todo.blocked is None:
                 for ref in todo.forget:

@@ -37,6 +37,7 @@ class Discovery:
         self._exact: dict[tuple[str, str, str], Served] = {}
         self._preferred: dict[tuple[str, str], Kind] = {}
         self._stale: frozenset[str] = frozenset()
+        self._former: dict[tuple[str, str], str] = {}
         self.generation = 0
         """Grows when the cluster serves something else: what was decided before may be decided otherwise now."""
 
@@ -49,6 +50,11 @@ class Discovery:
     def stale(self) -> frozenset[str]:
         """The ``group/version`` whose server did not answer; their kinds are as they were before, if known at all."""
         return self._stale
+
+    @property
+    def former(self) -> Mapping[tuple[str, str], str]:
+        """The plurals of kinds that were served once, as this process has seen, and are no more, by (group, kind)."""
+        return MappingProxyType(self._former)
 
     def find(self, group: str, kind: str, version: str) -> Kind | None:
         """Return how a kind is served: in that version if it is, else in the preferred one; None if not at all."""
@@ -88,6 +94,7 @@ class Discovery:
             preferred.setdefault((kind.group, kind.kind), kind)
         if (exact, preferred) != (self._exact, self._preferred):
             self.generation += 1
+        self._former |= {key: kind.plural for key, kind in self._preferred.items() if key not in preferred}
         self._exact, self._preferred, self._stale = exact, preferred, frozenset(stale)
 
     async def _one_by_one(self, root: str, document: dict[str, object]) -> tuple[list[Served], set[str]]:

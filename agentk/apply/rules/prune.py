@@ -6,6 +6,7 @@ Every way out but the last leaves the object alone. Deletes carry the UID that w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply import deletion
@@ -41,6 +42,9 @@ _PRECIOUS: Final = frozenset(
 
 _GONE: Final = "is no longer in the manifests, and was gone from the cluster already"
 _DISABLED: Final = Refusal("PruneDisabled", "is no longer in the manifests, and stays because prune is false")
+
+NEVER: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
+"""No kind that was served once."""
 
 _SHOWN: Final = 3
 """Objects that a message names, as many as fit a line."""
@@ -84,6 +88,7 @@ def decide(
     confirmed: bool,
     desired: Iterable[Desired] = (),
     others: Iterable[Live] = (),
+    former: Mapping[tuple[str, str], str] = NEVER,
 ) -> Pruning:
     """Decide what becomes of the recorded objects that are no longer desired.
 
@@ -98,13 +103,15 @@ def decide(
         confirmed: Whether somebody allowed what would otherwise wait.
         desired: What Git wants.
         others: Objects of other projects, as far as they are known.
+        former: The plurals of kinds that were served once and are no more, by (group, kind).
     """
     if hold is not None:
         return Pruning(decided=tuple(_skipped(one.ref, hold) for one in left))
     definitions = gone_definitions((one.ref for one in left), live)
     judged = {
         one.ref: _judge(one, live.get(one.ref), settings, kinds, own)
-        if kinds.find(one.ref.group, one.ref.kind, "") or not went_along(one.ref, definitions)
+        if kinds.find(one.ref.group, one.ref.kind, "")
+        or not went_along(one.ref, definitions, former.get((one.ref.group, one.ref.kind), ""))
         else _Gone()
         for one in left
     }

@@ -27,6 +27,18 @@ def test_a_resource_went_with_its_definition(kind: str, name: str) -> None:
     assert went_along(ObjectRef("x.io", kind, "web", "a"), frozenset({name}))
 
 
+@pytest.mark.parametrize(
+    ("plural", "name", "gone"),
+    [
+        ("policyset", "policyset.x.io", True),
+        ("policyset", "policies.x.io", False),
+        ("", "policyset.x.io", False),
+    ],
+)
+def test_a_plural_against_the_rules_is_recognised_where_it_was_seen(plural: str, name: str, gone: bool) -> None:  # noqa: FBT001 - a case
+    assert went_along(RESOURCE, frozenset({name}), plural) is gone
+
+
 @pytest.mark.parametrize("name", ["policies.y.io", "gates.x.io", "policies.sub.x.io"])
 def test_it_stays_when_that_of_another_kind_or_group_went(name: str) -> None:
     assert not went_along(RESOURCE, frozenset({name}))
