@@ -79,6 +79,18 @@ class Fetcher:
                     found |= await way(remote, rest)
         return found
 
+    async def bring(self, ref: GitRef, commit: str) -> None:
+        """Bring a ref to where another kas has found it, by one request that asks for that commit alone.
+
+        Where the server does not give it so, the ref is brought up to date.
+        """
+        check_ref(self._project, ref)
+        async with self._lock:
+            await self._repository.mark_used()
+            found = await self._taken(await self._remote(), {ref: commit})
+        if not isinstance(found.get(ref), str):
+            await self.fetch(ref)
+
     async def last(self, ref: GitRef) -> str | None:
         """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""
         check_ref(self._project, ref)
@@ -114,6 +126,14 @@ class Fetcher:
         found: dict[GitRef, str | GitError] = {}
         try:
             places = await self._places(remote, refs, found)
+        except TimeoutError:
+            return dict.fromkeys(refs, self._repository.timeout())
+        return found | await self._taken(remote, places)
+
+    async def _taken(self, remote: Remote, places: Mapping[GitRef, str]) -> dict[GitRef, str | GitError]:
+        """Ask for what is new of refs that are at these ``places``; return those that this was enough for."""
+        found: dict[GitRef, str | GitError] = {}
+        try:
             first: dict[GitRef, str] = {}
             later: dict[GitRef, str] = {}
             held = []
@@ -130,10 +150,10 @@ class Fetcher:
                 if some and await self._has_come(remote, set(some.values()), held, without_history=some is first):
                     found |= await self._set(some)
         except TimeoutError:
-            found |= dict.fromkeys((ref for ref in refs if ref not in found), self._repository.timeout())
+            found |= dict.fromkeys(places.keys() - found.keys(), self._repository.timeout())
         except GitError as error:
             if error.reason == "TooLarge":
-                found |= dict.fromkeys((ref for ref in refs if ref not in found), error)
+                found |= dict.fromkeys(places.keys() - found.keys(), error)
             # Otherwise the repository is damaged, or the disk full: fetching repairs or explains it.
         return found
 

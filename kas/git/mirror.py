@@ -50,6 +50,10 @@ class Mirror:
         """Bring refs up to date and return the commit id of each, or why there is none, see ``Fetcher.look``."""
         return await self._fetcher.look(refs)
 
+    async def bring(self, ref: GitRef, commit: str) -> None:
+        """Bring a ref to where another kas has found it, see ``Fetcher.bring``."""
+        await self._fetcher.bring(ref, commit)
+
     async def last(self, ref: GitRef) -> str | None:
         """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""
         return await self._fetcher.last(ref)

@@ -90,7 +90,7 @@ async def bring(mirror: Mirror, ref: GitRef, commit: str) -> None:
         GitError: it cannot be had.
     """
     if not await mirror.has(commit):
-        await mirror.fetch(ref)
+        await mirror.bring(ref, commit)
     # The ref may have moved on, or the Git server may be one of several that lags behind.
     if not await mirror.has(commit):
         await mirror.keep(commit)

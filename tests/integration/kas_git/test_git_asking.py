@@ -14,6 +14,7 @@ from kas.git.errors import GitError
 from kas.git.mirrors import Mirrors
 from kas.git.packs import Packs
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
+from kas.git.sharing import bring
 from tests.integration.kas_git.git_helpers import (
     MAIN,
     PROJECT,
@@ -147,6 +148,28 @@ async def test_an_answer_that_is_cut_off_leaves_nothing_behind(git_server: GitSe
         proxy.cut = 0
         assert await mirrors.mirror(PROJECT).fetch(MAIN) == commit
         await mirrors.close()
+
+
+async def test_what_another_kas_has_found_is_one_request(
+    mirrors: Mirrors, git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = git_server.create(PROJECT)
+    repository.push_files({"a.yaml": "a: 1\n"})
+    others = Mirrors(settings_for(git_server.template), tmp_path / "others")
+    mirror = others.mirror(PROJECT)
+    await mirror.fetch(MAIN)
+    second = repository.push_files({"a.yaml": "a: 2\n"})
+    assert await mirrors.mirror(PROJECT).fetch(MAIN) == second
+    third = repository.push_files({"a.yaml": "a: 3\n"})  # told of the second, the ref has moved on
+    before = len(git_server.requests)
+    await bring(mirror, MAIN, second)
+    assert (len(git_server.requests) - before, await mirror.last(MAIN)) == (1, second)
+    assert await mirror.fetch(MAIN) == third
+    # What the server no longer gives.
+    with pytest.raises(GitError) as caught:
+        await bring(mirror, MAIN, "1" * 40)
+    assert caught.value.reason == "CommitNotFound"
+    await others.close()
 
 
 @pytest.mark.parametrize(("version", "readers"), [((2, 39, 5), 1), ((2, 32), 2)])
