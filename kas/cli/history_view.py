@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from kas.web.operation_payloads import HistoryEntry, Hold
+    from kas.web.hold_payloads import Hold
+    from kas.web.operation_payloads import HistoryEntry
     from kas.web.payloads import Sync
 
 

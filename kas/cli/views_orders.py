@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kas.web.operation_payloads import Hold, Ordered
+    from kas.web.hold_payloads import Hold
+    from kas.web.operation_payloads import Ordered
 
 COMMIT_DIGITS = 8
 

@@ -20,6 +20,7 @@ from kas.gitops.operating import COMMAND_SECONDS, OperationError
 from kas.reports.feed import Resync
 from kas.store.holds import HoldScope
 from kas.store.times import utc_now
+from kas.web import hold_payloads
 from kas.web import operation_payloads as payloads
 from kas.web.authorization import Action
 from kas.web.errors import ApiError
@@ -133,7 +134,7 @@ class Operations:
         scope, config = await self._scope(agent, project)
         hold = await self._store.holds.resume(scope, by=caller.actor)
         notes = [_IN_CONFIG] if config is not None and config.suspend else []
-        holding = payloads.suspended(await self._store.holds.in_force(agent.id))
+        holding = hold_payloads.suspended(await self._store.holds.in_force(agent.id))
         if project is not None and holding is not None:
             notes.append(
                 f"the whole agent is suspended by {holding['by']}: `kas resume --agent {agent.name}` ends that"
@@ -158,7 +159,7 @@ class Operations:
         hold = await self._store.holds.pin(scope, commit=commit, reason=order.reason, by=caller.actor)
         log.info("Pinned", agent_id=agent.id, project=order.project, commit_id=commit)
         notes = [_IN_CONFIG] if config.suspend else []
-        held = payloads.holding(project_id, await self._store.holds.in_force(agent.id))["suspension"]
+        held = hold_payloads.holding(project_id, await self._store.holds.in_force(agent.id))["suspension"]
         if held is not None:
             notes.append(f"it is suspended by {held['by']}: nothing is applied before that ends")
         return await self._changed(agent, order.project, hold, notes, _AWAY)

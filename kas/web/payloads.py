@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         SyncRecord,
         TokenRecord,
     )
-    from kas.web.operation_payloads import Hold, Holding
+    from kas.web.hold_payloads import Hold, Holding
 
 AgentStatus = Literal["connected", "disconnected", "never connected", "token revoked"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kas.store.errors import NotFound
 from kas.store.holds import HoldScope
 from kas.store.records import SyncKind
-from kas.web import operation_payloads, payloads
+from kas.web import hold_payloads, payloads
 from kas.web.authorization import EVERYWHERE
 from kas.web.errors import ApiError, not_found
 from kas.web.queries import MAX_LIMIT, AgentSpec, Query
@@ -96,7 +96,7 @@ class Reader:
                 named[record.id],
                 self._connections_of(record.id),
                 syncs.get(record.id, ()),
-                operation_payloads.suspended(holds.get(record.id, ())),
+                hold_payloads.suspended(holds.get(record.id, ())),
             )
             for record in records
         ]
@@ -248,10 +248,10 @@ class Reader:
         return any(sync.agent_id in seen for sync in syncs)
 
 
-def _holding(sync: SyncRecord, holds: Mapping[int, Sequence[HoldRecord]]) -> operation_payloads.Holding | None:
+def _holding(sync: SyncRecord, holds: Mapping[int, Sequence[HoldRecord]]) -> hold_payloads.Holding | None:
     if sync.kind is SyncKind.CONFIGURATION or sync.agent_id not in holds:
         return None
-    return operation_payloads.holding(sync.project_id, holds[sync.agent_id])
+    return hold_payloads.holding(sync.project_id, holds[sync.agent_id])
 
 
 def _key(sync: SyncRecord, *, everything: bool) -> object:

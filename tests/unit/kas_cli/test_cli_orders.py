@@ -14,7 +14,8 @@ from kas.cli.durations import Duration, Moment
 from kas.cli.history_view import history_lines
 from kas.cli.text import inert_line
 from kas.cli.views_orders import pinned_words, suspended_words
-from kas.web.operation_payloads import FieldDiff, HistoryEntry, Hold, ObjectDiff
+from kas.web.hold_payloads import Hold
+from kas.web.operation_payloads import FieldDiff, HistoryEntry, ObjectDiff
 
 if TYPE_CHECKING:
     from kas.web.payloads import Counts, Sync
