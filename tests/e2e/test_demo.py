@@ -119,7 +119,7 @@ def test_kept_running_on_somebodys_cluster_it_follows_their_pushes_and_leaves_no
             git("commit", "-am", "Three replicas", cwd=Path(tree[1]))
             git("push", "origin", "main", cwd=Path(tree[1]))
             path = f"/apis/apps/v1/namespaces/{namespace[1]}/deployments/nginx-deployment"
-            wait_until(lambda: kube.get(path)["spec"]["replicas"] == 3, what="a person's push has arrived", within=15)
+            wait_until(lambda: kube.get(path)["spec"]["replicas"] == 3, what="a person's push has arrived")
         finally:
             if demo.poll() is None:
                 os.killpg(demo.pid, signal.SIGINT)  # as the terminal does for Ctrl-C

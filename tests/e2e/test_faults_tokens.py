@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-STREAM_ENDED_SECONDS = 5.0
-"""What HOSTILE.md calls seconds: how long a revoked token's stream may still live."""
+SECONDS = 20.0
+"""What HOSTILE.md calls seconds, how long a revoked token's stream may still live, on a machine that does much else."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_revoked_token_ends_the_stream_and_a_new_one_in_the_same_file_brings_t
     token_id = (tokens["items"] if isinstance(tokens, dict) else tokens)[0]["id"]
 
     shared.kas.cli("token", "revoke", str(token_id))
-    wait_until(lambda: not agent.connected(), what="the stream has ended", within=STREAM_ENDED_SECONDS)
+    wait_until(lambda: not agent.connected(), what="the stream has ended", within=SECONDS)
 
     assert _status(shared, "revoked") == "token revoked"
     assert "every token of it is revoked" in shared.kas.cli("get", "syncs", "--agent", "revoked")
@@ -76,7 +76,7 @@ def test_a_revoked_token_ends_the_stream_and_a_new_one_in_the_same_file_brings_t
     assert driven.value("revoked") == "1"
 
     agent.token_file.write_text(_new_token(shared, "revoked"))
-    wait_until(agent.connected, what="the agent is back without a restart", within=20.0)
+    wait_until(agent.connected, what="the agent is back without a restart")
     wait_until(lambda: driven.value("revoked") == "2", what="what was pushed meanwhile is applied")
     driven.wait("healthy")
 
@@ -106,7 +106,7 @@ def test_a_wrong_token_is_refused_named_and_can_be_put_right_in_its_file(
         assert wrong.removeprefix("glagent-") not in text
 
     agent.token_file.write_text(right)
-    wait_until(agent.connected, what="the agent is in", within=20.0)
+    wait_until(agent.connected, what="the agent is in")
     driven.wait("healthy")
 
 
@@ -139,7 +139,7 @@ def test_a_token_file_that_is_gone_ends_the_start_with_its_name_and_an_empty_one
     wait_until(lambda: "is empty: put the line in" in agent.log.read_text(), what="the empty file is logged")
     agent.token_file.write_text(_new_token(shared, "filed"))
 
-    wait_until(agent.connected, what="the agent is in", within=20.0)
+    wait_until(agent.connected, what="the agent is in")
     driven.wait("healthy")
 
 

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.support.paths import ROOT, cache_directory
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     import signal
@@ -82,7 +82,7 @@ class Process:
         """Return everything it has written."""
         return self.log.read_text(errors="replace")
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Wait for its own end and return the exit code.
 
         Raises:
@@ -94,7 +94,7 @@ class Process:
         """Send one signal, if it still runs."""
         self._popen.send_signal(number)
 
-    def terminate(self, timeout: float = 10.0) -> int:
+    def terminate(self, timeout: float = PATIENCE_SECONDS) -> int:
         """Ask it to end with SIGTERM, make it end with SIGKILL after ``timeout`` seconds; return the exit code."""
         self._popen.terminate()
         try:
@@ -107,7 +107,7 @@ class Process:
         self._popen.kill()
         return self._popen.wait()
 
-    def wait_until(self, probe: Callable[[], object], *, what: str, within: float = 60.0) -> None:
+    def wait_until(self, probe: Callable[[], object], *, what: str, within: float = PATIENCE_SECONDS) -> None:
         """Wait until ``probe`` is true, giving up at once when the program ends.
 
         Raises:

@@ -69,10 +69,10 @@ async def test_what_is_scaled_is_known_at_once_and_told_when_it_changes(
 
         kube.create(path(namespace), autoscaler("also", "first"))
         kube.patch(f"{path(namespace)}/moving", autoscaler("moving", "second"))
-        await eventually(lambda: second in autoscalers.by_target, what="the move is told", within=20)
+        await eventually(lambda: second in autoscalers.by_target, what="the move is told")
         assert autoscalers.by_target[first].name == "also"
         kube.delete(f"{path(namespace)}/also")
-        await eventually(lambda: first not in autoscalers.by_target, what="the end is told", within=20)
+        await eventually(lambda: first not in autoscalers.by_target, what="the end is told")
         assert {first, second} <= set(project.told)
         kube.delete(f"{path(namespace)}/moving")
 
@@ -108,5 +108,5 @@ async def test_where_the_cluster_may_not_be_looked_at_the_namespaces_are_and_els
             await autoscalers.ensure({namespace})
             return web in autoscalers.by_target
 
-    await eventually(known, what="the namespace is looked at", within=20)
+    await eventually(known, what="the namespace is looked at")
     kube.delete(f"{path(namespace)}/there")

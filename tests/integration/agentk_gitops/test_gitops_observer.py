@@ -88,13 +88,13 @@ async def test_what_happens_during_a_sync_is_seen_when_it_ends(
 
         observer.begin()
 
-        await eventually(lambda: refs[0] not in observer.live, what="the deletion is seen", within=20)
-        await eventually(lambda: observer.live[refs[1]] != before, what="the change is seen", within=20)
+        await eventually(lambda: refs[0] not in observer.live, what="the deletion is seen")
+        await eventually(lambda: observer.live[refs[1]] != before, what="the change is seen")
         assert observer.live[refs[1]].fingerprint != before.fingerprint
         assert set(refs[1:]) <= set(observer.live)
         assert {refs[0], refs[1]} <= set(project.seen)
         kube.delete(f"{path}/map-{count}-2")
-        await eventually(lambda: refs[2] not in observer.live, what="the watch goes on", within=20)
+        await eventually(lambda: refs[2] not in observer.live, what="the watch goes on")
 
 
 async def test_another_project_that_asks_for_the_kind_need_not_wait_for_the_end_of_a_sync(
@@ -110,4 +110,4 @@ async def test_another_project_that_asks_for_the_kind_need_not_wait_for_the_end_
         await observer.ensure({CONFIG_MAP: frozenset({namespace})})
         kube.delete(f"/api/v1/namespaces/{namespace}/configmaps/other")
 
-        await eventually(lambda: ref not in observer.live, what="the deletion is seen", within=20)
+        await eventually(lambda: ref not in observer.live, what="the deletion is seen")

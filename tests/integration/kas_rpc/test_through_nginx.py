@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(program() is None, reason="nginx is not installed: scripts/system-packages tests")
 
+SILENCE = 4
+"""Seconds until the proxy loses patience: as long as eight pings, for a machine that does much else."""
+
 TRANSPORTS = pytest.mark.parametrize("transport", ["wss", "grpcs"])
 
 
@@ -56,7 +59,7 @@ async def kas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 def front(kas: Kas, authority: Authority, tmp_path: Path) -> Iterator[Nginx]:
     listener = kas.listener
     ports = {"websocket_port": listener.websocket_port, "grpc_port": listener.grpc_port}
-    with nginx(tmp_path, authority.server, **ports, silence=2, grpc_silence=3600) as running_nginx:
+    with nginx(tmp_path, authority.server, **ports, silence=SILENCE, grpc_silence=3600) as running_nginx:
         yield running_nginx
 
 
@@ -76,7 +79,7 @@ async def test_silence_longer_than_the_proxys_patience_is_survived(
     async with agent(url(front, transport), secret, ca=authority.certificate) as it:
         await it.link.wait_connected()
         since = it.link.state
-        await asyncio.sleep(5)  # the silence itself
+        await asyncio.sleep(SILENCE + 1)  # the silence itself
         assert it.link.state == since
         kas.send(configuration("after silence"))
         await until(lambda: [message.configuration.commit for message in it.received] == ["after silence"])
