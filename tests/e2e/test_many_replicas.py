@@ -7,17 +7,14 @@ what each was given, how often, and what was acknowledged.
 from __future__ import annotations
 
 import asyncio
-import json
-import urllib.error
-import urllib.request
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import signal
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.fleet import Fleet, ask, fleet_of, readiness, watch
 from tests.support.git_server import GitServer
-from tests.support.manifests import config_files, config_map
 from tests.support.playing import Player
 from tests.support.postgres import PostgresServer
 from tests.support.replicas import Replicas
@@ -26,57 +23,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from tests.support.git_repository import GitRepository
-    from tests.support.installation import Kas
-
 pytestmark = pytest.mark.timeout(120)
-
-
-@dataclass
-class Fleet:
-    """Three replicas, and one agent at each of them that follows one project."""
-
-    replicas: Replicas
-    git: GitServer
-    app: GitRepository
-    app_name: str
-    names: list[str]
-    players: list[Player]
-
-    def push(self, value: str) -> str:
-        return self.app.push_files({"manifests/app.yaml": config_map("app", value)}, value)
-
-    async def push_and_tell(self, value: str, *, to: int) -> str:
-        commit = await asyncio.to_thread(self.push, value)
-        await asyncio.to_thread(self.replicas.kas[to].webhook, self.app_name)
-        return commit
-
-    async def all_have(self, commit: str, *, within: float = 30.0) -> None:
-        await eventually(
-            lambda: all(player.commit == commit for player in self.players), what="all have it", within=within
-        )
-
-    def agent_id(self, number: int, *, at: int = 0) -> int:
-        agents = self.replicas.kas[at].get("agents", agent=self.names[number])
-        return int(agents[0]["id"])
-
-    async def order(self, number: int, what: str, body: object, *, at: int) -> Any:  # noqa: ANN401 - JSON
-        agent_id = await asyncio.to_thread(self.agent_id, number, at=at)
-        return await asyncio.to_thread(call, self.replicas.kas[at], f"agents/{agent_id}/{what}", body)
-
-
-def call(kas: Kas, path: str, body: object, method: str = "POST") -> Any:  # noqa: ANN401 - JSON
-    request = urllib.request.Request(  # noqa: S310 - loopback
-        f"{kas.api}/api/v1/{path}",
-        data=json.dumps(body).encode(),
-        method=method,
-        headers={"Authorization": f"Bearer {kas.admin_token.read_text().strip()}", "Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=40) as answer:  # noqa: S310 - loopback
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise AssertionError(f"{path}: {error.code} {error.read().decode()}") from error
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +39,7 @@ def running(
     directory = tmp_path_factory.mktemp("replicas")
     with (
         GitServer(directory / "git") as git,
-        Replicas(directory, git.template, own_server, poll_interval="2s") as found,
+        Replicas(directory, git.template, own_server, poll_interval="2s", listener="  drain_period: 3s\n") as found,
     ):
         yield found, git
 
@@ -102,27 +49,6 @@ async def fleet(running: tuple[Replicas, GitServer], request: pytest.FixtureRequ
     replicas, git = running
     async with fleet_of(replicas, git, request.node.name.removeprefix("test_")[:40].replace("_", "-")) as found:
         yield found
-
-
-@asynccontextmanager
-async def fleet_of(replicas: Replicas, git: GitServer, group: str) -> AsyncIterator[Fleet]:
-    app_name, config_name = f"{group}/app", f"{group}/config"
-    app, config = git.create(app_name), git.create(config_name)
-    names = [f"{group}-{number}".strip("-") for number in range(len(replicas.kas))]
-    fleet = Fleet(replicas, git, app, app_name, names, [])
-    first = fleet.push("first")
-    files: dict[str, str] = {}
-    for name in names:
-        files |= config_files(name, "demo", app_name)
-    config.push_files(files)
-    async with AsyncExitStack() as stack:
-        for number, kas in enumerate(replicas.kas):
-            made = call(kas, "agents", {"project": config_name, "name": names[number]})
-            token = call(kas, f"agents/{made['id']}/tokens", {"name": "t"})["secret"]
-            player = Player(f"grpc://localhost:{kas.grpc_port}", token)
-            fleet.players.append(await stack.enter_async_context(player.running()))
-        await fleet.all_have(first)
-        yield fleet
 
 
 async def test_an_order_reaches_its_agent_through_whichever_replica_it_came_in(fleet: Fleet) -> None:
@@ -144,7 +70,7 @@ async def test_a_webhook_that_reaches_any_replica_brings_the_commit_to_the_agent
 async def test_a_token_that_one_replica_revokes_ends_the_session_at_another(fleet: Fleet) -> None:
     agent_id = fleet.agent_id(0)
     tokens = fleet.replicas.kas[1].get(f"agents/{agent_id}/tokens")
-    await asyncio.to_thread(call, fleet.replicas.kas[1], f"tokens/{tokens[0]['id']}", None, "DELETE")
+    await asyncio.to_thread(ask, fleet.replicas.kas[1], "DELETE", f"/api/v1/tokens/{tokens[0]['id']}")
     await eventually(lambda: not fleet.players[0].connected, what="the session has ended")
     assert fleet.players[1].connected
 
@@ -164,6 +90,88 @@ async def test_every_replica_lists_the_connections_of_all(fleet: Fleet) -> None:
     for kas in fleet.replicas.kas:
         listed = {agent["name"]: agent["connections"] for agent in kas.get("agents")}
         assert all(listed[name] for name in fleet.names)
+
+
+async def test_graphql_at_one_replica_has_the_connections_of_another(fleet: Fleet) -> None:
+    project = fleet.app_name.replace("/app", "/config")
+    query = (
+        "query($path: ID!) { project(fullPath: $path) { clusterAgents { nodes { name connections { nodes "
+        "{ metadata { version } } } } } } }"
+    )
+    body = {"query": query, "variables": {"path": project}}
+    answer = await asyncio.to_thread(ask, fleet.replicas.kas[1], "POST", "/api/graphql", body)
+    nodes = answer["data"]["project"]["clusterAgents"]["nodes"]
+    connections = {node["name"]: node["connections"]["nodes"] for node in nodes}
+    assert connections == {name: [{"metadata": {"version": "1.0"}}] for name in fleet.names}
+
+
+async def test_a_watch_at_one_replica_is_woken_by_what_another_stores(fleet: Fleet) -> None:
+    async with aclosing(watch(fleet.replicas.kas[1], f"syncs?watch=1&agent={fleet.names[0]}")) as lines:
+        while (await anext(lines))["type"] != "BOOKMARK":
+            pass
+        # Without being woken it reads anew only together with a heartbeat: there would be one after every change.
+        for attempt in range(12):
+            commit = await fleet.push_and_tell(f"watched {attempt}", to=2)
+            heartbeats = 0
+            async for line in lines:
+                heartbeats += line["type"] == "HEARTBEAT"
+                shown = line.get("object", {})
+                if line["type"] in {"ADDED", "MODIFIED"} and (shown["commit"], shown["state"]) == (commit, "healthy"):
+                    break
+            if attempt and not heartbeats:
+                return
+    pytest.fail("the watch was never woken")
+
+
+async def test_an_agent_that_is_deleted_at_one_replica_loses_its_session_at_another(fleet: Fleet) -> None:
+    agent_id = fleet.agent_id(0)
+    await asyncio.to_thread(ask, fleet.replicas.kas[1], "DELETE", f"/api/v1/agents/{agent_id}")
+    await eventually(lambda: not fleet.players[0].connected, what="the session has ended")
+    assert fleet.names[0] not in [agent["name"] for agent in fleet.replicas.kas[2].get("agents")]
+    assert fleet.players[1].connected
+
+
+async def test_two_pods_of_an_agent_at_two_replicas_are_ordered_both_and_the_leader_answers(fleet: Fleet) -> None:
+    leader, kas = fleet.players[0], fleet.replicas.kas
+    standby = Player(f"grpc://localhost:{kas[1].grpc_port}", leader.token, leads=False)
+    async with standby.running():
+        await eventually(lambda: standby.commit == leader.commit, what="both have the revision")
+        commit = await fleet.push_and_tell("for both", to=2)
+        await fleet.all_have(commit)
+        await eventually(lambda: standby.commit == commit, what="both have the next one, too")
+        for at in range(3):
+            answer = await fleet.order(0, "reconcile", {}, at=at)
+            assert [item["reason"] for item in answer["items"]] == [""]
+        assert [one.id for one in leader.commands] == [one.id for one in standby.commands]
+        leader.leads, standby.leads = False, True
+        answer = await fleet.order(0, "reconcile", {}, at=2)
+        assert [item["reason"] for item in answer["items"]] == [""]
+        standby.leads = False
+        answer = await fleet.order(0, "reconcile", {}, at=2)
+        assert [item["reason"] for item in answer["items"]] == ["NoLeader"]
+        assert not standby.acknowledged
+        await stored_once(fleet)
+
+
+async def test_a_replica_that_ends_is_unready_and_served_by_nobody_new_while_its_agents_move(fleet: Fleet) -> None:
+    leaving = fleet.replicas.kas[0]
+    process = leaving.process
+    status, checks = readiness(leaving)
+    assert (status, checks) == (200, {"database": (True, ""), "running": (True, ""), "redis": (True, "")})
+    process.send_signal(signal.SIGTERM)
+    try:
+        await eventually(lambda: readiness(leaving)[0] == 503, what="it says that it is not ready")
+        checks = readiness(leaving)[1]
+        assert not checks or checks["running"] == (False, "")
+        fleet.players[0].move_to(fleet.replicas.address)
+        await fleet.all_have(await fleet.push_and_tell("while one ends", to=1))
+        await eventually(lambda: process.exit_code is not None, what="it has ended", within=60)
+        assert process.exit_code == 0
+    finally:
+        leaving.launch()
+    await asyncio.to_thread(leaving.wait_ready)
+    await asyncio.to_thread(fleet.replicas.wait_for_each_other)
+    await stored_once(fleet)
 
 
 async def test_an_agentk_that_comes_back_to_another_replica_replaces_its_old_session(fleet: Fleet) -> None:
@@ -202,20 +210,38 @@ async def test_agents_of_a_killed_replica_are_served_by_the_others_and_nothing_a
     await asyncio.to_thread(fleet.replicas.wait_for_each_other)
 
 
-async def test_redis_that_restarts_stops_nobody_and_orders_reach_other_replicas_again(fleet: Fleet) -> None:
-    fleet.replicas.redis.kill()
-    commit = await asyncio.to_thread(fleet.push, "without redis")
-    await fleet.all_have(commit)
-    assert all(kas.ready() for kas in fleet.replicas.kas)
-    fleet.replicas.redis.start()
+async def test_redis_that_restarts_stops_nobody_and_an_order_under_way_goes_on(fleet: Fleet) -> None:
+    kas, player = fleet.replicas.kas, fleet.players[0]
+    player.may_answer.clear()
+    async with asyncio.TaskGroup() as group:
+        ordered = group.create_task(fleet.order(0, "reconcile", {}, at=1))
+        await eventually(lambda: bool(player.commands), what="the agent has the order")
+        fleet.replicas.redis.kill()
+        try:
+            await eventually(lambda: "away" in readiness(kas[1])[1]["redis"][1], what="it says so")
+            assert readiness(kas[1])[0] == 200
+            assert kas[1].metric("kas_replicas") == 1
+            (agent,) = kas[1].get("agents", agent=fleet.names[0])
+            assert agent["connections"], "what was known last is shown"
+        finally:
+            fleet.replicas.redis.start()
+        player.may_answer.set()
+    assert [item["reason"] for item in ordered.result()["items"]] == [""]
+    assert len(player.commands) == 1
     await asyncio.to_thread(fleet.replicas.wait_for_each_other)
+    answer = await fleet.order(0, "reconcile", {}, at=2)
+    assert [item["reason"] for item in answer["items"]] == [""]
+    await fleet.all_have(await fleet.push_and_tell("with redis", to=2))
 
-    async def is_carried_out() -> bool:
-        # Who has just found the others again may lose sight of them once more, and says ConnectionLost: try again.
-        answer = await fleet.order(0, "reconcile", {}, at=1)
-        return [item["reason"] for item in answer["items"]] == [""]
 
-    await eventually(is_carried_out, what="an order reaches an agent at another replica")
+async def test_without_redis_a_push_is_seen_by_all(fleet: Fleet) -> None:
+    fleet.replicas.redis.kill()
+    try:
+        await fleet.all_have(await asyncio.to_thread(fleet.push, "without redis"))
+        assert all(kas.ready() for kas in fleet.replicas.kas)
+    finally:
+        fleet.replicas.redis.start()
+    await asyncio.to_thread(fleet.replicas.wait_for_each_other)
     await fleet.all_have(await fleet.push_and_tell("with redis", to=2))
 
 
@@ -249,6 +275,7 @@ async def test_postgresql_that_restarts_loses_no_acknowledged_report(fleet: Flee
 
 async def stored_once(fleet: Fleet) -> None:
     """Make sure that everything that was acknowledged is in the database once, and every agent at its newest."""
+    await eventually(lambda: all(player.idle for player in fleet.players), what="all is reported")
     for name, player in zip(fleet.names, fleet.players, strict=True):
         events = await asyncio.to_thread(fleet.replicas.kas[2].get, "events", agent=name, limit="500")
         told = [event["message"].removeprefix("report ") for event in events if event["reason"] == "Played"]

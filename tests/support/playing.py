@@ -28,12 +28,16 @@ class Player:
 
     ``applied`` has every snapshot that it was given, in order; the one that it has, told again by a new connection, is
     none, as to agentk. ``acknowledged`` are the ids of events that kas said to have stored; their messages end in it.
+    One that does not lead says so when it is ordered something, and reports nothing. Who clears ``may_answer`` lets
+    commands wait.
     """
 
     address: str
     token: str
     instance: str = field(default_factory=lambda: uuid.uuid4().hex)
     parts: int = 1
+    leads: bool = True
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     receiver: Receiver = field(default_factory=Receiver)
     configurations: list[wire.Configuration] = field(default_factory=list)
     applied: list[Snapshot] = field(default_factory=list)
@@ -41,6 +45,7 @@ class Player:
     acknowledged: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.may_answer.set()
         self._todo: asyncio.Queue[Snapshot | wire.Command] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
         self._linking: asyncio.Task[None] | None = None
@@ -113,13 +118,21 @@ class Player:
         while True:
             match await self._todo.get():
                 case wire.Command() as command:
-                    for number in range(self.parts):
-                        part = wire.AnswerRequest(
-                            command_id=command.id, done=number == self.parts - 1, message=f"part {number}"
-                        )
-                        await self.link.answer(part, within=60)
-                case snapshot:
+                    await self.may_answer.wait()
+                    await self._answer(command)
+                case snapshot if self.leads:
                     await self._report(snapshot)
+                case _:
+                    pass
+
+    async def _answer(self, command: wire.Command) -> None:
+        if not self.leads:
+            await self.link.answer(wire.AnswerRequest(command_id=command.id, reason="NotLeader", done=True), within=60)
+            return
+        for number in range(self.parts):
+            done = number == self.parts - 1
+            part = wire.AnswerRequest(command_id=command.id, done=done, message=f"part {number}")
+            await self.link.answer(part, within=60)
 
     async def _report(self, snapshot: Snapshot) -> None:
         """Report until kas has acknowledged it, as agentk does."""
