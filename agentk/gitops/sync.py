@@ -21,7 +21,7 @@ from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
 from agentk.apply.rules.autoscale import may_be_scaled
 from agentk.apply.rules.forbidden import leave_out, place_of
-from agentk.apply.rules.own import NOTHING_OWN
+from agentk.apply.rules.own import NOTHING_OWN, namespaces_of_rights
 from agentk.apply.traits import leave_scaled
 from agentk.apply.waiting import Patience
 from agentk.gitops.bookkeeping import Bookkeeping
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.execute import Executor
     from agentk.apply.model import Desired, Live, ProjectSettings, Snapshot
+    from agentk.apply.rules.own import OwnObjects
     from agentk.gitops.autoscalers import Autoscalers
     from agentk.gitops.observer import Observer
     from agentk.gitops.served_kinds import ServedKinds
@@ -169,7 +170,7 @@ class ProjectSync:
         if self._patient_with != (snapshot.sync_id, self.settings):
             self._patience, self._patient_with = Patience(), (snapshot.sync_id, self.settings)
         self._patience.renew()
-        part = self._narrow(snapshot) if not confirmed else None
+        part = await self._narrow(snapshot) if not confirmed else None
         self._settled = None
         try:
             result = await (self._run_part(part, report) if part else self._run(snapshot, report, confirmed))
@@ -179,16 +180,20 @@ class ProjectSync:
             self._settled = (self.settings, self._cluster.discovery.generation)
         return result
 
-    def _narrow(self, snapshot: Snapshot) -> Narrowed | None:
+    async def _narrow(self, snapshot: Snapshot) -> Narrowed | None:
         """Return what alone has to be looked at; None where that is everything."""
         cluster, resolved = self._cluster, self._resolved
         if self._settled != (self.settings, cluster.discovery.generation) or not cluster.observer.sight.is_clear:
             return None
         if resolved is None or self._book.known is None or self._book.damage is not None:
             return None
-        return narrow(
+        part = narrow(
             snapshot, self.settings, cluster.discovery, cluster.agent_id, previous=resolved, desired=self._desired
         )
+        if part is None or resolved.basis is None:
+            return None
+        own = await self._own(one.ref for one in part.changed.desired)
+        return part if own == resolved.basis.own else None
 
     async def _run_part(self, part: Narrowed, report: Callable[[Outcome], None]) -> SyncResult:
         """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
@@ -332,15 +337,25 @@ class ProjectSync:
         unserved = self._cluster.observer.sight.unserved
         if not discovery.kinds or (unserved and any((ref.group, ref.kind) in unserved for ref in self._desired)):
             await discovery.refresh()
-        own = await self._cluster.own.objects() if self._cluster.own is not None else NOTHING_OWN
+        own = await self._own(await self._book.read())
         resolving = partial(resolve, own=own)
         files = len(snapshot.files)
         resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, self._resolved)
         if any(outcome.reason == "UnknownKind" for outcome in resolved.refused):
             await discovery.refresh()
             resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, resolved)
+        if (known := await self._own(one.ref for one in resolved.desired)) != own:
+            # It brings roles or bindings for a namespace where agentk has some.
+            resolving = partial(resolve, own=known)
+            resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, resolved)
         self._resolved = resolved
         return await self._leave_scaled(resolved)
+
+    async def _own(self, refs: Iterable[ObjectRef]) -> OwnObjects:
+        """Return what agentk itself stands on, its rights in the namespaces in which these objects are rights too."""
+        if self._cluster.own is None:
+            return NOTHING_OWN
+        return await self._cluster.own.objects(namespaces_of_rights(refs))
 
     def _with_damage(self, resolved: Resolved) -> Resolved:
         """Count a damaged inventory as an object that cannot be applied: the others are, and nothing is pruned."""

@@ -1,5 +1,8 @@
 """Finding out what agentk itself stands on in its cluster: namespace, service account, Deployment, roles and bindings.
 
+Roles and bindings are looked for in its own namespace, and in those where a project has some: a narrowed agent has its
+rights there, and a project that brought others of the same names would take them away.
+
 What may not be read is left out: to protect less is what such an installation asks for, and to stop is not.
 """
 
@@ -21,7 +24,7 @@ from agentlink import logs
 from agentlink.refs import ObjectRef, group_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agentk.kube.client import KubeClient
 
@@ -52,18 +55,22 @@ class Own:
         self._namespace = namespace
         self._pod = pod
         self._asking = asyncio.Lock()
-        self._found = None if namespace else NOTHING_OWN
+        self._search: _Search | None = None
 
-    async def objects(self) -> OwnObjects:
-        """Return what agentk stands on.
+    async def objects(self, namespaces: Iterable[str] = ()) -> OwnObjects:
+        """Return what agentk stands on; of its roles and bindings those that are in its own and in these namespaces.
 
         Raises:
             KubeError: The API server does not answer.
         """
+        if not self._namespace:
+            return NOTHING_OWN
         async with self._asking:
-            if self._found is None:
-                self._found = await _Search(self._client, self._namespace).run(self._pod)
-            return self._found
+            if self._search is None:
+                search = _Search(self._client, self._namespace)
+                await search.run(self._pod)
+                self._search = search
+            return await self._search.look_in(namespaces)
 
 
 class _Search:
@@ -71,18 +78,27 @@ class _Search:
         self._sender = Sender(client, RetryPolicy())
         self._namespace = namespace
         self._found: set[ObjectRef] = {ObjectRef("", "Namespace", "", namespace)}
+        self._account: tuple[str, str] | None = None
+        self._looked_in: set[str] = set()
 
-    async def run(self, pod: str) -> OwnObjects:
-        account = await self._account()
+    async def run(self, pod: str) -> None:
+        """Find all but the roles and bindings of namespaces."""
+        self._account = await self._myself()
         if pod:
             await self._pod(pod)
-        if account is not None:
-            self._found.add(ObjectRef("", "ServiceAccount", *account))
-            await self._bindings(_ROLE_BINDING, account)
-            await self._bindings(_CLUSTER_ROLE_BINDING, account)
-        return OwnObjects(account, frozenset(self._found))
+        if self._account is not None:
+            self._found.add(ObjectRef("", "ServiceAccount", *self._account))
+            await self._bindings(_CLUSTER_ROLE_BINDING, "", self._account)
 
-    async def _account(self) -> tuple[str, str] | None:
+    async def look_in(self, namespaces: Iterable[str]) -> OwnObjects:
+        """Find roles and bindings in these namespaces too, each asked for once; return all that was found."""
+        if self._account is not None:
+            for namespace in sorted({self._namespace, *namespaces} - self._looked_in):
+                await self._bindings(_ROLE_BINDING, namespace, self._account)
+                self._looked_in.add(namespace)
+        return OwnObjects(self._account, frozenset(self._found))
+
+    async def _myself(self) -> tuple[str, str] | None:
         """Return the namespace and name of the service account that we are, None when we are somebody else."""
         review = await self._read("POST", _REVIEW_PATH, _REVIEW)
         user = str(((review.get("status") or {}).get("userInfo") or {}).get("username", ""))
@@ -104,9 +120,9 @@ class _Search:
                 replica_set = await self._read("GET", object_path(_REPLICA_SET, owner))
                 self._found.update(_controllers(replica_set, self._namespace))
 
-    async def _bindings(self, kind: Kind, account: tuple[str, str]) -> None:
+    async def _bindings(self, kind: Kind, namespace: str, account: tuple[str, str]) -> None:
         """Add the bindings that give us rights, and the roles that they bind."""
-        path = collection_path(kind, self._namespace if kind.namespaced else "")
+        path = collection_path(kind, namespace)
         try:
             pages = [page async for page in self._sender.pages(path)]
         except KubeError as error:
@@ -115,7 +131,6 @@ class _Search:
         for page in pages:
             for item in page.items:
                 if any(_names_account(subject, account) for subject in item.get("subjects") or ()):
-                    namespace = self._namespace if kind.namespaced else ""
                     self._found.add(ObjectRef(_RBAC, kind.kind, namespace, item["metadata"]["name"]))
                     role = item.get("roleRef") or {}
                     where = namespace if role.get("kind") == "Role" else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.driven import Driven
 from tests.support.installation import Agent
 from tests.support.manifests import config_files, config_map, deployment
 from tests.support.waiting import wait_until
@@ -206,3 +207,79 @@ def test_an_agent_that_may_not_watch_says_that_drift_goes_unseen(
         assert "drift of ConfigMap objects goes unseen" in sync["message"]
     finally:
         agent.stop()
+
+
+@pytest.fixture
+def narrow(kube: Kube, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> tuple[str, Path]:
+    """A namespace with the service account ``narrow``, which may do everything there, and a kubeconfig of it."""
+    service_account(kube, namespace, "narrow")
+    return namespace, kubeconfig_of(kube, control_plane, namespace, "narrow", tmp_path / "kubeconfig")
+
+
+def test_the_rights_of_an_agent_elsewhere_are_neither_changed_nor_pruned(
+    installation: Installation, kube: Kube, narrow: tuple[str, Path], other_namespace: str, tmp_path: Path
+) -> None:
+    namespace, kubeconfig = narrow
+    there = f"{RBAC}/namespaces/{other_namespace}"
+    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    kube.create(f"{there}/roles", {**_role("narrow"), "rules": [rule]})
+    kube.create(f"{there}/rolebindings", _role_binding("narrow", {"name": "narrow", "namespace": namespace}))
+    driven = Driven(
+        installation.kas, "narrow", "own/narrow", installation.git.create("own/narrow"), kube, other_namespace
+    )
+    account = {"name": "somebody", "namespace": other_namespace}
+    many = {f"manifests/{number}.yaml": config_map(f"plain-{number}") for number in range(40)}
+    first = driven.push({**config_files("narrow", other_namespace, more="    inventory_policy: adopt_all\n"), **many})
+    agent = Agent(
+        installation.kas,
+        "narrow",
+        project="own/narrow",
+        kubeconfig=kubeconfig,
+        directory=tmp_path / "agent",
+        environment={"POD_NAMESPACE": namespace},
+    )
+    try:
+        agent.start()
+        driven.wait("healthy", commit=first)
+        commit = driven.push(
+            {
+                "manifests/role.yaml": json.dumps({**_role("narrow"), "rules": []}),
+                "manifests/binding.yaml": json.dumps(_role_binding("narrow", account)),
+                "manifests/theirs.yaml": json.dumps({**_role("theirs"), "rules": []}),
+            }
+        )
+        sync = driven.wait("failed", commit=commit, reason="Protected")
+        assert (sync["counts"]["failed"], sync["counts"]["created"]) == (2, 1)
+        assert kube.get(f"{there}/roles/narrow")["rules"] == [rule]
+        assert kube.get(f"{there}/rolebindings/narrow")["subjects"][0]["name"] == "narrow"
+
+        # As if the binding had once been one of the project's: in the inventory, annotated, and no longer in Git.
+        maps = f"/api/v1/namespaces/{other_namespace}/configmaps"
+        (inventory,) = kube.get(maps, labelSelector="cli-utils.sigs.k8s.io/inventory-id")["items"]
+        inventory_id = inventory["metadata"]["labels"]["cli-utils.sigs.k8s.io/inventory-id"]
+        agent.stop()
+        annotations = {"config.k8s.io/owning-inventory": inventory_id}
+        kube.patch(f"{there}/rolebindings/narrow", {"metadata": {"annotations": annotations}})
+        key = f"{other_namespace}_narrow_rbac.authorization.k8s.io_RoleBinding"
+        kube.patch(f"{maps}/{inventory['metadata']['name']}", {"data": {key: ""}})
+        commit = driven.remove("manifests/role.yaml", "manifests/binding.yaml")
+        agent.start()
+        sync = driven.wait("healthy", commit=commit, reason="Protected")
+        assert sync["counts"]["pruned"] == 0
+        assert kube.find(f"{there}/rolebindings/narrow")
+    finally:
+        agent.stop()
+
+
+def _role(name: str) -> dict[str, object]:
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}}
+
+
+def _role_binding(name: str, account: dict[str, str]) -> dict[str, object]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", **account}],
+    }

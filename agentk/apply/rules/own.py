@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentk.apply.model import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agentlink.refs import ObjectRef
 
@@ -33,6 +33,11 @@ class OwnObjects:
 
 NOTHING_OWN: Final = OwnObjects()
 """Of an agent outside its cluster."""
+
+
+def namespaces_of_rights(refs: Iterable[ObjectRef]) -> frozenset[str]:
+    """Return the namespaces in which any of these objects is a role or a binding, which might be agentk's own."""
+    return frozenset(ref.namespace for ref in refs if ref.group == _RBAC and ref.namespace)
 
 
 def refuse_own(ref: ObjectRef, own: OwnObjects) -> Refusal | None:

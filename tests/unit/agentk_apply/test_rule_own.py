@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentk.apply.rules.own import OwnObjects, refuse_binding, refuse_own
+from agentk.apply.rules.own import OwnObjects, namespaces_of_rights, refuse_binding, refuse_own
 from agentlink.refs import ObjectRef
 
 DEPLOYMENT = ObjectRef("apps", "Deployment", "agents", "gitlab-agent")
@@ -43,6 +43,11 @@ def test_a_subject_without_namespace_is_in_that_of_its_binding() -> None:
     binding = ObjectRef(RBAC, "RoleBinding", "agents", "b")
     manifest = {"subjects": [{"kind": "ServiceAccount", "name": "gitlab-agent"}]}
     assert refuse_binding(binding, manifest, OWN) is not None
+
+
+def test_rights_are_looked_for_where_a_project_has_some() -> None:
+    refs = [BINDING, ObjectRef(RBAC, "Role", "web", "r"), ObjectRef(RBAC, "ClusterRole", "", "c"), DEPLOYMENT]
+    assert namespaces_of_rights(refs) == {"team", "web"}
 
 
 @pytest.mark.parametrize("manifest", [{}, {"subjects": None}, {"subjects": "x"}])
