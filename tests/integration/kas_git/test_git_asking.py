@@ -86,7 +86,7 @@ async def test_many_new_repositories_ask_a_server_what_it_can_do_a_few_times(
 
 
 async def test_what_was_made_without_git_is_a_repository_to_git(
-    mirrors: Mirrors, git_server: GitServer, tmp_path: Path
+    mirrors: Mirrors, git_server: GitServer, tmp_path: Path, started: list[str]
 ) -> None:
     repository = git_server.create(PROJECT)
     repository.push_files({"a.yaml": "a: 1\n"})
@@ -95,6 +95,7 @@ async def test_what_was_made_without_git_is_a_repository_to_git(
     await mirror.fetch(MAIN)
     third = repository.push_files({"b.yaml": "b: 1\n"})
     await mirror.fetch(MAIN)
+    assert started == ["index-pack"] * 2
     path = path_of(tmp_path)
     assert git_says(path, "rev-parse", "--is-bare-repository", "--is-shallow-repository") == "true\ntrue"
     assert git_says(path, "rev-parse", "--show-object-format") == "sha1"
@@ -136,11 +137,12 @@ async def test_another_branch_brings_only_what_the_first_did_not(
     assert (len(sizes), sizes[0] < 5000, sizes[1] > 200_000) == (2, True, True)
 
 
-async def test_an_answer_that_is_cut_off_leaves_nothing_behind(git_server: GitServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [4, 100])
+async def test_an_answer_that_is_cut_off_leaves_nothing_behind(git_server: GitServer, tmp_path: Path, cut: int) -> None:
     commit = git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
     async with HoldingProxy(git_server.port) as proxy:
         mirrors = Mirrors(settings_for(proxy.template), tmp_path / "data")
-        proxy.cut = 100
+        proxy.cut = cut
         error = await refused(mirrors.mirror(PROJECT), MAIN)
         assert error.retryable
         assert not list(path_of(tmp_path).glob("objects/pack/*"))

@@ -12,6 +12,7 @@ import pytest
 
 from kas.git.mirrors import Mirrors
 from kas.git.remotes import CredentialKind, CredentialSettings, GitSettings
+from kas.git.runner import GitRunner
 from tests.integration.kas_git.git_helpers import (
     MAIN,
     PROJECT,
@@ -22,6 +23,8 @@ from tests.integration.kas_git.git_helpers import (
     refused,
     settings_for,
 )
+from tests.support.authority import make_authority
+from tests.support.git_repository import GitRepository
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -136,3 +139,48 @@ async def test_a_server_is_trusted_by_the_authority_that_is_configured(git_serve
                 error = await refused(mirrors.mirror(PROJECT), MAIN)
                 assert (error.reason, "git.ca_file" in str(error)) == (reason, True)
             await mirrors.close()
+
+
+async def test_over_tls_a_rotated_password_and_a_rotated_authority_are_used_at_the_next_fetch(
+    git_server: GitServer, tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = git_server.create(PROJECT, username="oauth2", password=PASSWORD)
+    first = repository.push_files({"a.yaml": "a: 1\n"})
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca_file = tmp_path / "authority.crt"
+
+    def present(name: str) -> bytes:
+        """Have the server show a certificate of an authority of its own from now on; return the authority's."""
+        folder = tmp_path / name
+        folder.mkdir()
+        authority = make_authority(folder)
+        tls.load_cert_chain(authority.server.certificate, authority.server.key)
+        return authority.certificate.read_bytes()
+
+    ca_file.write_bytes(present("one"))
+    credential = CredentialSettings(CredentialKind.ACCESS_TOKEN, secret)
+    async with HoldingProxy(git_server.port, tls) as proxy:
+        settings = GitSettings(url_template=proxy.template, credential=credential, ca_file=ca_file)
+        mirrors = Mirrors(settings, tmp_path / "data")
+        mirror = mirrors.mirror(PROJECT)
+        assert await mirror.fetch(MAIN) == first
+
+        git_server.set_password(PROJECT, "oauth2", "glpat-rotated")
+        error = await refused(mirror, MAIN)
+        assert (error.reason, PASSWORD in str(error)) == ("AccessDenied", False)
+        write(secret, "glpat-rotated")
+        second = GitRepository(tmp_path / "again", repository.url, username="oauth2", password="glpat-rotated")
+        second.git("pull", "--quiet", "origin", "main")
+        pushed = second.push_files({"a.yaml": "a: 2\n"})
+        with monkeypatch.context() as without_git:
+            without_git.delattr(GitRunner, "network")
+            assert await mirror.fetch(MAIN) == pushed
+
+        authority = present("two")
+        error = await refused(mirror, MAIN)
+        assert (error.reason, "git.ca_file" in str(error)) == ("Unreachable", True)
+        ca_file.write_bytes(authority)
+        with monkeypatch.context() as without_git:
+            without_git.delattr(GitRunner, "network")
+            assert await mirror.fetch(MAIN) == pushed
+        await mirrors.close()
