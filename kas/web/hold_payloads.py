@@ -5,16 +5,22 @@ Pure, as ``kas.web.payloads``, whose values carry it; what is answered to orders
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from kas.gitops.holds import pin_of, suspension_of
+from kas.store.records import HoldKind
 from kas.web import times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from kas.store.records import HoldRecord
+    from kas.store.records import HoldRecord, SyncRecord
+
+
+_SUSPENDED: Final = "Suspended"
+_BY_CONFIG: Final = "suspended by config.yaml"
+"""How an agent says that it is config.yaml that suspends a project (``agentk.gitops.standing.words_of``)."""
 
 
 class Hold(TypedDict):
@@ -67,6 +73,28 @@ def holding(project_id: int, holds: Sequence[HoldRecord]) -> Holding:
     return Holding(
         suspension=None if suspension is None else hold(suspension, suspension.at),
         pin=None if pin is None else hold(pin, pin.at),
+    )
+
+
+def suspended_by_config(record: SyncRecord) -> Hold | None:
+    """Describe the suspension that config.yaml holds, which nobody ordered: its agent tells of it with every state.
+
+    ``at`` is when the agent last told.
+    """
+    if record.reason != _SUSPENDED or not record.message.startswith(_BY_CONFIG):
+        return None
+    return Hold(
+        kind=HoldKind.SUSPENSION.value,
+        scope="project",
+        by="config.yaml",
+        reason="suspend: true",
+        at=times.time_of(record.updated_at),
+        until=None,
+        commit="",
+        available="",
+        ended_at=None,
+        ended_by="",
+        in_force=True,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from kas.web.hold_payloads import suspended_by_config
 from kas.web.times import optional_time, time_of
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ def sync(record: SyncRecord, owner: AgentRef, holding: Holding | None = None) ->
         applied_at=optional_time(record.applied_at),
         finished_at=optional_time(record.finished_at),
         updated_at=time_of(record.updated_at),
-        suspension=holding["suspension"] if holding else None,
+        suspension=(suspended_by_config(record) or holding["suspension"]) if holding else None,
         pin=holding["pin"] if holding else None,
     )
 
