@@ -49,6 +49,12 @@ CHOICES: dict[str, dict[str, Any]] = {
         }
     },
     "for trying out": {"persistence": {"enabled": False}, "networkPolicy": {"enabled": False}, "fsGroup": None},
+    "Redis with an own authority": {
+        **SEVERAL,
+        "replicas": 2,
+        "redis": {"url": "rediss://redis:6379/0", "existingSecret": "kas-redis"},
+        "settings": {"redis_ca_file": "/etc/kas/redis/ca.crt"},
+    },
     "other settings": {
         "settings": {"git": {"poll_interval": "5s"}, "agent_listener": {"grpc_address": None}},
         "logLevel": "debug",
@@ -156,7 +162,11 @@ def test_several_replicas_share_postgresql_and_redis_and_have_a_budget(helm: Hel
     redis = {"url": "rediss://redis:6379/0", "existingSecret": "redis"}
     objects = helm.template("kas", {"replicas": 2, "database": database, "redis": redis})
 
-    assert one(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    budget, pod = one(objects, "PodDisruptionBudget")["spec"], one(objects, "StatefulSet")["spec"]["template"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (mount,) = [mount for mount in pod["spec"]["containers"][0]["volumeMounts"] if mount["name"] == "redis"]
+    assert mount["mountPath"] == "/etc/kas/redis"
     settings = yaml.safe_load(one(objects, "ConfigMap")["data"]["kas.yaml"])
     assert settings["database"] == database["url"]
     assert settings["database_password_file"] == "/etc/kas/database/password"
