@@ -103,7 +103,7 @@ def proc(pid: int, what: str) -> str:
 class HoldingProxy:
     """Passes requests on to a Git server; while ``gate`` is closed, POST answers are fetched but not handed on.
 
-    With ``cut`` their last bytes, so many, are left out.
+    With ``cut`` the last bytes, so many, of answers with a pack are left out.
     """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -139,7 +139,7 @@ class HoldingProxy:
         if head.startswith(b"POST") and not self.gate.is_set():
             self.held.set()
             await self.gate.wait()
-        writer.write(answer[: -self.cut] if head.startswith(b"POST") and self.cut else answer)
+        writer.write(answer[: -self.cut] if self.cut and b"packfile\n" in answer else answer)
         await writer.drain()
         for stream in (request, writer):
             stream.close()
