@@ -387,6 +387,11 @@ class Outcome:
     resource_version: str = ""
     live: Live | None = None
 
+    @property
+    def told(self) -> Outcome:
+        """Return what people are told of it, without the object: many are kept until a sync has ended."""
+        return Outcome(self.ref, self.result, self.path, self.reason, self.message) if self.uid else self
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:

@@ -68,19 +68,19 @@ def plan(
         else:
             decided.append(action)
     broken = {outcome.ref for outcome in decided if outcome.result is Result.FAILED}
-    broken.update(_may_mean(resolved.refused, settings))
+    meant = set(_may_mean(resolved.refused, settings))
+    broken |= meant
     by_ref = {desired.ref: desired for desired in resolved.desired}
     # A Namespace that is refused (agentk's own, one that may not be looked at) may well exist; the server knows.
-    there = live.keys() | {outcome.ref for outcome in resolved.refused if outcome.ref.kind == "Namespace"}
+    homes = {outcome.ref for outcome in resolved.refused if outcome.ref.kind == "Namespace"}
+    there = live.keys() | homes if homes else live.keys()
     staged = staging.stage(explain_first(applies), by_ref, broken, there, kinds)
     decided += staged.decided
     if staged.decided:
         refused = {outcome.ref for outcome in staged.decided}
         applies = [action for action in applies if action.desired.ref not in refused]
     complete = not staged.decided and not any(outcome.result is Result.FAILED for outcome in decided)
-    wanted = set(by_ref)
-    wanted.update(_may_mean(resolved.refused, settings))
-    left = [one for ref, one in recorded.items() if ref not in wanted]
+    left = [recorded[ref] for ref in recorded if ref not in by_ref and ref not in meant]
     pruning = prune.decide(
         left,
         live,

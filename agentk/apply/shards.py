@@ -15,14 +15,15 @@ How an entry is written is ``inventory``; carrying the writes out is ``agentk.ku
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.inventory import InventoryError, entry_of, key_of, record_of, size_of
 from agentk.apply.model import Recorded
+from agentk.apply.records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
     from agentlink.refs import ObjectRef
 
@@ -85,6 +86,26 @@ def listed(text: str) -> frozenset[int]:
     return frozenset(int(part) for part in parts)
 
 
+@dataclass(slots=True)
+class _Change:
+    """What is to be written into one ConfigMap: entries of these objects, and without these keys."""
+
+    refs: list[ObjectRef] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+
+def _in_words(draft: Write, change: _Change, records: Mapping[ObjectRef, Recorded]) -> Write:
+    """Give a write its data."""
+    entries = dict(entry_of(records[ref]) for ref in change.refs)
+    match draft:
+        case Create():
+            return replace(draft, data=entries)
+        case Patch():
+            return replace(draft, data={**dict.fromkeys(change.keys), **entries})
+        case Delete():
+            return draft
+
+
 class Layout:
     """Where every entry of one inventory is. In memory it takes one entry of a dict for each."""
 
@@ -108,7 +129,9 @@ class Layout:
         """Return the shards that the head lists and that were not read."""
         return tuple(sorted(self._listed - self._sizes.keys()))
 
-    def read(self, number: int, data: Mapping[str, str], records: dict[ObjectRef, Recorded]) -> InventoryError | None:
+    def read(
+        self, number: int, data: Mapping[str, str], records: MutableMapping[ObjectRef, Recorded]
+    ) -> InventoryError | None:
         """Take in one ConfigMap; in which order they come does not matter.
 
         Args:
@@ -147,69 +170,69 @@ class Layout:
         self._strays.append((ref, number, key))
         return False
 
-    def change(self, changed: Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> tuple[Write, ...]:
+    def change(self, changed: Records | Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> Iterator[Write]:
         """Decide how to write a change, in which order; costs as much as the change is large.
 
         From here on the layout is as it will be after the last write. When one of them fails, read everything anew.
+        Each write is put into words when it is asked for: all of them at once would take more memory than all records.
 
         Args:
             changed: Objects as they are to be recorded; new ones get a place.
             removed: Objects to forget; unknown ones are no error, and they go before ``changed``.
         """
         gone = set(removed)
-        wanted = {recorded.ref: recorded for recorded in changed if recorded.ref not in gone}
         strays, self._strays = self._strays, []
         copied, self._copied = self._copied, {}
-        wanted = {ref: recorded for ref, recorded in copied.items() if ref not in gone} | wanted
-        made: dict[int, dict[str, str]] = {}
-        sets: defaultdict[int, dict[str, str | None]] = defaultdict(dict)
-        late: defaultdict[int, dict[str, str | None]] = defaultdict(dict)
+        records = Records.of(changed)
+        if copied:
+            records = Records.of((*copied.values(), *records.values()))
+        made: dict[int, _Change] = {}
+        changes: defaultdict[int, _Change] = defaultdict(_Change)
+        late: defaultdict[int, _Change] = defaultdict(_Change)
         for ref in gone & self._places.keys():
             number = self._places.pop(ref)
-            sets[number][key_of(ref)] = None
+            changes[number].keys.append(key_of(ref))
             self._take(number, size_of(ref))
+        wanted = [ref for ref in records if ref not in gone] if gone else records
         if HEAD not in self._sizes and wanted:
             made[HEAD] = self._open(HEAD)
         room = HEAD
-        for ref, recorded in wanted.items():
-            key, value = entry_of(recorded)
+        for ref in wanted:
             number = self._places.get(ref, -1)
             if number < 0:
-                room = self._places[ref] = number = self._room_for(size_of(ref), room, made)
-                self._add(number, size_of(ref))
-            if number in made:
-                made[number][key] = value
-            else:
-                sets[number][key] = value
+                size = size_of(ref)
+                room = self._places[ref] = number = self._room_for(size, room, made)
+                self._add(number, size)
+            (made[number] if number in made else changes[number]).refs.append(ref)
         for ref, number, key in strays:
-            late[number][key] = None
+            late[number].keys.append(key)
             self._take(number, size_of(ref))
-        return tuple(self._in_order(made, sets, late))
+        drafts = self._in_order(made, changes, late)
+        return (_in_words(write, change, records) for write, change in drafts)
 
     def _in_order(
-        self,
-        made: Mapping[int, Mapping[str, str]],
-        sets: Mapping[int, Mapping[str, str | None]],
-        late: Mapping[int, Mapping[str, str | None]],
-    ) -> Iterator[Write]:
-        """Order the writes as the module says, and forget the shards that are empty after them."""
-        for number, data in made.items():
-            yield Create(number, data)
+        self, made: Mapping[int, _Change], changes: Mapping[int, _Change], late: Mapping[int, _Change]
+    ) -> list[tuple[Write, _Change]]:
+        """Order the writes, yet without data, as the module says, and forget the shards that are empty after them."""
+        drafts: list[tuple[Write, _Change]] = [(Create(number, {}), change) for number, change in made.items()]
         emptied = [number for number, entries in self._entries.items() if not entries and number != HEAD]
         before = self._listed
         # A shard that is missing stays on the list until somebody puts it back or takes it off.
         self._listed = frozenset((*self._sizes.keys() - {HEAD, *emptied}, *self.missing))
         shards = tuple(sorted(self._listed)) if self._listed != before else None
-        for number in sorted({*sets, *(() if shards is None else (HEAD,))} - {*emptied}):
-            after = self._entries[number] + len(late.get(number, ()))
-            yield Patch(number, sets.get(number, {}), after, shards if number == HEAD else None)
-        for number in sorted(late.keys() - {*emptied}):
-            yield Patch(number, late[number], self._entries[number])
+        for number in sorted({*changes, *(() if shards is None else (HEAD,))} - {*emptied}):
+            after = self._entries[number] + (len(late[number].keys) if number in late else 0)
+            patch = Patch(number, {}, after, shards if number == HEAD else None)
+            drafts.append((patch, changes.get(number, _Change())))
+        drafts += [
+            (Patch(number, {}, self._entries[number]), late[number]) for number in sorted(late.keys() - {*emptied})
+        ]
         for number in emptied:
             del self._entries[number], self._sizes[number]
-            yield Delete(number)
+            drafts.append((Delete(number), _Change()))
+        return drafts
 
-    def _room_for(self, size: int, start: int, made: dict[int, dict[str, str]]) -> int:
+    def _room_for(self, size: int, start: int, made: dict[int, _Change]) -> int:
         """Return the lowest number from ``start`` on that has room; what is too large for any gets a shard to itself.
 
         The number of a missing shard is not used again: somebody may put it back.
@@ -224,9 +247,9 @@ class Layout:
                 return number
             number += 1
 
-    def _open(self, number: int) -> dict[str, str]:
+    def _open(self, number: int) -> _Change:
         self._sizes[number] = self._entries[number] = 0
-        return {}
+        return _Change()
 
     def _add(self, number: int, size: int) -> None:
         self._sizes[number] += size

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import Recorded, Result
+from agentk.apply.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +28,10 @@ class Bookkeeping:
 
     def __init__(self, store: InventoryStore) -> None:
         self._store = store
-        self._records: dict[ObjectRef, Recorded] = {}
+        self._records = Records()
         self._trusted = False
-        self._unwritten: dict[ObjectRef, Recorded | None] = {}
+        self._unwritten: dict[ObjectRef, bool] = {}
+        """Whether each of these is to be written, or forgotten."""
         self.damage: InventoryError | None = None
         """Why the inventory may own more than it says; nothing is pruned then, and it is read again each time."""
 
@@ -52,7 +54,7 @@ class Bookkeeping:
         if not self._trusted or self.damage is not None:
             self._trusted = False
             inventory = await self._store.read()
-            self._records = inventory.records if inventory else {}
+            self._records = inventory.records if inventory else Records()
             self.damage = inventory.damage if inventory else None
             self._unwritten.clear()
             self._trusted = True
@@ -64,13 +66,14 @@ class Bookkeeping:
 
     def record(self, one: Recorded) -> None:
         """Take note of an object that the project owns from now on, or what became of it."""
-        if self._records.get(one.ref) != one:
-            self._records[one.ref] = self._unwritten[one.ref] = one
+        if self._records.put(one):
+            self._unwritten[one.ref] = True
 
     def forget(self, ref: ObjectRef) -> None:
         """Take note that an object is gone, or not the project's any more."""
-        if self._records.pop(ref, None) is not None:
-            self._unwritten[ref] = None
+        if ref in self._records:
+            del self._records[ref]
+            self._unwritten[ref] = False
 
     def note(self, outcome: Outcome) -> None:
         """Take note of what an action did to an object."""
@@ -89,8 +92,8 @@ class Bookkeeping:
         unwritten, self._unwritten = self._unwritten, {}
         try:
             await self._store.write(
-                [one for one in unwritten.values() if one is not None],
-                [ref for ref, one in unwritten.items() if one is None],
+                self._records.some(ref for ref, stays in unwritten.items() if stays),
+                [ref for ref, stays in unwritten.items() if not stays],
             )
         except BaseException:
             self._trusted = False

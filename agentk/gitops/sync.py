@@ -377,7 +377,7 @@ class ProjectSync:
         outcomes: list[Outcome] = []
 
         def note(outcome: Outcome) -> None:
-            outcomes.append(outcome)
+            outcomes.append(outcome.told)
             self._book.note(outcome)
             if outcome.digest and outcome.live is not None:
                 # Ahead of the watches.

@@ -16,6 +16,7 @@ import orjson
 from agentk.apply.inventory import InventoryError
 from agentk.apply.model import Kind
 from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL, INVENTORY_SHARD, INVENTORY_SHARDS
+from agentk.apply.records import Records
 from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, written
 from agentk.kube.client import MERGE_PATCH, METADATA
 from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
@@ -53,7 +54,7 @@ _CONFLICT: Final = 409
 class Inventory:
     """An inventory as it was read, and its head. With ``damage`` it may own more than ``records`` says."""
 
-    records: dict[ObjectRef, Recorded]
+    records: Records
     namespace: str
     name: str
     uid: str
@@ -115,7 +116,7 @@ class InventoryStore:
         head = heads[0]
         self._stored[HEAD] = head.stored
         layout = Layout(listed_by(head))
-        records: dict[ObjectRef, Recorded] = {}
+        records = Records()
         damage = [fault_in(head, layout.read(HEAD, head.data, records))]
         for shard in shards:
             number = self._number(shard)
@@ -139,7 +140,7 @@ class InventoryStore:
             InventoryError.first_of(faults) if faults else None,
         )
 
-    async def write(self, changed: Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> None:
+    async def write(self, changed: Records | Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> None:
         """Write a change: what it does not name is neither sent nor looked at.
 
         Args:
@@ -157,7 +158,7 @@ class InventoryStore:
             layout = self._layout
             assert layout is not None  # noqa: S101 - what read leaves behind
         self._layout = None  # until everything is written; whoever breaks this off has to read again
-        changed, removed = list(changed), list(removed)
+        changed, removed = Records.of(changed), list(removed)
         if len(changed) + len(removed) <= _ON_THE_SPOT:
             writes = layout.change(changed, removed)
         else:

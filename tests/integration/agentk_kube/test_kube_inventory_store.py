@@ -15,7 +15,7 @@ from agentlink.refs import ObjectRef
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from tests.controlplane.cluster import Cluster
     from tests.support.kube import Kube
@@ -58,7 +58,7 @@ def writes(client: Recording) -> list[tuple[str, bytes]]:
     return [(method, body) for method, _, body in client.sent if method != "GET"]
 
 
-async def records_of(client: KubeClient, inventory_id: str) -> dict[ObjectRef, Recorded]:
+async def records_of(client: KubeClient, inventory_id: str) -> Mapping[ObjectRef, Recorded]:
     """Return what a process that starts now reads."""
     found = await InventoryStore(client, inventory_id, namespace="elsewhere").read()
     assert found is not None

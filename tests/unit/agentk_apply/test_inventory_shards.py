@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,9 @@ from agentk.apply.inventory import InventoryError, entry_of, size_of
 from agentk.apply.model import Recorded
 from agentk.apply.shards import CAPACITY, HEAD, Create, Delete, Layout, Patch, Write, listed, written
 from agentlink.refs import ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DIGEST, PRINT, UID = "0123456789abcdef", "fedcba9876543210", "8a5f8f4e-1111-2222-3333-444455556666"
 
@@ -27,6 +31,10 @@ def full(number: int, digest: str = DIGEST) -> Recorded:
 SIZE = size_of(ref(0))
 FEW = 3 * SIZE
 """Capacity of a ConfigMap in most of these tests, so that a handful of objects is many shards."""
+
+
+def changing(layout: Layout, changed: Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> tuple[Write, ...]:
+    return tuple(layout.change(changed, removed))
 
 
 @dataclass
@@ -89,7 +97,7 @@ def test_whatever_is_written_is_read_and_a_crash_between_two_writes_forgets_noth
     for sets, gone in history:
         changed = recorded_of({n: value for n, value in sets.items() if n not in gone})
         removed = {ref(n) for n in gone}
-        writes = layout.change(changed.values(), removed)
+        writes = changing(layout, changed.values(), removed)
         crash = data.draw(st.none() | st.integers(0, len(writes)))
         for done, write in enumerate(writes):
             if done == crash:
@@ -112,7 +120,7 @@ def test_no_change_moves_an_entry_that_stays(history: list[tuple[dict[int, str],
     layout, _ = cluster.read()
     places: dict[str, int] = {}
     for sets, gone in history:
-        for write in layout.change(recorded_of(sets).values(), {ref(n) for n in gone}):
+        for write in changing(layout, recorded_of(sets).values(), {ref(n) for n in gone}):
             cluster.carry_out(write)
         found = {key: number for number, data in cluster.maps.items() for key in data}
         assert {key: found[key] for key in places.keys() & found.keys()} == {
@@ -137,7 +145,7 @@ def test_copies_of_an_entry_become_one_and_where_they_differ_only_the_name_is_be
     layout, known = cluster.read()
     assert known == {one: found.pop() if len(found) == 1 else Recorded(one) for one, found in copies.items()}
     changed, removed = recorded_of(change[0]), {ref(n) for n in change[1]}
-    for write in layout.change(changed.values(), removed):
+    for write in changing(layout, changed.values(), removed):
         assert known.keys() - removed <= cluster.read()[1].keys()
         cluster.carry_out(write)
     keys = [key for data in cluster.maps.values() for key in data]
@@ -151,7 +159,7 @@ def test_an_entry_under_another_spelling_of_its_key_is_written_once_as_we_do() -
     cluster = Cluster({HEAD: {"shop_a__b__ConfigMap": ""}})
     layout, known = cluster.read()
     assert known == {odd: Recorded(odd)}
-    writes = layout.change([])
+    writes = changing(layout, [])
     assert [type(one) for one in writes] == [Patch, Patch]
     for write in writes:
         assert cluster.read()[1] == known
@@ -160,12 +168,12 @@ def test_an_entry_under_another_spelling_of_its_key_is_written_once_as_we_do() -
 
 
 def test_a_small_inventory_is_one_configmap() -> None:
-    assert Layout().change([full(1), full(2)]) == (Create(HEAD, dict(map(entry_of, [full(1), full(2)]))),)
+    assert changing(Layout(), [full(1), full(2)]) == (Create(HEAD, dict(map(entry_of, [full(1), full(2)]))),)
 
 
 def test_one_changed_entry_among_fifty_thousand_is_one_patch_of_one_entry() -> None:
     layout = Layout()
-    writes = layout.change(map(full, range(50_000)))
+    writes = changing(layout, map(full, range(50_000)))
     assert [type(write) for write in writes] == [Create] * (len(writes) - 1) + [Patch]
     created = [write for write in writes if isinstance(write, Create)]
     assert all(sum(len(key) + len(value) for key, value in write.data.items()) <= CAPACITY for write in created)
@@ -173,7 +181,7 @@ def test_one_changed_entry_among_fifty_thousand_is_one_patch_of_one_entry() -> N
     assert isinstance(last, Patch)
     assert last.shards == tuple(range(1, len(writes) - 1))
     changed = full(31_415, "a" * 16)
-    (patch,) = layout.change([changed])
+    (patch,) = changing(layout, [changed])
     assert isinstance(patch, Patch)
     assert dict([entry_of(changed)]) == patch.data
     assert patch.shards is None
@@ -182,10 +190,10 @@ def test_one_changed_entry_among_fifty_thousand_is_one_patch_of_one_entry() -> N
 def test_room_that_was_left_is_used_before_a_new_shard_is_made() -> None:
     cluster = Cluster()
     layout, _ = cluster.read()
-    for write in layout.change(map(full, range(9))):
+    for write in changing(layout, map(full, range(9))):
         cluster.carry_out(write)
     assert cluster.maps.keys() == {0, 1, 2}
-    for write in layout.change([full(20), full(21)], [ref(4), ref(7)]):
+    for write in changing(layout, [full(20), full(21)], [ref(4), ref(7)]):
         cluster.carry_out(write)
     assert [len(cluster.maps[number]) for number in range(3)] == [3, 3, 3]
 
@@ -194,7 +202,7 @@ def test_a_name_larger_than_a_shard_gets_one_to_itself() -> None:
     huge = Recorded(ObjectRef("example.com", "Widget", "shop", "w" * (FEW + 100)))
     cluster = Cluster(capacity=FEW)
     layout, _ = cluster.read()
-    for write in layout.change([full(1), huge, full(2)]):
+    for write in changing(layout, [full(1), huge, full(2)]):
         cluster.carry_out(write)
     (alone,) = [data for data in cluster.maps.values() if entry_of(huge)[0] in data]
     assert len(alone) == 1
@@ -204,13 +212,13 @@ def test_a_name_larger_than_a_shard_gets_one_to_itself() -> None:
 def test_a_missing_shard_stays_listed_and_its_number_is_not_used_again() -> None:
     cluster = Cluster()
     layout, _ = cluster.read()
-    for write in layout.change(map(full, range(9))):
+    for write in changing(layout, map(full, range(9))):
         cluster.carry_out(write)
     lost = cluster.maps.pop(1)
     layout, known = cluster.read()
     assert layout.missing == (1,)
     assert len(known) == 6
-    for write in layout.change(map(full, range(20, 26))):
+    for write in changing(layout, map(full, range(20, 26))):
         cluster.carry_out(write)
     assert cluster.shards == {1, 2, 3, 4}
     assert 1 not in cluster.maps
@@ -229,28 +237,28 @@ def test_entries_that_cannot_be_read_are_named_kept_and_hide_no_others() -> None
     assert "'nonsense'" in str(fault)
     assert "1 more" in str(fault)
     assert records == {ref(1): full(1)}
-    (patch,) = layout.change([], [ref(1)])
+    (patch,) = changing(layout, [], [ref(1)])
     assert patch == Patch(HEAD, {entry_of(full(1))[0]: None}, 2)
 
 
 def test_nothing_changed_is_nothing_to_write() -> None:
     layout = Layout()
-    assert layout.change([], [ref(1)]) == ()
-    layout.change([full(1)])
-    assert layout.change([]) == ()
-    assert layout.change([], [ref(2)]) == ()
+    assert changing(layout, [], [ref(1)]) == ()
+    changing(layout, [full(1)])
+    assert changing(layout, []) == ()
+    assert changing(layout, [], [ref(2)]) == ()
 
 
 def test_the_last_entry_leaves_an_empty_head_behind() -> None:
     layout = Layout()
-    layout.change([full(1)])
-    assert layout.change([], [ref(1)]) == (Patch(HEAD, {entry_of(full(1))[0]: None}, 0),)
+    changing(layout, [full(1)])
+    assert changing(layout, [], [ref(1)]) == (Patch(HEAD, {entry_of(full(1))[0]: None}, 0),)
 
 
 def test_who_is_removed_is_not_written_again_by_the_same_change() -> None:
     layout = Layout()
-    layout.change([full(1)])
-    (patch,) = layout.change([replace(full(1), digest="a" * 16)], [ref(1)])
+    changing(layout, [full(1)])
+    (patch,) = changing(layout, [replace(full(1), digest="a" * 16)], [ref(1)])
     assert patch == Patch(HEAD, {entry_of(full(1))[0]: None}, 0)
 
 

@@ -1,0 +1,94 @@
+"""What an inventory says of tens of thousands of objects, packed; ``Recorded`` is made when it is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Final
+
+from agentk.apply import uids
+from agentk.apply.model import Recorded
+from agentlink.refs import ObjectRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_DIGESTS: Final = re.compile(r"[0-9a-f]{32}")
+"""Digest and fingerprint of an object that was applied, one after the other."""
+
+_NAMED: Final = b""
+"""What is kept of an object of which nothing but the name is recorded."""
+
+
+class Records(MutableMapping[ObjectRef, Recorded]):
+    """Records by name. Some of them can be had as other ``Records``, which share what they hold."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._records: dict[ObjectRef, bytes | Recorded] = {}
+
+    @classmethod
+    def of(cls, recorded: Records | Iterable[Recorded]) -> Records:
+        """Return these records, packed if they are not; of those that are of one object the last one counts."""
+        if isinstance(recorded, Records):
+            return recorded
+        made = cls()
+        for one in recorded:
+            made.put(one)
+        return made
+
+    def put(self, recorded: Recorded) -> bool:
+        """Take in what is recorded of an object now; tell whether that is news."""
+        packed = _packed(recorded)
+        found = recorded if packed is None else packed
+        if self._records.get(recorded.ref) == found:
+            return False
+        self._records[recorded.ref] = found
+        return True
+
+    def some(self, refs: Iterable[ObjectRef]) -> Records:
+        """Return what is recorded of these objects now."""
+        some, records = Records(), self._records
+        some._records = {ref: records[ref] for ref in refs if ref in records}
+        return some
+
+    def __getitem__(self, ref: ObjectRef) -> Recorded:
+        """Return what is recorded of an object."""
+        found = self._records[ref]
+        if not isinstance(found, bytes):
+            return found
+        if not found:
+            return Recorded(ref)
+        return Recorded(ref, found[:8].hex(), found[8:16].hex(), uids.unpacked(found[16:]))
+
+    def __setitem__(self, ref: ObjectRef, recorded: Recorded) -> None:
+        """Take in what is recorded of an object now; ``ref`` is its name."""
+        self.put(recorded)
+
+    def __delitem__(self, ref: ObjectRef) -> None:
+        """Forget an object."""
+        del self._records[ref]
+
+    def __iter__(self) -> Iterator[ObjectRef]:
+        """Yield the names."""
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._records)
+
+    def __contains__(self, ref: object) -> bool:
+        """Tell whether an object is recorded."""
+        return ref in self._records
+
+
+def _packed(recorded: Recorded) -> bytes | None:
+    """Return a record packed, None of one that would not come back the same."""
+    if not recorded.digest and not recorded.fingerprint and not recorded.uid:
+        return _NAMED
+    digests, uid = recorded.digest + recorded.fingerprint, uids.packed(recorded.uid)
+    if uid is None or len(recorded.digest) != 16 or not _DIGESTS.fullmatch(digests):  # noqa: PLR2004 - half of both
+        return None
+    return bytes.fromhex(digests) + uid
