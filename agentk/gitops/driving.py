@@ -127,8 +127,10 @@ class Driving:
         return self._anew
 
     def _await_kinds(self, kinds: Iterable[tuple[str, str]]) -> None:
-        """Have it noticed when these kinds are served."""
-        self._awaited = frozenset(kinds)
+        """Have it noticed when these kinds are served, or that of an object which is not any more."""
+        lost = self._health.out_of_sight()
+        gone = [(lost[0].group, lost[0].kind)] if lost is not None and lost[1].reason in _NOT_SERVED else []
+        self._awaited = frozenset((*kinds, *gone))
         if self._awaited and self._served is not None:
             self._served.expect()
 

@@ -55,6 +55,7 @@ class ServedKinds:
         self._running: list[asyncio.Task[None]] = []
         self._listeners: list[Listener] = []
         self._news = asyncio.Event()
+        self._told = -1
 
     def register(self, listener: Listener) -> None:
         """Tell this one of every change."""
@@ -100,10 +101,11 @@ class ServedKinds:
             self._news.clear()
             if not any(listener.waits_for_kinds for listener in self._listeners):
                 continue
-            before = self._discovery.generation
             with suppress(KubeError):
                 await self._discovery.refresh()
-            if self._discovery.generation != before:
+            # Others ask as well: what counts is what the listeners have been told of.
+            if self._discovery.generation != self._told:
+                self._told = self._discovery.generation
                 for listener in tuple(self._listeners):
                     listener.kinds_changed()
             pause = min(pause * 2, _LONGEST_SECONDS)
