@@ -27,7 +27,7 @@ pytestmark = pytest.mark.cluster
 
 OBJECTS = 120
 MIDDLE = 40
-"""The write at which it dies; at most 32 more are under way then."""
+"""The write at which it dies, before the API server hears of that one or any after it."""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_agentk_killed_while_it_creates_and_changes_completes_and_forgets_nothin
 
     commit = driven.push({**config_files("killed", namespace), **manifests("1")})
     agent = shared.agent("killed", project="own/killed", start=False)
-    strike = door.arm(MIDDLE, Moment.AFTER, agent.kill)
+    strike = door.arm(MIDDLE, Moment.BEFORE, agent.kill)
     agent.start(connected=False)
     _is_over(strike)
     first = _there(driven, "killed-")
@@ -123,7 +123,7 @@ def test_agentk_killed_while_it_prunes_prunes_the_rest(
     driven.wait("healthy", commit=commit)
     left = OBJECTS * 6 // 10  # fewer than half go: a larger prune waits for a confirmation
 
-    strike = door.arm((OBJECTS - left) // 4, Moment.AFTER, agent.kill)
+    strike = door.arm((OBJECTS - left) // 4, Moment.BEFORE, agent.kill)
     removed = driven.remove(*(f"manifests/{n}.yaml" for n in range(left, OBJECTS)))
     _is_over(strike)
     assert left < len(_there(driven, "pruned-")) < OBJECTS

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 OBJECTS = 160
 MIDDLE = 40
-"""The write of the first replica at which something happens; at most 32 more are under way then."""
+"""The write of the first replica at which something happens, before the API server hears of that one."""
 SHORT, LONG = 4, 60
 """Seconds of a lease: so that one can be waited for, and so that none can."""
 STANDS_BY = "Another replica leads"
@@ -89,7 +89,7 @@ class Replicas:
     def strike(self, act: Callable[[], None]) -> str:
         """Push many objects, and do this when the first replica is in the middle of them; return the commit."""
         goes_on = Event()
-        strike = self.door.arm(MIDDLE, Moment.AFTER, act, release=goes_on)
+        strike = self.door.arm(MIDDLE, Moment.BEFORE, act, release=goes_on)
         goes_on.set()
         commit = self.driven.push({f"manifests/{n}.yaml": config_map(f"many-{n}") for n in range(OBJECTS)})
         wait_until(strike.done.is_set, what="it came to the write")

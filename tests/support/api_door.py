@@ -253,7 +253,7 @@ class _Connection:
 
 
 async def _do(strike: Strike) -> None:
-    await asyncio.to_thread(strike.strike)
+    strike.strike()  # in this thread, so that nothing passes meanwhile
     if strike.release is None:
         raise EOFError
     await asyncio.to_thread(strike.release.wait)
