@@ -9,13 +9,14 @@ import re
 import subprocess
 import threading
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kas.git.process import GitProcess
 
@@ -78,6 +79,13 @@ BOTH_SINCE: Final = (2, 36)
 BOTH: Final = ("cat-file", "--batch-command", "--follow-symlinks")
 
 
+class Turn:
+    """The reads of one caller, who may have them stopped: those of others go on."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+
 class CatFile:
     """One process, started when first needed. Its methods block and may be called from any thread.
 
@@ -88,18 +96,21 @@ class CatFile:
         self._start = start
         self._commands = commands
         self._lock = threading.Lock()
+        # Held for moments only, to begin, end and stop a turn.
+        self._switch = threading.Lock()
+        self._turn: Turn | None = None
         self._git: GitProcess | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def read(self, question: Question[Answer], names: Sequence[str]) -> list[Answer]:
+    def read(self, turn: Turn, question: Question[Answer], names: Sequence[str]) -> list[Answer]:
         """Return the answer for each name in order.
 
         Raises ``ReaderBrokenError``; the next call starts a new process.
         """
         requests = [question.request(name) for name in names]
-        with self._lock:
+        with self._lock, self._taken(turn):
+            answers: list[Answer] = []
             try:
-                answers: list[Answer] = []
                 for some in _batches(requests):
                     answers += self._ask(question, some)
             except BaseException as error:
@@ -109,11 +120,27 @@ class CatFile:
                 raise
             return answers
 
-    def stop(self, sent: signal.Signals) -> None:
-        """Interrupt a running ``read``, which then raises."""
-        running = self._git
-        if running is not None:
-            running.stop(sent)
+    @contextmanager
+    def _taken(self, turn: Turn) -> Iterator[None]:
+        with self._switch:
+            if turn.stopped:
+                raise ReaderBrokenError("git cat-file was not asked: nobody waits for the answer any more")
+            self._turn = turn
+        try:
+            yield
+        finally:
+            with self._switch:
+                self._turn = None
+            if turn.stopped:  # perhaps just when all was read: the process is not for the next one
+                self._end()
+
+    def stop(self, turn: Turn, sent: signal.Signals) -> None:
+        """Interrupt what a caller reads, which then raises, or will not begin."""
+        with self._switch:
+            turn.stopped = True
+            running = self._git
+            if self._turn is turn and running is not None:
+                running.stop(sent)
 
     def close(self) -> None:
         """End the process, if any, once no ``read`` is running."""

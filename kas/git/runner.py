@@ -15,7 +15,7 @@ from kas.git.config import render, written
 from kas.git.errors import GitError
 from kas.git.process import Finished, GitProcess, in_thread
 from kas.git.program import program_version
-from kas.git.reader import BOTH, BOTH_SINCE, CONTENTS, INFOS, CatFile, Info, Question
+from kas.git.reader import BOTH, BOTH_SINCE, CONTENTS, INFOS, CatFile, Info, Question, Turn
 from kas.git.slots import Turns
 from kas.git.smart_http import SmartHttp
 
@@ -116,14 +116,14 @@ class GitRunner:
 
         Raises ``TimeoutError``, ``ReaderBrokenError``, and what ``walk`` raises.
         """
-        reader = await self._reader(mirror, CONTENTS)
-        work = partial(walk, partial(reader.read, CONTENTS))
-        return await in_thread(self._local, work, reader.stop, self._settings.timeout)
+        reader, turn = await self._reader(mirror, CONTENTS), Turn()
+        work = partial(walk, partial(reader.read, turn, CONTENTS))
+        return await in_thread(self._local, work, partial(reader.stop, turn), self._settings.timeout)
 
     async def _read(self, mirror: Path, question: Question[T], names: Sequence[str]) -> list[T]:
-        reader = await self._reader(mirror, question)
-        work = partial(reader.read, question, names)
-        return await in_thread(self._local, work, reader.stop, self._settings.timeout)
+        reader, turn = await self._reader(mirror, question), Turn()
+        work = partial(reader.read, turn, question, names)
+        return await in_thread(self._local, work, partial(reader.stop, turn), self._settings.timeout)
 
     async def _reader(self, mirror: Path, question: Question[Any]) -> CatFile:
         arguments = BOTH if self._one_for_both else question.arguments
