@@ -41,9 +41,7 @@ def test_what_looks_like_an_answer_of_an_api_server(body: bytes, whole: bool) ->
         (read_object, b"{"),
     ],
 )
-def test_what_is_none_is_an_error_that_may_pass_and_is_not_quoted(
-    read: Callable[[bytes], object], body: bytes
-) -> None:
+def test_what_is_none_is_an_error_that_may_pass_and_is_not_quoted(read: Callable[[bytes], object], body: bytes) -> None:
     with pytest.raises(KubeError) as refused:
         read(body)
     assert (refused.value.status, refused.value.retryable) == (0, True)
