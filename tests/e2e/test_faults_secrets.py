@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -80,11 +82,26 @@ def _shown_by(pid: int) -> list[bytes]:
 
 @pytest.fixture
 def nobody_answers() -> Iterator[int]:
-    """The port of a server that accepts connections and says nothing."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server.getsockname()[1]
+    """The port of a server that sends kas' own client away, so that it takes git, and never answers that."""
+    over = Event()
+
+    class Hanging(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers["User-Agent"].startswith("git/kas"):
+                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+            else:
+                over.wait()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hanging) as server:
+        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        yield server.server_port
+        over.set()
+        server.shutdown()
+        serving.join()
 
 
 def test_no_way_of_failing_shows_a_credential(
