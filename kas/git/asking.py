@@ -63,7 +63,7 @@ class Asker:
                     return False
                 answer = PackAnswer()
                 async with contextlib.aclosing(self._pack(response, answer)) as pack:
-                    await self._packs.take_in(pack, answer.shallow)
+                    await self._packs.take_in(pack, answer.shallow, shallow)
         except TimeoutError:
             raise
         except GitError as error:

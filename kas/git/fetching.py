@@ -105,7 +105,7 @@ class Fetcher:
         """Give a commit that is here a ref of its own, so that it is not dropped."""
         async with self._lock:
             name = self._name(GitRef(RefKind.COMMIT, commit))
-            await self._repository.set(name, commit)
+            await self._repository.set({name: commit})
             self._fetched[name] = commit
 
     async def deepen(self, ref: GitRef, depth: int) -> None:
@@ -190,14 +190,10 @@ class Fetcher:
 
     async def _set(self, places: Mapping[GitRef, str]) -> dict[GitRef, str | GitError]:
         """Let refs be where they are on the server, unless that is no commit."""
-        found: dict[GitRef, str | GitError] = {}
-        for ref, place in places.items():
-            commit = await self._repository.commit_of(place)
-            if commit is not None:
-                name = self._name(ref)
-                await self._repository.set(name, place)
-                found[ref] = self._fetched[name] = commit
-        return found
+        names = {self._name(ref): ref for ref in places}
+        commits = await self._repository.set({name: places[ref] for name, ref in names.items()})
+        self._fetched |= commits
+        return {names[name]: commit for name, commit in commits.items()}
 
     async def _fetch_together(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
         """Fetch refs by as few processes as can be; return those that this went well for."""

@@ -40,12 +40,13 @@ class Packs:
         """Return the commits whose parents were left out."""
         return await self._runner.threaded(partial(disk.read_shallow, self._path))
 
-    async def take_in(self, pack: AsyncGenerator[bytes, None], shallow: Sequence[str]) -> None:
+    async def take_in(self, pack: AsyncGenerator[bytes, None], shallow: Sequence[str], known: Sequence[str]) -> None:
         """Take in a pack.
 
         Args:
             pack: its bytes, in pieces.
             shallow: commits whose parents stay away; it may become longer until the first piece has come.
+            known: what ``shallow()`` has returned.
 
         Raises:
             GitError: it cannot be used or stored, and nothing of it is.
@@ -63,10 +64,9 @@ class Packs:
                 continue
             return
         async with contextlib.aclosing(_joined(head, pack)) as pieces:
-            await self._index(pieces, shallow)
+            await self._index(pieces, shallow, known)
 
-    async def _index(self, pieces: AsyncGenerator[bytes, None], shallow: Sequence[str]) -> None:
-        known = await self.shallow()
+    async def _index(self, pieces: AsyncGenerator[bytes, None], shallow: Sequence[str], known: Sequence[str]) -> None:
         new = [commit for commit in shallow if commit not in known]
         with contextlib.ExitStack() as stack:
             arguments = _INDEX_PACK

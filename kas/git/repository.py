@@ -20,7 +20,7 @@ from kas.git.reader import ReaderBrokenError
 from kas.git.refs import is_commit_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from kas.git.process import Finished
@@ -128,10 +128,18 @@ class Repository:
             self._commits[value] = found[0]
         return self._commits[value]
 
-    async def set(self, name: str, value: str) -> None:
-        """Let a ref of the mirror have an object that is here."""
+    async def set(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Let refs of the mirror have these objects; return their commits. Those that lead to none are left out."""
+
+        def work(read: Read) -> dict[str, str]:
+            answers = read([f"{value}^{{commit}}" for value in values.values()])
+            commits = {name: answer[0] for name, answer in zip(values, answers, strict=True) if answer is not None}
+            for name in commits:
+                disk.write_ref(self.path / name, values[name])
+            return commits
+
         try:
-            await self._runner.threaded(partial(disk.write_ref, self.path / name, value))
+            return await self.walked(work)
         except OSError as error:
             raise self._storage(error) from error
 

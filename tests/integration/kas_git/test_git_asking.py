@@ -244,10 +244,10 @@ async def test_a_pack_without_all_that_it_refers_to_is_not_taken_in(
 
     packs = Packs(PROJECT, path_of(tmp_path), mirrors._runner)
     if left_out == "nothing":
-        await packs.take_in(pieces(), [])
+        await packs.take_in(pieces(), [], await packs.shallow())
     else:
         with pytest.raises(GitError) as caught:
-            await packs.take_in(pieces(), [])
+            await packs.take_in(pieces(), [], await packs.shallow())
         assert "did not receive expected object" in str(caught.value)
     assert await mirror.has(commit) is (left_out == "nothing")
     assert await mirror.fetch(DEFAULT_BRANCH) == commit

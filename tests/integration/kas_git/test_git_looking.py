@@ -12,6 +12,8 @@ from kas.git.mirrors import Mirrors
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.git.remotes import CredentialKind, CredentialSettings
 from kas.git.watcher import RefWatcher
+from kas.replicas.local import Hub, LocalBus, LocalLeases
+from kas.replicas.refs import SharedRefs
 from tests.integration.kas_git.git_helpers import MAIN, PROJECT, settings_for
 from tests.support.waiting import eventually
 
@@ -202,3 +204,32 @@ async def test_an_emptied_a_deleted_and_a_returned_repository_each_say_so(
     assert await reason(GitRef(RefKind.COMMIT, "1" * 40)) == "RepositoryNotFound"
     git_server.show(PROJECT)
     assert await reason(GitRef(RefKind.COMMIT, "1" * 40)) == "CommitNotFound"
+
+
+async def test_of_several_kas_one_looks_and_each_of_the_others_asks_once_for_what_it_found(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = git_server.create(PROJECT)
+    repository.push_files({"a.yaml": "a: 1\n"})
+    hub = Hub()
+    async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as stack:
+        readers, pokes, running = [], [], []
+        for number in range(3):
+            mirrors = Mirrors(settings_for(git_server.template), tmp_path / f"kas-{number}")
+            stack.push_async_callback(mirrors.close)
+            shared = SharedRefs(LocalBus(hub), LocalLeases(hub))
+            stack.enter_context(shared.listening())
+            watcher = RefWatcher(mirrors, poll_interval=NEVER, sharing=shared)
+            running.append(group.create_task(watcher.run()))
+            readers.append(await stack.enter_async_context(watcher.subscribe(PROJECT, MAIN)))
+            pokes.append(watcher.poke)
+        for states in readers:
+            await anext(states)
+        second = repository.push_files({"a.yaml": "a: 2\n"})
+        before = len(git_server.requests)
+        pokes[2](PROJECT)
+        assert [(await anext(states)).commit for states in readers] == [second] * 3
+        # Where the ref is, asked by one; what is there, asked by each.
+        assert since(git_server, before) == ["/git-upload-pack"] * 4
+        for task in running:
+            task.cancel()
