@@ -60,6 +60,9 @@ IDLE_SECONDS = 300.0
 STREAMS_PER_CONNECTION = 100
 """Calls that one agent may have open at once."""
 
+READ_BYTES = 8 * KIBIBYTE
+"""How much kas reads from a connection at once; agents say little, and there are thousands of them."""
+
 METADATA_BYTES = 16 * KIBIBYTE
 """The most metadata in one call."""
 
@@ -100,6 +103,9 @@ def server_options() -> GrpcOptions:
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(MIN_PING_SECONDS * 1000)),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
         ("grpc.server_handshake_timeout_ms", int(FIRST_BYTES_SECONDS * 1000)),
+        # gRPC makes room for as much as a connection brought lately, and keeps it while nothing comes: after one large
+        # report that is 64 KiB for each of thousands, otherwise 8.
+        ("grpc.experimental.tcp_max_read_chunk_size", READ_BYTES),
         ("grpc.max_connection_idle_ms", int(IDLE_SECONDS * 1000)),
         # Otherwise a second kas on the same port starts without a word and takes half of the agents.
         ("grpc.so_reuseport", 0),

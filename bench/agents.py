@@ -11,6 +11,9 @@ that all share; the first one follows another besides. At each size of ``SIZES``
   computes until all of them have reported it healthy, and ``push_all_reported`` how long that takes.
 * ``push_one``: the same for the project of one agent, the median of five, while the others are connected and idle.
 
+What does not come to its end in ``PATIENCE_SECONDS`` ends its transport: what was measured until then is given all the
+same, so that a busy machine costs figures and not the run.
+
 At the largest size ``storm``: all lose their connection at once; until the last one is back.
 """
 
@@ -24,13 +27,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.fleet import Fleet, register
+from bench.fleet import POLL_SECONDS, Fleet, NotDeliveredError, register
 from bench.results import Result
 from bench.stage import cpu_seconds, manifests, resident_mib
 from tests.support.git_server import GitServer
 from tests.support.installation import HOST, Kas
 from tests.support.manifests import config_files
 from tests.support.postgres import PostgresServer
+from tests.support.processes import ProcessEndedError
 from tests.support.replicas import Replicas
 
 if TYPE_CHECKING:
@@ -47,9 +51,12 @@ PER_CONFIGURATION = 1_000
 OBJECTS = 20
 """Of the project that all agents share, a file each."""
 
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 15.0
 PUSHES = 5
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 180.0
+SETTLE_SECONDS = 60.0
+"""How long it is waited at most until kas has caught up with what came before."""
+
 QUIET_SHARE = 0.15
 """Of a core; what kas computes at most once it has caught up."""
 
@@ -71,10 +78,16 @@ def measure(most: int, replicas: int = 1) -> list[Result]:
     for transport, each in (("grpc", most), ("websocket", MOST_IN_WEBSOCKETS * replicas)):
         limit = min(most, each)
         sizes = [size for size in SIZES if size < limit] + [limit]
+        say(f"{transport}: {limit} agents are registered")
+        began = time.monotonic()
         with _Installation(transport, limit, replicas) as installation:
-            for size in sizes:
-                results += installation.measure(size)
-            results += installation.storm(limit)
+            try:
+                for size in sizes:
+                    results += installation.measure(size)
+                results += installation.storm(limit)
+            except (NotDeliveredError, ProcessEndedError) as error:
+                say(f"{transport} ends here: {error}")
+        say(f"{transport}: {time.monotonic() - began:.0f} s in all")
     return results
 
 
@@ -194,7 +207,7 @@ class _Installation:
         delivered, began = self._push(self._everybody, EVERYBODY, size)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._fleet.ask("state")["reported"] < reported + 2 * size and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(POLL_SECONDS)
         seconds = time.time() - began
         self._settle()
         cpu = self._cpu() - spent
@@ -211,7 +224,7 @@ class _Installation:
 
     def _settle(self) -> None:
         """Wait until kas has caught up with what came before."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
             spent = self._cpu()
             time.sleep(1.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.support.go_build import GoBuild
 from tests.support.processes import dies_with_us
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -32,6 +33,7 @@ BUILD = GoBuild(
 )
 
 POLL_SECONDS = 0.05
+TELL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -131,20 +133,34 @@ class Fleet:
 
     def wait_connected(self, count: int, *, connections: int, within: float) -> float:
         """Wait for so many agents, and connections since the beginning; return when the last one came in."""
-        deadline = time.monotonic() + within
-        while True:
+
+        def far() -> str | None:
             state = self.ask("state")
-            if state["connected"] >= count and state["connections"] >= connections:
-                return float(state["last_connection"])
-            if time.monotonic() > deadline:
-                raise NotDeliveredError(f"{count} agents are not connected after {within:g} s: {state}")
-            time.sleep(POLL_SECONDS)
+            done = state["connected"] >= count and state["connections"] >= connections
+            return None if done else f"{state['connected']} of {count} are connected: {state}"
+
+        _wait(far, within)
+        return float(self.ask("state")["last_connection"])
 
     def wait_delivered(self, commit: str, count: int, *, within: float) -> Delivery:
         """Wait until so many agents have a commit."""
-        deadline = time.monotonic() + within
-        while (answer := self.ask(f"commit {commit}"))["agents"] < count:
-            if time.monotonic() > deadline:
-                raise NotDeliveredError(f"{answer} of {count} agents have it after {within:g} s: {self.ask('state')}")
-            time.sleep(POLL_SECONDS)
-        return Delivery(**answer)
+
+        def far() -> str | None:
+            agents = self.ask(f"commit {commit}")["agents"]
+            return None if agents >= count else f"{agents} of {count} agents have {commit[:8]}"
+
+        _wait(far, within)
+        return Delivery(**self.ask(f"commit {commit}"))
+
+
+def _wait(far: Callable[[], str | None], within: float) -> None:
+    """Wait until ``far`` has nothing more to say of how far it is, and pass on now and then what it says."""
+    began = told = time.monotonic()
+    while (text := far()) is not None:
+        now = time.monotonic()
+        if now - began > within:
+            raise NotDeliveredError(f"after {within:g} s {text}")
+        if now - told > TELL_SECONDS:
+            told = now
+            print(f"[bench]   {text}", file=sys.stderr, flush=True)
+        time.sleep(POLL_SECONDS)

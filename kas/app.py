@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from agentlink import logs
 from agentlink.lifecycle import STOP_SECONDS, run
 from agentlink.manifests.model import Limits
+from kas.descriptors import take_all_descriptors
 from kas.first_token import first_api_token
 from kas.git import remotes
 from kas.git.mirrors import Mirrors
@@ -66,6 +67,7 @@ def serve(settings: Settings) -> int:
         StartError: Something it stands on cannot be used.
     """
     logs.configure(level=settings.logging.level, log_format=logs.LogFormat(settings.logging.format))
+    take_all_descriptors()
     refused: list[StartError] = []
 
     async def program(life: Lifecycle) -> None:
