@@ -302,9 +302,11 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                     if self._sessions.asked_to_move(session.connection_id):
                         reason = Ending.MOVED.value
                     self._sessions.remove(session.connection_id)
-        except Exception:
-            reason = endings[0].value if endings else "an error in kas"
-            if not endings:
+        except Exception as error:
+            if endings:
+                reason = endings[0].value
+            elif not _is_lost(error):
+                reason = "an error in kas"
                 log.exception("An agent's stream failed", **_fields(session))
         finally:
             self._observer.on_disconnected(session, reason)
@@ -335,6 +337,13 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         through_tunnel = self._tunnel_peer(grpc_peer)
         address = through_tunnel or unquote(grpc_peer).partition(":")[2]
         return Peer("websocket" if through_tunnel else "grpc", address, address.rpartition(":")[0] or address)
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Tell whether all that went wrong is that gRPC had no connection any more to write to."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_lost(one) for one in error.exceptions)
+    return isinstance(error, grpc.aio.InternalError)
 
 
 async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: ConnectContext) -> wire.Hello:
