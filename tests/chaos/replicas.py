@@ -81,6 +81,7 @@ class Chaos:
             self.without_database,
             self.cut_off,
             self.disconnected,
+            self.unreachable,
         ]
         fault = self.chance.choice(faults)
         self.faults[fault.__name__] += 1
@@ -123,6 +124,13 @@ class Chaos:
 
     async def disconnected(self) -> None:
         await asyncio.to_thread(self.replicas.agents.cut)
+
+    async def unreachable(self) -> None:
+        """Have agents' packets vanish, and then their connections with them."""
+        self.replicas.agents.silence()
+        await self._pause()
+        await asyncio.to_thread(self.replicas.agents.cut)
+        self.replicas.agents.heal()
 
     async def settle(self) -> None:
         """Make sure that everything is as it should be once nothing breaks any more."""
