@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from agentlink.loading import loading
 from kas.cli.options import Failure, examples
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ def restore(file: Path, config: Path | None, *, force: bool) -> None:
 def _on(config: Path | None, work: Callable[[Maintenance], Coroutine[Any, Any, T]]) -> T:
     """Do something with the database of the settings."""
     # Loaded here: no other command needs them, and they take a while.
-    from kas.settings import SettingsError, load_settings  # noqa: PLC0415 -- see above
-    from kas.store.errors import StoreError  # noqa: PLC0415 -- see above
-    from kas.store.maintenance import Maintenance  # noqa: PLC0415 -- see above
+    with loading():
+        from kas.settings import SettingsError, load_settings  # noqa: PLC0415 -- see above
+        from kas.store.errors import StoreError  # noqa: PLC0415 -- see above
+        from kas.store.maintenance import Maintenance  # noqa: PLC0415 -- see above
 
     try:
         settings = load_settings(config)

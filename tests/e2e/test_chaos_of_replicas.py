@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(300)
 async def test_whatever_breaks_all_agents_end_at_the_newest_revision_and_no_report_is_lost(tmp_path: Path) -> None:
-    done = await run(tmp_path, agents=12, seconds=12, seed=6)
+    done = await run(tmp_path, agents=12, seconds=8, seed=6)
     assert done.faults
     assert done.pushes > 1

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
-FILES = 500
-BIG = 2_000
-PADDING = "x" * 3_000
+FILES = 150
+BIG = 400
+PADDING = "x" * 15_000
 
 
 @pytest.fixture(scope="module")

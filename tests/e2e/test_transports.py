@@ -113,7 +113,6 @@ def test_agents_sync_through_tls_and_trust_only_whom_they_are_told_to(
     for name, address in addresses.items():
         agent = with_tls.agent(name, project="group/config", start=False)
         attempt(with_tls, agent, address, "not trusted", "--ca-cert-file")
-        attempt(with_tls, agent, address.replace("s://", "://", 1), f"{address.partition(':')[0]}://")
         agent.start("--ca-cert-file", str(certificates / "ca.crt"), address=address)
         kas.wait_sync(name, state="healthy")
     assert transports(with_tls) == {"tls-wss": "websocket", "tls-grpcs": "grpc"}
@@ -123,12 +122,8 @@ def test_what_stands_in_the_way_of_a_connection_is_said_with_its_remedy(installa
     kas = installation.kas
     agent = installation.agent("lost", project="group/config", start=False)
 
+    # Every other mistake: tests/integration/kas_rpc/test_link_to_listener.py, without a program for each.
     attempt(installation, agent, f"wss://localhost:{kas.websocket_port}", "that port takes ws:// (without TLS)")
-    attempt(installation, agent, f"grpcs://localhost:{kas.grpc_port}", "cannot be used", "use grpc://")
-    attempt(installation, agent, f"ws://localhost:{kas.grpc_port}", "does not answer as a web server", "use grpc://")
-    attempt(
-        installation, agent, f"grpc://localhost:{kas.websocket_port}", "that port takes grpcs:// (with TLS) or ws://"
-    )
     attempt(installation, agent, f"ws://localhost:{kas.api_port}", "answered with HTTP status 404", "no agent listener")
     attempt(installation, agent, f"ws://localhost:{free_port()}", "nothing listens on that port")
     agent.token_file.write_text("glagent-nobody-has-this-one")
@@ -165,7 +160,7 @@ def test_both_programs_end_on_sigterm_with_everything_reported(installation: Ins
     files = {f"ending/{number}.yaml": config_map(f"ending-{number}") for number in range(30)}
     commit = repository.push_files(files)
     kas.webhook("group/config")
-    wait_until(lambda: agent.log.read_text().count("Cluster successfully synced") == 2, what="the second sync is over")
+    wait_until(lambda: agent.log.read_text().count("Cluster successfully synced") >= 2, what="the second sync is over")
     process = agent.process
     process.terminate()
 
