@@ -90,7 +90,7 @@ class AgentStream:
         self._tasks = tasks
         self._has = {holding.project_id: (holding.commit, bytes(holding.digest)) for holding in hello.holding}
         self._held: dict[int, Snapshot] = {}
-        self._outbox = Outbox(self._held, ready)
+        self._outbox = Outbox(self._held, ready, publisher.transfers)
         self._watches: dict[tuple[ManifestProjectConfig, str], _Watched] = {}
         self._holding: tuple[HoldRecord, ...] = ()
         self._config: tuple[str, AgentConfig, Mapping[str, int]] | None = None

@@ -11,26 +11,37 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from agentlink.v1 import agentlink_pb2 as wire
-from kas.gitops.delta import transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kas.desired.model import Snapshot
     from kas.gitops.delta import Offer
+    from kas.gitops.transfers import Transfers
 
 
 class Outbox:
     """Turns offers into the agent's stream.
 
     ``held`` are complete snapshots that the agent has, by project id. ``ready`` is called when there is something to
-    take; it must not block.
+    take; it must not block. ``transfers`` are shared with other agents' outboxes.
     """
 
-    __slots__ = ("_active", "_configuration", "_held", "_ordered", "_ordering", "_ready", "_turns", "_waiting")
+    __slots__ = (
+        "_active",
+        "_configuration",
+        "_held",
+        "_ordered",
+        "_ordering",
+        "_ready",
+        "_transfers",
+        "_turns",
+        "_waiting",
+    )
 
-    def __init__(self, held: dict[int, Snapshot], ready: Callable[[], None]) -> None:
+    def __init__(self, held: dict[int, Snapshot], ready: Callable[[], None], transfers: Transfers) -> None:
         self._held = held
+        self._transfers = transfers
         self._ready = ready
         self._configuration: wire.KasMessage | None = None
         self._waiting: dict[int, Offer] = {}
@@ -90,7 +101,7 @@ class Outbox:
         ordered = self._ordered.pop(command_id, None)
         if ordered is not None:
             command, offer = ordered
-            snapshot = iter(()) if offer is None else transfer(offer, self._held.get(offer.project_id))
+            snapshot = iter(()) if offer is None else self._transfers.of(offer, self._held.get(offer.project_id))
             self._ordering[command_id] = chain([wire.KasMessage(command=command)], snapshot)
         message = next(self._ordering[command_id])
         ends = "snapshot_complete" if ordered is None or ordered[1] is not None else "command"
@@ -104,7 +115,7 @@ class Outbox:
     def _next_offered(self, project_id: int) -> wire.KasMessage:
         offer = self._waiting.pop(project_id, None)
         if offer is not None:
-            self._active[project_id] = (offer, transfer(offer, self._held.get(project_id)))
+            self._active[project_id] = (offer, self._transfers.of(offer, self._held.get(project_id)))
         offer, messages = self._active[project_id]
         message = next(messages)
         if message.WhichOneof("message") == "snapshot_complete":

@@ -11,6 +11,7 @@ from kas.gitops.bounded import Bounded
 from kas.gitops.identify import ReadConfigurations
 from kas.gitops.notes import Notes
 from kas.gitops.snapshots import Snapshots
+from kas.gitops.transfers import Transfers
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,6 +57,7 @@ class Publisher:
         self.holds = holds
         self.snapshots = Snapshots(mirrors, limits)
         self.configurations = ReadConfigurations()
+        self.transfers = Transfers()
         self._notes: WeakValueDictionary[int, Notes] = WeakValueDictionary()
         self._logged: Bounded[tuple[str, GitRef], int] = Bounded(_LOGGED_REFS, lambda _: 1)
 

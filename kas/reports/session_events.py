@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentlink.logs import get_logger
+from kas.reports.event_ids import new_event_id
 from kas.reports.feed import EventAdded
 from kas.reports.texts import SENTENCE, inert
 from kas.rpc.auth import Refusal
@@ -110,7 +110,7 @@ class SessionEvents:
 
     def _add(self, reason: str, message: str, agent_id: int | None, *, warning: bool = False) -> None:
         event = EventRecord(
-            id=uuid.uuid4().hex,
+            id=new_event_id(),
             at=utc_now(),
             source="kas",
             type="Warning" if warning else "Normal",

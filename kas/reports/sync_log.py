@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Final, Protocol
 
+from kas.reports.event_ids import new_event_id
 from kas.reports.feed import EventAdded, Resync, SyncChanged
 from kas.reports.sync_id import failure_id_of, warning_id_of
 from kas.reports.texts import SENTENCE, WORD, inert
@@ -197,7 +197,7 @@ class SyncLog:
         event_id: str = "",
     ) -> EventRecord:
         return EventRecord(
-            id=event_id or uuid.uuid4().hex,
+            id=event_id or new_event_id(),
             at=self._clock(),
             source="kas",
             type="Warning" if warning else "Normal",

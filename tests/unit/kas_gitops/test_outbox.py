@@ -10,6 +10,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer
 from kas.gitops.outbox import Outbox
+from kas.gitops.transfers import Transfers
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -43,7 +44,7 @@ def describe(message: wire.KasMessage) -> str:
 
 
 def new_outbox(held: dict[int, Snapshot] | None = None) -> Outbox:
-    return Outbox({} if held is None else held, lambda: None)
+    return Outbox({} if held is None else held, lambda: None, Transfers())
 
 
 def take(outbox: Outbox, count: int) -> list[str]:
@@ -107,7 +108,7 @@ def test_a_forgotten_project_is_sent_no_more_and_is_no_base() -> None:
 
 def test_whoever_sends_is_told_when_there_is_something_to_take() -> None:
     told: list[int] = []
-    outbox = Outbox({}, lambda: told.append(len(told)))
+    outbox = Outbox({}, lambda: told.append(len(told)), Transfers())
     assert outbox.take() is None
 
     outbox.configure(configuration("a"))

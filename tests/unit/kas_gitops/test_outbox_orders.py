@@ -11,6 +11,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer
 from kas.gitops.outbox import Outbox
+from kas.gitops.transfers import Transfers
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 PROJECT = 7
@@ -40,7 +41,7 @@ def kinds(messages: list[wire.KasMessage]) -> list[str | None]:
 
 
 def test_a_command_goes_before_snapshots_and_after_the_configuration() -> None:
-    outbox = Outbox({}, lambda: None)
+    outbox = Outbox({}, lambda: None, Transfers())
     outbox.offer(Offer(PROJECT, "s", snapshot("a", x=b"1"), AT))
     outbox.order(command("one"), None)
     outbox.configure(wire.KasMessage(configuration=wire.Configuration()))
@@ -50,7 +51,7 @@ def test_a_command_goes_before_snapshots_and_after_the_configuration() -> None:
 
 
 def test_the_snapshot_of_a_command_is_a_difference_to_what_is_held_and_takes_its_place_nowhere() -> None:
-    outbox, receiver = Outbox({}, lambda: None), Receiver()
+    outbox, receiver = Outbox({}, lambda: None, Transfers()), Receiver()
     first = snapshot("a", x=b"1", y=b"1")
     outbox.offer(Offer(PROJECT, "s", first, AT))
     received = [receiver.feed(message) for message in all_of(outbox)]
@@ -72,7 +73,7 @@ def test_the_snapshot_of_a_command_is_a_difference_to_what_is_held_and_takes_its
 
 
 def test_a_large_command_lets_a_small_project_in_between_and_a_withdrawn_one_ends() -> None:
-    outbox = Outbox({}, lambda: None)
+    outbox = Outbox({}, lambda: None, Transfers())
     big = snapshot("b", **{f"f{number}": b"x" * (CHUNK_BYTES - 100) for number in range(3)})
     outbox.order(command("one"), Offer(PROJECT, "", big, AT, "one"))
     outbox.offer(Offer(8, "s", snapshot("a", x=b"1"), AT))
