@@ -96,9 +96,10 @@ class Applies:
     async def _run_stage(self, stage: Stage, late: asyncio.TaskGroup) -> None:
         for needs, actions in _by_needs(stage.late).items():
             late.create_task(self._when_met(needs, actions))
-        at_once = [action for action in stage.applies if not _waits(action)]
+        waiting = [action for action in stage.applies if action.after and _waits(action)]
+        at_once = [action for action in stage.applies if not (action.after and _waits(action))]
         async with asyncio.TaskGroup() as group:
-            for needs, actions in _by_needs(action for action in stage.applies if _waits(action)).items():
+            for needs, actions in _by_needs(waiting).items():
                 group.create_task(self._when_met(needs, actions))
             group.create_task(self._apply_all(at_once))
 
@@ -119,9 +120,9 @@ class Applies:
                 if self._patience.stopped:
                     self._skip((action,), STOPPED)
                     continue
-                failed = next((need.ref for need in action.after if need.ref in self._broken), None)
-                if failed is not None:
-                    self._skip((action,), dependency_failed(failed))
+                failed = [need.ref for need in action.after if need.ref in self._broken] if action.after else None
+                if failed:
+                    self._skip((action,), dependency_failed(failed[0]))
                     continue
                 self._note(await self._apply(action))
 

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from agentk.apply.model import Desired, IgnoreRule, Kind
     from agentk.apply.rules.own import OwnObjects
 
-_SERVER_FIELDS: Final = (
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
-    "uid",
+_SERVER_FIELDS: Final = frozenset(
+    {
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    }
 )
 """Metadata that ``kubectl get -o yaml`` exports and only the server writes.
 
@@ -76,14 +78,10 @@ def complete(manifest: dict[str, Any], kind: Kind, basis: Basis) -> None:
         metadata["namespace"] = metadata.get("namespace") or basis.default_namespace
     else:
         metadata.pop("namespace", None)
-    for key, name, value in (
-        ("labels", AGENT_LABEL, basis.agent_id),
-        ("annotations", OWNING_INVENTORY, basis.inventory_id),
-    ):
-        if metadata.get(key) is None:
-            metadata[key] = {name: value}
-        else:
-            metadata[key][name] = value
-    for field in _SERVER_FIELDS:
-        metadata.pop(field, None)
+    labels, annotations = metadata.get("labels"), metadata.get("annotations")
+    metadata["labels"] = {**(labels or {}), AGENT_LABEL: basis.agent_id}
+    metadata["annotations"] = {**(annotations or {}), OWNING_INVENTORY: basis.inventory_id}
+    if not _SERVER_FIELDS.isdisjoint(metadata):
+        for field in _SERVER_FIELDS:
+            metadata.pop(field, None)
     manifest.pop("status", None)

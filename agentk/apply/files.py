@@ -95,6 +95,19 @@ class Files(Mapping[str, tuple[bytes, ...]]):
             in_force[bundle] = in_force.get(bundle, 0) + 1
         return Files(places, in_force, sum(len(_opened(bundle)[path]) for path, bundle in places.items()))
 
+    def texts(self) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+        """Yield every path with its texts; the quickest way to all of them."""
+        at_hand: _Bundle | None = None
+        files: Mapping[str, tuple[bytes, ...]] = {}
+        for path, bundle in self._places.items():
+            if bundle is not at_hand:
+                at_hand, files = bundle, _opened(bundle)
+            yield path, files[path]
+
+    def includes(self, other: Files) -> bool:
+        """Tell whether every path of the others is here too."""
+        return other._places.keys() <= self._places.keys()
+
     def differing(self, before: Files) -> list[str]:
         """Return the paths of the files that are not in ``before``, or not so."""
         known = before._places
@@ -139,7 +152,8 @@ class Packing:
             texts = self._texts(path) + texts
         elif self._size >= _TOGETHER:
             self._pack()
-        self._take_out(path)
+        if path in self._open or path in self._places:
+            self._take_out(path)
         self._open[path] = texts
         self._size += sum(map(len, texts))
         self._objects += len(texts)

@@ -58,7 +58,7 @@ def narrow(
         desired: Its objects by name, with what was done to them since ``resolve``.
     """
     before, files, basis = previous.sources, Files.of(snapshot.files), previous.basis
-    if basis is None or previous.refused or previous.blocked is not None or not before.keys() <= files.keys():
+    if basis is None or previous.refused or previous.blocked is not None or not files.includes(before):
         return None
     changed = files.differing(before)
     if len(changed) > len(files) * _MOST:

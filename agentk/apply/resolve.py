@@ -130,7 +130,7 @@ class _Resolver:
         files = Files.of(snapshot.files)
         found: list[Desired | None] = []
         waiting: list[tuple[int, str, int, bytes]] = []
-        for path, sources in files.items():
+        for path, sources in files.texts():
             taken = self._take_over(path, sources)
             if taken is not None:
                 found += taken

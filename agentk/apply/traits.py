@@ -60,6 +60,8 @@ def traits_of(
     target = scaled_by(ref, manifest)
     if target is not None:
         traits = replace(traits, scales=target)
+    if traits is _NONE:
+        return None, body
     if traits.left:
         try:
             found = leave_out(manifest, traits.left)
