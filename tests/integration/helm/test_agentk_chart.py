@@ -97,7 +97,7 @@ def generated(values: dict[str, Any], directory: Path) -> list[dict[str, Any]]:
     done = CliRunner().invoke(main, ["generate", "--namespace", "agents", "--values", str(file)])
     if done.exit_code != 0:
         raise ValueError(done.output)
-    return list(yaml.safe_load_all(done.output))
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def by_name(objects: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, Any]]:

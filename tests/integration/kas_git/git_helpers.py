@@ -84,7 +84,13 @@ def children(parent: int | None = None) -> list[int]:
     for task in Path(f"/proc/{parent or os.getpid()}/task").iterdir():
         with contextlib.suppress(OSError):  # a thread or process that has just ended
             found += [int(pid) for pid in (task / "children").read_text().split()]
-    return [pid for pid in found if "git" in proc(pid, "cmdline")]
+    return [pid for pid in found if any(map(_is_git, proc(pid, "cmdline").split("\0")))]
+
+
+def _is_git(word: str) -> bool:
+    """Tell whether a word of a command is git, or a program of it; Gitea, which other tests leave running, is none."""
+    name = word.rpartition("/")[2]
+    return name == "git" or name.startswith("git-")
 
 
 def family() -> list[int]:

@@ -28,7 +28,7 @@ def run(values: str, tmp_path: Path, *args: str) -> tuple[int, str]:
     file = tmp_path / "values.yaml"
     file.write_text(values)
     result = CliRunner().invoke(generate, ["--values", str(file), *args], env={"AGENTK_TOKEN": None})
-    return result.exit_code, result.output
+    return result.exit_code, result.stdout or result.stderr
 
 
 def written(values: str, tmp_path: Path, *args: str) -> list[dict[str, Any]]:
