@@ -31,6 +31,9 @@ _LONGEST_POLL_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 15.0
 """After which a watch is not relied on alone: it may be cut off, or the object have lost the label it selects by."""
 
+_LONGEST_LOOK_SECONDS: Final = 60.0
+"""Between two questions whether an object is gone, where a watch would tell: a thousand namespaces take minutes."""
+
 
 _EXISTS: Final = current("exists")
 
@@ -58,7 +61,7 @@ class Readiness:
 
     async def healthy(self, ref: ObjectRef) -> Refusal | None:
         """Wait until an object is healthy; return why it will not be, once that is known."""
-        pauses = _pauses()
+        pauses = _growing(_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS)
         with self._observer.changes(ref) as changed:
             while True:
                 changed.clear()
@@ -77,15 +80,22 @@ class Readiness:
 
     async def gone(self, prune: Prune, *, seen: bool) -> None:
         """Wait until an object with that UID does not exist any more."""
-        pauses = _pauses()
+        first, longest = (
+            (_LOOK_SECONDS, _LONGEST_LOOK_SECONDS) if seen else (_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS)
+        )
+        pauses = _growing(first, longest)
+        pause = next(pauses)
         with self._observer.changes(prune.ref) as changed:
             while True:
                 changed.clear()
                 if seen and not self.sees(prune):
                     return
-                await _either(changed, _LOOK_SECONDS if seen else next(pauses))
-                if not changed.is_set() and await self._is_gone(prune):
+                await _either(changed, pause)
+                if changed.is_set():
+                    continue
+                if await self._is_gone(prune):
                     return
+                pause = next(pauses)
 
     async def _is_gone(self, prune: Prune) -> bool:
         try:
@@ -117,11 +127,10 @@ class Readiness:
         return self._discovery.find(ref.group, ref.kind, "")
 
 
-def _pauses() -> Iterator[float]:
-    pause = _FIRST_POLL_SECONDS
+def _growing(pause: float, longest: float) -> Iterator[float]:
     while True:
         yield pause
-        pause = min(pause * 2, _LONGEST_POLL_SECONDS)
+        pause = min(pause * 2, longest)
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:
