@@ -78,7 +78,7 @@ class Packs:
             if finished.code not in _GOOD:
                 raise explain(self._project, None, finished.code, finished.stderr, None)
             if new:
-                lock.replace(self._path / "shallow")
+                await self._runner.threaded(partial(lock.replace, self._path / "shallow"))
 
 
 async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

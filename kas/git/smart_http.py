@@ -20,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from kas.git import config
 from kas.git.addresses import is_proxied
+from kas.git.protocol import tells_refs
 from kas.git.slots import Slots
 
 if TYPE_CHECKING:
@@ -54,20 +55,24 @@ class SmartHttp:
         self._trust: tuple[Path, int, ssl.SSLContext] | None = None
 
     async def said(self, remote: Remote) -> bytes:
-        """Return what the server of a repository says of itself; it is asked once. Empty where git has to ask."""
+        """Return what the server of a repository says of itself; it is asked once. Empty where git has to ask.
+
+        What is of no use to us may be so for one repository alone, such as one with longer ids.
+        """
         if not _can_ask(remote):
             return b""
         parts = urlsplit(remote.url)
         server = f"{parts.scheme}://{parts.netloc}"
-        if server not in self._said:
-            first = self._asking.setdefault(server, Slots(_FIRST_QUESTIONS, _FIRST_SECONDS))
+        first = self._asking.setdefault(server, Slots(_FIRST_QUESTIONS, _FIRST_SECONDS))
+        known = self._known(server, remote)
+        if known is None:
             async with first.turn():
-                if server not in self._said:
-                    said = await self._ask(remote)
-                    if said is None:
-                        return b""
-                    self._said[server] = said
-        return self._said[server]
+                known = self._known(server, remote)
+                if known is None:
+                    known = await self._ask(remote)
+                    if known is not None:
+                        self._said[server if tells_refs(known) else remote.url] = known
+        return known or b""
 
     async def moved(self, remote: Remote) -> str | None:
         """Return the URL that a server sends on to, None unless that is on the same server."""
@@ -101,6 +106,9 @@ class SmartHttp:
         """End all connections."""
         if self._session is not None:
             await self._session.close()
+
+    def _known(self, server: str, remote: Remote) -> bytes | None:
+        return self._said.get(remote.url) or self._said.get(server)
 
     async def _ask(self, remote: Remote) -> bytes | None:
         async with self._turns.at(remote.url), self._open(remote, "GET", _SERVICE, {}) as response:

@@ -86,6 +86,24 @@ async def test_many_new_repositories_ask_a_server_what_it_can_do_a_few_times(
     assert 1 <= len(asked) <= 4
 
 
+async def test_a_repository_with_longer_ids_is_refused_in_words_and_the_others_of_its_server_are_asked_as_ever(
+    mirrors: Mirrors, git_server: GitServer, started: list[str]
+) -> None:
+    git_server.create("group/longer")
+    git_server.delete("group/longer")
+    bare = git_server.bare("group/longer")
+    git_says(bare, "init", "--quiet", "--bare", "--object-format=sha256")
+    text = b"commit refs/heads/main\ncommitter d <d@example.com> 1700000000 +0000\ndata 1\nx\n"
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=bare, input=text, check=True)  # noqa: ASYNC221 - nothing else runs
+    with pytest.raises(GitError, match="sha256") as caught:
+        await mirrors.mirror("group/longer").fetch(MAIN)
+    assert str(caught.value).startswith("group/longer: the repository cannot be fetched")
+    commit = git_server.create(PROJECT).push_files({"a.yaml": "a: 1\n"})
+    started.clear()
+    assert await mirrors.mirror(PROJECT).fetch(MAIN) == commit
+    assert started == ["index-pack"]
+
+
 async def test_what_was_made_without_git_is_a_repository_to_git(
     mirrors: Mirrors, git_server: GitServer, tmp_path: Path, started: list[str]
 ) -> None:
