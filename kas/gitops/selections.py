@@ -7,18 +7,21 @@ between two commits, which is asked for once, and of which only what lies in its
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from kas.desired.select import Selection, Selector, compile_globs
 from kas.desired.tree import Paths, TreeChange
 from kas.gitops.bounded import Bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from agentlink.manifests.model import Limits
     from kas.desired.model import TreeEntry
     from kas.git.mirrors import Mirrors
+
+T = TypeVar("T")
 
 KEPT_PATHS = 500_000
 """Paths of listings, and of selections, that are kept, each: about 100 MB at the very most."""
@@ -66,10 +69,10 @@ class Selections:
             return newest[1]
         changes = await self._changed(project, newest[0], commit) if newest is not None else None
         if newest is not None and changes is not None:
-            selection = await _work(len(changes), selector, newest[1], changes)
+            selection = await _work(len(changes), partial(selector.follow, newest[1], changes))
         else:
             listing = await self._listing(project, commit)
-            selection = await asyncio.to_thread(selector.select, listing)
+            selection = await _work(len(listing), partial(selector.select, listing))
         self._newest.put((project, globs), (commit, selection))
         return selection
 
@@ -78,7 +81,7 @@ class Selections:
             listing = self._listings.get((project, commit))
             if listing is None:
                 entries = await self._mirrors.mirror(project).tree(commit)
-                listing = await asyncio.to_thread(_paths, entries)
+                listing = await _work(len(entries), partial(_paths, entries))
                 self._listings.put((project, commit), listing)
             return listing
 
@@ -122,7 +125,5 @@ def _paths(entries: Sequence[TreeEntry]) -> Paths[TreeEntry]:
     return Paths(entries)
 
 
-async def _work(count: int, selector: Selector, selection: Selection, changes: Paths[TreeChange]) -> Selection:
-    if count <= _INLINE:
-        return selector.follow(selection, changes)
-    return await asyncio.to_thread(selector.follow, selection, changes)
+async def _work(count: int, work: Callable[[], T]) -> T:
+    return work() if count <= _INLINE else await asyncio.to_thread(work)

@@ -35,6 +35,9 @@ PARSED_CACHE_BYTES = 64 * 1024 * 1024
 KEPT_FILES = 500_000
 """Files of all snapshots that are kept, as bases for differences. Snapshots share what they have in common."""
 
+_INLINE = 200
+"""So many parsed objects become a snapshot on the event loop; a thread would cost more than the work."""
+
 _OBJECT_OVERHEAD = 400
 """Bytes that one parsed object costs beside its JSON, an estimate on the high side: two small objects, strings."""
 
@@ -144,7 +147,10 @@ class Snapshots:
         sizes = await self._sizes(mirror, entries, {} if last is None else last.sizes)
         check_sizes(entries, sizes, self._limits)
         read = await self._read(mirror, entries, () if last is None else last.snapshot.files)
-        snapshot = await asyncio.to_thread(build_snapshot, commit, read, wanted.default_namespace)
+        if sum(len(file.objects) for file in read) <= _INLINE:
+            snapshot = build_snapshot(commit, read, wanted.default_namespace)
+        else:
+            snapshot = await asyncio.to_thread(build_snapshot, commit, read, wanted.default_namespace)
         snapshot = replace(snapshot, submodules=submodules)
         self._newest.put(wanted, _Made(files, sizes, snapshot))
         return snapshot
