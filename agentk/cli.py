@@ -227,9 +227,10 @@ def check(
     agentk runs.
     """
     # Loaded here: --help and --version need none of it.
-    from agentk.check.run import CheckOptions  # noqa: PLC0415 - see above
-    from agentk.check.run import check as run_checks  # noqa: PLC0415 - see above
-    from agentlink.findings import as_json, as_text, exit_code  # noqa: PLC0415 - see above
+    with loading():
+        from agentk.check.run import CheckOptions  # noqa: PLC0415 - see above
+        from agentk.check.run import check as run_checks  # noqa: PLC0415 - see above
+        from agentlink.findings import as_json, as_text, exit_code  # noqa: PLC0415 - see above
 
     findings = run_checks(
         CheckOptions(

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from agentk.apply.model import DryRun, InventoryPolicy, ProjectSettings, PruneConfirmation
 from agentk.cli_options import context_option, kubeconfig_option
 from agentlink.durations import parse_duration
+from agentlink.loading import loading
 
 APPLY_EXAMPLES = """\b
 Examples:
@@ -118,8 +119,9 @@ def apply(
     if yes and not prune:
         raise click.UsageError("--yes confirms a prune: give --prune with it")
     # Loaded here: --help and --version need none of it.
-    from agentk.standalone.command import run as run_apply  # noqa: PLC0415 - see above
-    from agentk.standalone.run import OWNER, Options, inventory_id  # noqa: PLC0415 - see above
+    with loading():
+        from agentk.standalone.command import run as run_apply  # noqa: PLC0415 - see above
+        from agentk.standalone.run import OWNER, Options, inventory_id  # noqa: PLC0415 - see above
 
     settings = ProjectSettings(
         project_id=OWNER,

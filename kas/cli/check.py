@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from agentlink.loading import loading
 from kas.cli.options import examples
 
 
@@ -33,9 +34,10 @@ def check(config: Path | None, projects: tuple[str, ...], output: str) -> None:
     Needs no running kas and does not disturb one. Run it as the user that kas runs as.
     """
     # Loaded here: the server's parts take a while, and no other command needs them.
-    from agentlink import logs  # noqa: PLC0415 -- see above
-    from agentlink.findings import as_json, as_text, exit_code  # noqa: PLC0415 -- see above
-    from kas.check.run import check as run_checks  # noqa: PLC0415 -- see above
+    with loading():
+        from agentlink import logs  # noqa: PLC0415 -- see above
+        from agentlink.findings import as_json, as_text, exit_code  # noqa: PLC0415 -- see above
+        from kas.check.run import check as run_checks  # noqa: PLC0415 -- see above
 
     logs.configure(level="error")  # parts of kas are tried, and findings say how that went
     findings = run_checks(config, projects)
