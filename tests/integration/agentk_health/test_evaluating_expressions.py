@@ -58,7 +58,8 @@ async def test_an_expression_that_blows_up_is_stopped_named_and_not_asked_again(
         stopped = await evaluator.evaluate(text, LARGE)
         assert stopped.answer is Answer.INVALID
         assert "not evaluated any more until agentk restarts" in stopped.why
-        assert ("more than 0.5 s" in stopped.why) == (text == HOSTILE["time"])
+        # Of what wants memory, a slow machine may see the time's end first.
+        assert text != HOSTILE["time"] or "more than 0.5 s" in stopped.why
         assert await evaluator.evaluate(text, OBJECT) == stopped
         assert (await evaluator.evaluate(ORDINARY, OBJECT)).answer is Answer.TRUE
 
