@@ -258,7 +258,6 @@ class Observer:
                         if followed.is_synced:
                             self._failed(kind, namespace, followed, event.error)
                     case Unserved():
-                        log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
                         self._drop_all_but(kind, namespace, frozenset())
                         followed.succeed()
                         self.sight.end(kind, namespace)

@@ -68,16 +68,21 @@ class Sight:
 
     def lose(self, kind: Kind, namespace: str, why: Refusal) -> None:
         """Take note that a kind cannot be looked at, in a namespace or, where that is empty, anywhere."""
-        place = (kind.group, kind.kind, namespace)
-        if self._unseen.get(place) != why:
+        if self._unseen.get((kind.group, kind.kind, namespace)) != why:
             log.warning("A kind cannot be looked at any more", group=kind.group, kind=kind.kind, why=why.message)
-            self._unseen[place] = why
-            self._tell(kind)
+            self._hide(kind, namespace, why)
 
     def end(self, kind: Kind, namespace: str) -> None:
-        """Take note that the cluster does not serve a kind any more."""
+        """Take note that the cluster does not serve a kind any more, as a project may have wanted."""
+        log.info("A kind is no longer served", group=kind.group, kind=kind.kind)
         self._unserved.add((kind.group, kind.kind))
-        self.lose(kind, namespace, not_served(kind))
+        why = not_served(kind)
+        if self._unseen.get((kind.group, kind.kind, namespace)) != why:
+            self._hide(kind, namespace, why)
+
+    def _hide(self, kind: Kind, namespace: str, why: Refusal) -> None:
+        self._unseen[kind.group, kind.kind, namespace] = why
+        self._tell(kind)
 
     def regain(self, kind: Kind, namespace: str, *, was_away: bool) -> None:
         """Take note that a kind can be looked at; ``was_away``: which may be news although it was not told as lost."""
