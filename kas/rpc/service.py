@@ -24,6 +24,7 @@ from kas.rpc.auth import RefusedError
 from kas.rpc.sessions import Ending, Session
 from kas.rpc.writer import Writer
 from kas.store.errors import StoreError
+from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -293,11 +294,13 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                 try:
                     if self._authenticator.is_revoked(session.identity.token_id):
                         end(Ending.REVOKED)
-                    # Tells the agent that it is in, before there is anything to send.
-                    await context.send_initial_metadata(((CONNECTION_ID, session.connection_id),))
-                    # nginx passes gRPC's metadata on with the first message, which may be long in coming.
-                    await context.write(wire.KasMessage())
-                    await self._serve(session.identity, hello, request_iterator, tasks, writer)
+                    stream = self._publisher.open(session.identity, hello, tasks, writer.wake)
+                    try:
+                        await _announce(session, context)
+                        writer.begin(stream.take)
+                        await _listen(request_iterator)
+                    finally:
+                        stream.close()
                 finally:
                     if self._sessions.asked_to_move(session.connection_id):
                         reason = Ending.MOVED.value
@@ -313,30 +316,27 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             log.info("Agent disconnected", reason=reason, **_fields(session))
         return endings[0] if endings else None
 
-    async def _serve(
-        self,
-        identity: AgentIdentity,
-        hello: wire.Hello,
-        request_iterator: AsyncIterator[wire.AgentMessage],
-        tasks: asyncio.TaskGroup,
-        writer: Writer,
-    ) -> NoReturn:
-        stream = self._publisher.open(identity, hello, tasks, writer.wake)
-        try:
-            writer.begin(stream.take)
-            # What newer agents may say later is read, so that it does not pile up.
-            with suppress(grpc.RpcError):
-                async for _ in request_iterator:
-                    pass
-            await asyncio.get_running_loop().create_future()  # the agent has nothing more to say, and listens on
-        finally:
-            stream.close()
-        raise AssertionError("only a cancellation comes here")
-
     def _peer(self, grpc_peer: str) -> Peer:
         through_tunnel = self._tunnel_peer(grpc_peer)
         address = through_tunnel or unquote(grpc_peer).partition(":")[2]
         return Peer("websocket" if through_tunnel else "grpc", address, address.rpartition(":")[0] or address)
+
+
+async def _announce(session: Session, context: ConnectContext) -> None:
+    """Tell the agent that it is in, before there is anything to send."""
+    # Whole: gRPC takes no status, and so no reason for the end, while this is on its way.
+    await whole(context.send_initial_metadata)(((CONNECTION_ID, session.connection_id),))
+    # nginx passes gRPC's metadata on with the first message, which may be long in coming.
+    await context.write(wire.KasMessage())
+
+
+async def _listen(request_iterator: AsyncIterator[wire.AgentMessage]) -> NoReturn:
+    """Read what newer agents may say later, so that it does not pile up; go on when they have nothing more to say."""
+    with suppress(grpc.RpcError):
+        async for _ in request_iterator:
+            pass
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("only a cancellation ends this")
 
 
 def _is_lost(error: BaseException) -> bool:
