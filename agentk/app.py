@@ -15,6 +15,7 @@ from agentk.kube.errors import KubeError
 from agentk.kube.own import Own
 from agentk.leadership.election import Timing
 from agentk.leadership.leadership import Leadership, lease_namespace
+from agentk.memory import give_back_large_blocks
 from agentk.observability import observability
 from agentk.reports.queue import ReportQueue
 from agentlink import __version__, logs
@@ -70,6 +71,7 @@ def serve(options: Options) -> int:
         StartError: Something it stands on cannot be used.
     """
     logs.configure(level=options.log_level, log_format=options.log_format)
+    give_back_large_blocks()
     refusal: list[StartError] = []
 
     async def main(life: Lifecycle) -> None:

@@ -29,13 +29,12 @@ _MOST: Final = 0.1
 class Narrowed:
     """What a revision changes.
 
-    ``changed`` is what the changed files want, ``whole`` what ``resolve`` would have given for the revision (objects
-    that are new come last), and ``desired`` what takes the place of the argument.
+    ``changed`` is what the changed files want, and ``whole`` what ``resolve`` would have given for the revision;
+    objects that are new come last.
     """
 
     changed: Resolved
     whole: Resolved
-    desired: Mapping[ObjectRef, Desired]
 
 
 def narrow(
@@ -83,7 +82,7 @@ def narrow(
         return None
     new = tuple(one for ref, one in wanted.items() if ref not in held)
     whole = (*(wanted.get(one.ref, one) for one in previous.desired), *new)
-    return Narrowed(fresh, Resolved(whole, basis=basis, sources=files), {**desired, **wanted})
+    return Narrowed(fresh, Resolved(whole, basis=basis, sources=files))
 
 
 def _is_alone(one: Desired, body: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentk.apply.model import Result
 from agentk.health.rules import needs_status
 from agentk.reports.convert import add, count, status_of
+from agentk.reports.queue import BATCH_OUTCOMES
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _SETTLED = frozenset({Result.CREATED, Result.CONFIGURED, Result.UNCHANGED})
 
 
 class Progress:
-    """Takes the outcomes of one run and passes them on.
+    """Takes the outcomes of one run and passes them on, as many at a time as one request holds.
 
     An object that is unchanged is no news, unless its last report said that it failed or was skipped: one changed file
     among thousands costs one report. ``unsettled`` are those objects, None where nothing was reported yet, so that the
@@ -55,10 +56,12 @@ class Progress:
         self._outcomes.append(outcome)
         if outcome.result not in _SETTLED:
             self._unsettled.add(outcome.ref)
-        if time.monotonic() < self._next:
+        due = time.monotonic() >= self._next
+        if due or len(self._outcomes) >= BATCH_OUTCOMES:
+            self._flush()
+        if not due:
             return
         self._next = time.monotonic() + SECONDS
-        self._flush()
         if not self._quiet:
             self._reports.sync(self._snapshot, wire.SYNC_STATE_APPLYING, counts=self._counts)
 

@@ -81,8 +81,9 @@ class _Transfer:
             self._files.remove(path)
 
     def add(self, file: wire.ManifestFile) -> None:
-        self.sent[file.path] = None
-        self._files.put(file.path, tuple(file.objects), more=file.continuation)
+        path = file.path  # once: each time it is a text of its own
+        self.sent[path] = None
+        self._files.put(path, tuple(file.objects), more=file.continuation)
 
     def finish(self, digest: bytes) -> Snapshot:
         header, files = self.header, self._files.finish()

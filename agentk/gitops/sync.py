@@ -201,7 +201,8 @@ class ProjectSync:
         changed = part.changed
         hidden = await self._looking.watch(changed, ())
         live, unseen = await self._looking.look_at(leave_out(changed, (), hidden).desired, ())
-        self._resolved, self._desired = part.whole, dict(part.desired)
+        self._resolved = part.whole
+        self._desired.update((one.ref, one) for one in changed.desired)
         todo = plan(
             leave_out(changed, (), hidden | unseen),
             {one.ref: recorded[one.ref] for one in changed.desired if one.ref in recorded},
@@ -210,7 +211,7 @@ class ProjectSync:
             kinds=self._cluster.discovery,
         )
         result = await self._carry_out(todo, recorded, report)
-        return replace(result, untouched=len(part.desired) - len(changed.desired))
+        return replace(result, untouched=len(self._desired) - len(changed.desired))
 
     async def _run(
         self, snapshot: Snapshot, report: Callable[[Outcome], None], confirmed: frozenset[ObjectRef]
@@ -377,11 +378,12 @@ class ProjectSync:
         outcomes: list[Outcome] = []
 
         def note(outcome: Outcome) -> None:
-            outcomes.append(outcome.told)
             self._book.note(outcome)
             if outcome.digest and outcome.live is not None:
                 # Ahead of the watches.
                 self._cluster.observer.applied(outcome.live)
+            outcome = outcome.told
+            outcomes.append(outcome)
             report(outcome)
 
         if todo.blocked is None and todo.record is not None:

@@ -1,0 +1,40 @@
+"""What a sync needed for a moment is the system's again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from agentk.memory import give_back_large_blocks
+
+PROGRAM = """
+import sys
+from agentk.memory import give_back_large_blocks
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+if sys.argv[1] == "told":
+    give_back_large_blocks()
+del (largest := [bytearray(30 << 20)])[:]  # from here on glibc by itself keeps what is smaller
+before = resident()
+blocks = [bytearray(1 << 20) for _ in range(64)]
+last = bytearray(300 << 10)  # what lies above the blocks, and stays
+del blocks
+print(resident() - before)
+"""
+
+
+def kept(told: str) -> int:
+    """Return the bytes that a process keeps of 64 MiB it has freed."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM, told], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def test_large_blocks_are_given_back_when_they_are_freed() -> None:
+    if not give_back_large_blocks():
+        pytest.skip("this C library cannot be told")
+    assert kept("untold") > 32 << 20
+    assert kept("told") < 4 << 20
