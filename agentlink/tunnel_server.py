@@ -17,7 +17,8 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from agentlink import limits, logs
-from agentlink.tunnel import CLOSE_SECONDS, SUBPROTOCOL, bridge, quiet, receive
+from agentlink.tunnel import CLOSE_SECONDS, SUBPROTOCOL, quiet, receive
+from agentlink.tunnel_carry import PacedConnection, carry
 from agentlink.tunnel_waiting import Waiting
 
 if TYPE_CHECKING:
@@ -89,12 +90,13 @@ class TunnelServer:
             self.port = next(iter(server.sockets)).getsockname()[1]
             yield
 
-    async def _accept(self, websocket: ServerConnection) -> None:
+    async def _accept(self, connection: ServerConnection) -> None:
+        websocket = cast("_Caller", connection)  # as it was created
         host, port = websocket.remote_address[:2]
         peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         first = await self._first_bytes(websocket)
-        if isinstance(websocket, _Caller):
-            self._waiting.leave(websocket)
+        self._waiting.leave(websocket)
+        _forget_handshake(websocket)
         if first is None:
             log.debug("Websocket refused", peer=peer, code=websocket.close_code, why=websocket.close_reason)
             return
@@ -109,8 +111,7 @@ class TunnelServer:
         if name:
             self._peers[name] = peer
         try:
-            reader, writer = await asyncio.open_unix_connection(sock=local, limit=limits.FRAME_BYTES)
-            await bridge(websocket, reader, writer, first)
+            await carry(websocket, local, first)
         finally:
             self._peers.pop(name, None)
 
@@ -128,7 +129,7 @@ class TunnelServer:
         return first
 
 
-class _Caller(ServerConnection):
+class _Caller(PacedConnection):
     """A connection that counts as waiting until it has begun, and may have to go for others."""
 
     def __init__(self, waiting: Waiting[_Caller], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as above it
@@ -162,6 +163,13 @@ class _Caller(ServerConnection):
             )
             self.transport.write("\r\n".join((*head, "", f"{reason}\n")).encode("ascii"))
         self.transport.close()
+
+
+def _forget_handshake(websocket: ServerConnection) -> None:
+    """Drop the headers of the handshake, which nobody looks at any more: several kB of each of thousands."""
+    for said in (websocket.request, websocket.response):
+        if said is not None:
+            said.headers.clear()
 
 
 def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol:

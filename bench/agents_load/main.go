@@ -34,6 +34,7 @@ type fleet struct {
 	websocket bool
 	reporting bool
 	work      time.Duration
+	apart     time.Duration
 	tokens    []string
 	agents    []*agent
 
@@ -82,11 +83,13 @@ func (f *fleet) failed(err error) {
 	f.lastFailure = err.Error()
 }
 
+// connect has agents begin as fast as kas lets them in: what all of them at once cost, "lose" shows.
 func (f *fleet) connect(ctx context.Context, count int) {
 	for _, a := range f.agents[:count] {
 		if a.holding == nil {
 			a.holding = map[uint64]header{}
 			go a.run(ctx)
+			time.Sleep(f.apart)
 		}
 	}
 }
@@ -137,6 +140,7 @@ func main() {
 	websocket := flag.Bool("websocket", false, "gRPC in websockets")
 	reporting := flag.Bool("report", true, "report what was delivered as applied")
 	work := flag.Duration("work", 50*time.Millisecond, "how long applying takes")
+	apart := flag.Duration("apart", 5*time.Millisecond, "between two agents that begin")
 	tokens := flag.String("tokens", "", "file with a token a line")
 	flag.Parse()
 	limit := syscall.Rlimit{}
@@ -151,7 +155,7 @@ func main() {
 		log.Fatal(err)
 	}
 	all := &fleet{
-		targets: strings.Split(*targets, ","), websocket: *websocket, reporting: *reporting, work: *work,
+		targets: strings.Split(*targets, ","), websocket: *websocket, reporting: *reporting, work: *work, apart: *apart,
 		tokens: strings.Fields(string(data)), deliveries: map[string][]float64{},
 	}
 	for n := range all.tokens {
@@ -169,7 +173,7 @@ func main() {
 			if err != nil || count > len(all.agents) {
 				log.Fatalf("connect %q of %d agents", argument, len(all.agents))
 			}
-			all.connect(ctx, count)
+			go all.connect(ctx, count)
 		case "state":
 			answer = all.state()
 		case "commit":
