@@ -6,6 +6,7 @@ import ctypes
 from typing import Final
 
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 """Of glibc's ``mallopt``."""
 
 _LARGE: Final = 128 << 10
@@ -16,7 +17,8 @@ def give_back_large_blocks() -> bool:
     """Have the C library give blocks back when they are freed, however large those before were; tell whether it can.
 
     Messages of kas, answers of the API server and tables of tens of thousands of entries are such blocks; kept for the
-    next one they were 5 MiB of an agent with 20,000 objects.
+    next one they were 5 MiB of an agent with 20,000 objects. Nor does each thread then keep for itself what it has
+    freed: few compute, and one at a time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, _LARGE))
+    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, _LARGE) and mallopt(_M_ARENA_MAX, 1))
