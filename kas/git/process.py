@@ -15,11 +15,12 @@ import selectors
 import signal
 import sys
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import git
 
 if TYPE_CHECKING:
+    import socket
     import subprocess
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
@@ -85,7 +86,7 @@ class GitProcess:
             self.stop(self._stopped)
         return cast("subprocess.Popen[bytes]", process)
 
-    def run(self, max_output: int, stdin: IO[bytes] | None = None) -> Finished:
+    def run(self, max_output: int, stdin: socket.socket | None = None) -> Finished:
         """Start it and read what it says until it ends, or until stdout exceeds ``max_output`` bytes.
 
         It reads ``stdin``, which is closed here: with the process its last reader has gone.

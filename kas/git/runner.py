@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
+import socket
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kas.git.config import render, written
 from kas.git.errors import GitError
@@ -87,12 +87,13 @@ class GitRunner:
         Raises ``TimeoutError``, ``OSError``, and what ``pieces`` raises, after which git has seen an early end.
         """
         process = self._process(mirror, arguments, self._local_config, self.max_pack_bytes)
-        reading, writing = os.pipe()
+        # Not a pipe: uvloop closes the descriptor of one twice, and by then it may be that of another thread.
+        ours, theirs = socket.socketpair()
         # The thread closes its end as soon as git has it.
-        run = partial(process.run, _MAX_OUTPUT, os.fdopen(reading, "rb"))
+        run = partial(process.run, _MAX_OUTPUT, theirs)
         finished, fed = await asyncio.gather(
             in_thread(self._network, run, process.stop, self._settings.timeout),
-            _feed(os.fdopen(writing, "wb"), pieces),
+            _feed(ours, pieces),
             return_exceptions=True,
         )
         for failed in (fed, finished):
@@ -182,12 +183,9 @@ def _is_new_enough() -> bool:
         return False
 
 
-async def _feed(sink: IO[bytes], pieces: AsyncGenerator[bytes, None]) -> None:
+async def _feed(sink: socket.socket, pieces: AsyncGenerator[bytes, None]) -> None:
     """Write all that comes, as fast as it is read, and close."""
-    loop = asyncio.get_running_loop()
-    protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
-    transport, _ = await loop.connect_write_pipe(lambda: protocol, sink)
-    writer = asyncio.StreamWriter(transport, protocol, None, loop)
+    _, writer = await asyncio.open_unix_connection(sock=sink)
     try:
         async for piece in pieces:
             try:

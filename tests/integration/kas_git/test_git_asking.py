@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,6 +30,7 @@ from tests.integration.kas_git.git_helpers import (
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
@@ -47,7 +48,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     commands: list[str] = []
     run = process.GitProcess.run
 
-    def watched(self: process.GitProcess, max_output: int, stdin: IO[bytes] | None = None) -> process.Finished:
+    def watched(self: process.GitProcess, max_output: int, stdin: socket.socket | None = None) -> process.Finished:
         commands.extend(
             word for word in self._arguments if word in {"fetch", "init", "index-pack", "ls-tree", "diff-tree"}
         )
