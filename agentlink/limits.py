@@ -63,6 +63,13 @@ STREAMS_PER_CONNECTION = 100
 READ_BYTES = 8 * KIBIBYTE
 """How much kas reads from a connection at once; agents say little, and there are thousands of them."""
 
+PENDING_CALLS = 5_000
+"""Calls of all agents that wait until kas takes them; of more some are ended unseen, and twice as many are never held.
+
+gRPC's own 1,000 are fewer than the reports of 10,000 agents after a push to all of them, which came again and again.
+Each holds at most its metadata.
+"""
+
 METADATA_BYTES = 16 * KIBIBYTE
 """The most metadata in one call."""
 
@@ -102,6 +109,8 @@ def server_options() -> GrpcOptions:
         ("grpc.http2.min_ping_interval_without_data_ms", int(MIN_PING_SECONDS * 1000)),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", int(MIN_PING_SECONDS * 1000)),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+        ("grpc.server.max_pending_requests", PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_CALLS),
         ("grpc.server_handshake_timeout_ms", int(FIRST_BYTES_SECONDS * 1000)),
         # gRPC makes room for as much as a connection brought lately, and keeps it while nothing comes: after one large
         # report that is 64 KiB for each of thousands, otherwise 8.
