@@ -93,7 +93,7 @@ class GitRunner:
         run = partial(process.run, _MAX_OUTPUT, theirs)
         finished, fed = await asyncio.gather(
             in_thread(self._network, run, process.stop, self._settings.timeout),
-            _feed(ours, pieces),
+            asyncio.wait_for(_feed(ours, pieces), self._settings.timeout),
             return_exceptions=True,
         )
         for failed in (fed, finished):
