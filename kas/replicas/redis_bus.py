@@ -113,7 +113,9 @@ class RedisBus:
             group.create_task(self._send())
             group.create_task(self._beat())
             while time.monotonic() < self._echo_at + DEAF_SECONDS:
-                found = await pubsub.get_message(ignore_subscribe_messages=True, timeout=BEAT_SECONDS)
+                # Whatever its own patience is worth: a replica that waits here hears nobody, and must find that out.
+                async with asyncio.timeout(DEAF_SECONDS):
+                    found = await pubsub.get_message(ignore_subscribe_messages=True, timeout=BEAT_SECONDS)
                 if found is not None:
                     self._hear(found["channel"], found["data"])
             raise ConnectionError("nothing comes back any more")
