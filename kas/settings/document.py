@@ -90,7 +90,7 @@ def _type(field: FieldInfo) -> str:
         return written
     annotation = field.annotation
     if get_origin(annotation) is tuple:
-        return f"list of {_words(get_args(annotation)[0])}"
+        return f"list of {_words(get_args(annotation)[0]) or 'text'}"
     return _words(annotation) if get_origin(annotation) is Literal else "text"
 
 
