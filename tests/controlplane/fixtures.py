@@ -17,14 +17,13 @@ from tests.controlplane.cluster import (
     open_control_plane,
 )
 from tests.controlplane.ready_pods import ReadyPodsUnavailableError
+from tests.controlplane.server import ControlPlane
 from tests.support.go_build import GoBuildError
 from tests.support.kube import Kube
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.controlplane.server import ControlPlane
 
 OWN = "own_control_plane"
 
@@ -46,6 +45,14 @@ def control_plane() -> Iterator[Cluster]:
     """The cluster of this worker, started when the first test asks; shared, so keep to your own namespace."""
     with open_cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def started_control_plane(control_plane: Cluster) -> ControlPlane:
+    """The shared cluster, if we have started it: its keys and programs are at hand, and nobody else works there."""
+    if not isinstance(control_plane, ControlPlane):
+        pytest.skip("somebody's own cluster has neither keys nor programs that are ours")
+    return control_plane
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.controlplane.server import ControlPlane
-    from tests.support.installation import Installation
+    from tests.support.installation import Installation, Kas
     from tests.support.kube import Kube
 
 pytestmark = pytest.mark.cluster
@@ -68,6 +68,13 @@ def kubeconfig_of(kube: Kube, cluster: ControlPlane, namespace: str, name: str, 
     return file
 
 
+def confined(kas: Kas, name: str, project: str, namespace: str, kubeconfig: Path) -> Agent:
+    """Return an agent, not started, with no more rights than its kubeconfig gives it."""
+    directory = kubeconfig.parent / "agent"
+    environment = {"POD_NAMESPACE": namespace}
+    return Agent(kas, name, project=project, kubeconfig=kubeconfig, directory=directory, environment=environment)
+
+
 @pytest.fixture
 def other_namespace(kube: Kube) -> Iterator[str]:
     """A second namespace, of another tenant."""
@@ -91,14 +98,7 @@ def test_a_confined_agent_syncs_inside_and_is_refused_outside(
     )
     service_account(kube, namespace, "agent")
     kubeconfig = kubeconfig_of(kube, control_plane, namespace, "agent", tmp_path / "kubeconfig")
-    agent = Agent(
-        kas,
-        "confined",
-        project="group/config",
-        kubeconfig=kubeconfig,
-        directory=tmp_path / "agent",
-        environment={"POD_NAMESPACE": namespace},
-    )
+    agent = confined(kas, "confined", "group/config", namespace, kubeconfig)
     try:
         agent.start()
         kas.wait_sync("confined", state="healthy", commit=first)
@@ -164,14 +164,7 @@ def test_an_account_that_may_not_be_impersonated_is_refused_and_nothing_is_done_
     files = config_files("powerless", namespace, more="    impersonate: {service_account: kube-system/default}\n")
     commit = installation.git.create("group/config").push_files({**files, "manifests/never.yaml": config_map("never")})
     kubeconfig = kubeconfig_of(kube, control_plane, namespace, "powerless", tmp_path / "kubeconfig")
-    agent = Agent(
-        kas,
-        "powerless",
-        project="group/config",
-        kubeconfig=kubeconfig,
-        directory=tmp_path / "agent",
-        environment={"POD_NAMESPACE": namespace},
-    )
+    agent = confined(kas, "powerless", "group/config", namespace, kubeconfig)
     try:
         agent.start()
 
@@ -191,14 +184,7 @@ def test_an_agent_that_may_not_watch_says_that_drift_goes_unseen(
     commit = installation.git.create("group/config").push_files(files)
     service_account(kube, namespace, "blind", verbs=("get", "list", "create", "patch", "delete"))
     kubeconfig = kubeconfig_of(kube, control_plane, namespace, "blind", tmp_path / "kubeconfig")
-    agent = Agent(
-        kas,
-        "blind",
-        project="group/config",
-        kubeconfig=kubeconfig,
-        directory=tmp_path / "agent",
-        environment={"POD_NAMESPACE": namespace},
-    )
+    agent = confined(kas, "blind", "group/config", namespace, kubeconfig)
     try:
         agent.start()
 
@@ -217,7 +203,7 @@ def narrow(kube: Kube, control_plane: ControlPlane, namespace: str, tmp_path: Pa
 
 
 def test_the_rights_of_an_agent_elsewhere_are_neither_changed_nor_pruned(
-    installation: Installation, kube: Kube, narrow: tuple[str, Path], other_namespace: str, tmp_path: Path
+    installation: Installation, kube: Kube, narrow: tuple[str, Path], other_namespace: str
 ) -> None:
     namespace, kubeconfig = narrow
     there = f"{RBAC}/namespaces/{other_namespace}"
@@ -230,14 +216,7 @@ def test_the_rights_of_an_agent_elsewhere_are_neither_changed_nor_pruned(
     account = {"name": "somebody", "namespace": other_namespace}
     many = {f"manifests/{number}.yaml": config_map(f"plain-{number}") for number in range(40)}
     first = driven.push({**config_files("narrow", other_namespace, more="    inventory_policy: adopt_all\n"), **many})
-    agent = Agent(
-        installation.kas,
-        "narrow",
-        project="own/narrow",
-        kubeconfig=kubeconfig,
-        directory=tmp_path / "agent",
-        environment={"POD_NAMESPACE": namespace},
-    )
+    agent = confined(installation.kas, "narrow", "own/narrow", namespace, kubeconfig)
     try:
         agent.start()
         driven.wait("healthy", commit=first)

@@ -11,22 +11,21 @@ import pytest
 
 from tests.chaos.crashes import killed
 from tests.chaos.journey import Journey, journey
-from tests.controlplane.server import ControlPlane
 from tests.support.api_door import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.controlplane.cluster import Cluster
+    from tests.controlplane.server import ControlPlane
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, control_plane: Cluster, namespace: str) -> Iterator[Journey]:
-    if not isinstance(control_plane, ControlPlane):
-        pytest.skip("needs a control plane of our own, which the door in front of it knows")
-    with journey(tmp_path_factory.mktemp("crash"), control_plane, namespace=namespace) as found:
+def here(
+    tmp_path_factory: pytest.TempPathFactory, started_control_plane: ControlPlane, namespace: str
+) -> Iterator[Journey]:
+    with journey(tmp_path_factory.mktemp("crash"), started_control_plane, namespace=namespace) as found:
         yield found
 
 

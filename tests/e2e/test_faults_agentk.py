@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.controlplane.server import ControlPlane
 from tests.support.api_door import ApiDoor, Moment
 from tests.support.driven import Driven, drive, installed, stays
 from tests.support.manifests import config_files, config_map
@@ -18,7 +17,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.controlplane.cluster import Cluster
+    from tests.controlplane.server import ControlPlane
     from tests.support.api_door import Strike
     from tests.support.installation import Installation
     from tests.support.kube import Kube
@@ -31,11 +30,9 @@ MIDDLE = 40
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory, control_plane: Cluster) -> Iterator[ApiDoor]:
+def door(tmp_path_factory: pytest.TempPathFactory, started_control_plane: ControlPlane) -> Iterator[ApiDoor]:
     """The way of every agent of this module to its cluster."""
-    if not isinstance(control_plane, ControlPlane):
-        pytest.skip("needs a control plane of our own, which the door in front of it knows")
-    with ApiDoor(control_plane, tmp_path_factory.mktemp("door")) as found:
+    with ApiDoor(started_control_plane, tmp_path_factory.mktemp("door")) as found:
         yield found
 
 

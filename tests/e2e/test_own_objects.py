@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.controlplane.server import ControlPlane
 from tests.support.audit import administrator
 from tests.support.driven import Driven
 from tests.support.installation import Agent
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.controlplane.cluster import Cluster
+    from tests.controlplane.server import ControlPlane
     from tests.support.installation import Installation
     from tests.support.kube import Kube
 
@@ -30,18 +29,10 @@ OWNING = "config.k8s.io/owning-inventory"
 
 
 @pytest.fixture
-def plane(control_plane: Cluster) -> ControlPlane:
-    """A cluster that gives us a token of a service account."""
-    if not isinstance(control_plane, ControlPlane):
-        pytest.skip("needs a control plane of our own")
-    return control_plane
-
-
-@pytest.fixture
-def account(kube: Kube, plane: ControlPlane, tmp_path: Path) -> Iterator[str]:
+def account(kube: Kube, started_control_plane: ControlPlane, tmp_path: Path) -> Iterator[str]:
     """The name of agentk's service account, in ``default``, and of the binding that gives it its rights."""
     name = f"own-{secrets.token_hex(3)}"
-    administrator(plane, kube, name, tmp_path / "kubeconfig")
+    administrator(started_control_plane, kube, name, tmp_path / "kubeconfig")
     yield name
     kube.delete(f"/apis/{RBAC}/v1/clusterrolebindings/{name}")
     kube.delete(f"/api/v1/namespaces/default/serviceaccounts/{name}")

@@ -10,7 +10,6 @@ import pytest
 
 from agentlink.v1 import agentlink_pb2 as wire
 from tests.controlplane.cluster import ExistingCluster
-from tests.controlplane.server import ControlPlane
 from tests.support.api_door import ApiDoor, Fault, answering
 from tests.support.driven_agent import driven_agent
 from tests.support.waiting import eventually
@@ -18,7 +17,7 @@ from tests.support.waiting import eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.controlplane.cluster import Cluster
+    from tests.controlplane.server import ControlPlane
     from tests.support.kube import Kube
 
 pytestmark = pytest.mark.cluster
@@ -49,15 +48,13 @@ FAULTS = {
 
 
 async def test_a_sync_ends_right_whatever_is_answered_in_between_and_prunes_nothing_before(
-    control_plane: Cluster, kube: Kube, tmp_path: Path
+    started_control_plane: ControlPlane, kube: Kube, tmp_path: Path
 ) -> None:
-    if not isinstance(control_plane, ControlPlane):
-        pytest.skip("needs a control plane of our own, which the door in front of it knows")
     starting = asyncio.Lock()
     async with asyncio.TaskGroup() as all_at_once:
         for number, (name, faults) in enumerate(FAULTS.items()):
             folder = tmp_path / str(number)
-            one = _disturbed(control_plane, kube, folder, name=name, faults=faults, starting=starting)
+            one = _disturbed(started_control_plane, kube, folder, name=name, faults=faults, starting=starting)
             all_at_once.create_task(one)
 
 
