@@ -27,6 +27,7 @@ from kas.git.refs import GitRef, RefKind
 from kas.git.remotes import GitSettings
 from kas.git.watcher import RefWatcher
 from kas.gitops.snapshots import Snapshots, Wanted
+from tests.support.git_repository import fast_import
 from tests.support.git_server import GitServer
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _import(bare: Path, files: list[tuple[str, str]]) -> None:
     for path, text in files:
         data = text.encode()
         lines.append(b"M 100644 inline %b\ndata %d\n%b\n" % (path.encode(), len(data), data))
-    subprocess.run(["git", "fast-import", "--quiet"], cwd=bare, input=b"".join(lines), check=True)
+    fast_import(bare, b"".join(lines))
 
 
 def _git(bare: Path, *arguments: str) -> float:

@@ -45,6 +45,12 @@ def git(*args: str, cwd: Path, environment: Mapping[str, str] | None = None) -> 
     return answer.stdout.strip()
 
 
+def fast_import(bare: Path, stream: bytes) -> str:
+    """Commit to main what a stream for ``git fast-import`` says, without a work tree; return the newest commit."""
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=bare, input=stream, check=True)
+    return git("rev-parse", "main", cwd=bare)
+
+
 class GitRepository:
     """A work tree on branch ``main`` with one remote. Methods return commit ids, 40 hexadecimal digits.
 

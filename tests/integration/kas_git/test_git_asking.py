@@ -27,6 +27,7 @@ from tests.integration.kas_git.git_helpers import (
     refused,
     settings_for,
 )
+from tests.support.git_repository import fast_import
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ async def test_a_repository_with_longer_ids_is_refused_in_words_and_the_others_o
     bare = git_server.bare("group/longer")
     git_says(bare, "init", "--quiet", "--bare", "--object-format=sha256")
     text = b"commit refs/heads/main\ncommitter d <d@example.com> 1700000000 +0000\ndata 1\nx\n"
-    subprocess.run(["git", "fast-import", "--quiet"], cwd=bare, input=text, check=True)  # noqa: ASYNC221 - nothing else runs
+    fast_import(bare, text)
     with pytest.raises(GitError, match="sha256") as caught:
         await mirrors.mirror("group/longer").fetch(MAIN)
     assert str(caught.value).startswith("group/longer: the repository cannot be fetched")

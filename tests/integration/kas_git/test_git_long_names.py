@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from kas.git.errors import GitError
 from kas.git.refs import GitRef, RefKind
 from kas.gitops.snapshots import Snapshots, Wanted
 from tests.integration.kas_git.git_helpers import MAIN, files_of
+from tests.support.git_repository import fast_import
 
 if TYPE_CHECKING:
     from kas.git.mirrors import Mirrors
@@ -27,11 +27,7 @@ def commit_paths(git_server: GitServer, project: str, paths: list[str]) -> str:
     """Commit files without a work tree, whose paths no file system would take; return the commit."""
     commands = [b"commit refs/heads/main\ncommitter d <d@example.com> 1700000000 +0000\ndata 1\nx\n"]
     commands += [b"M 100644 inline %b\ndata %d\n%b\n" % (path.encode(), len(MANIFEST), MANIFEST) for path in paths]
-    bare = git_server.bare(project)
-    subprocess.run(["git", "fast-import", "--quiet"], cwd=bare, input=b"".join(commands), check=True)
-    return subprocess.run(
-        ["git", "rev-parse", "main"], cwd=bare, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    return fast_import(git_server.bare(project), b"".join(commands))
 
 
 async def test_paths_of_4096_bytes_and_of_255_bytes_a_component_are_read(

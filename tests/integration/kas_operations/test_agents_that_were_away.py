@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 from kas.store.records import SyncState
 from tests.integration.kas_operations.conftest import APP
+from tests.support.git_repository import fast_import
 from tests.support.manifests import config_map
 from tests.support.waiting import eventually
 
@@ -25,10 +25,7 @@ def hundred_commits(bare: Path) -> str:
         stream += b"commit refs/heads/main\ncommitter a <a@example.com> 1700000000 +0000\ndata 1\nx\n"
         stream += (b"from refs/heads/main^0\n" if number == 0 else b"") + b"M 100644 inline manifests/app.yaml\n"
         stream += b"data %d\n%b\n" % (len(data), data)
-    subprocess.run(["git", "fast-import", "--quiet"], cwd=bare, input=stream, check=True)
-    return subprocess.run(
-        ["git", "rev-parse", "main"], cwd=bare, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return fast_import(bare, stream)
 
 
 async def test_after_a_hundred_commits_only_the_newest_is_sent_and_what_had_not_ended_is_superseded(
