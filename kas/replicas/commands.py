@@ -93,8 +93,26 @@ class RoutedCommands:
         Raises:
             OutOfReachError: it is connected elsewhere, and Redis is away.
         """
+        deadline = asyncio.get_running_loop().time() + SILENT_SECONDS
+        replicas = await self._holders(agent_id, deadline)
+        while True:
+            try:
+                async with aclosing(self._give_to(replicas, agent_id, delivery, within)) as parts:
+                    async for part in parts:
+                        yield part
+            except NoLeaderError:
+                # Nobody has begun it. The one that leads may be connected where nobody has told of it yet.
+                replicas = await self._holders(agent_id, deadline, asked=replicas)
+                if not replicas:
+                    raise
+            else:
+                return
+
+    async def _give_to(
+        self, replicas: Collection[str], agent_id: int, delivery: Delivery, within: float
+    ) -> AsyncGenerator[wire.AnswerRequest, None]:
+        """Give it to the agent's streams here and at these replicas."""
         command_id = delivery.command.id
-        replicas = await self._holders(agent_id) if self._tasks is not None else ()
         seats = [_Far(self, replica, agent_id, command_id, within) for replica in replicas]
         self._given.update({(seat.replica, command_id): seat for seat in seats})
         try:
@@ -106,21 +124,27 @@ class RoutedCommands:
                 del self._given[seat.replica, command_id]
                 seat.end()
 
-    async def _holders(self, agent_id: int) -> Collection[str]:
-        """Return who else has the agent; where nobody in reach seems to, wait for a moment if that is not certain."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + SILENT_SECONDS
+    async def _holders(
+        self, agent_id: int, deadline: float, *, asked: Collection[str] | None = None
+    ) -> Collection[str]:
+        """Return who else has the agent; where nobody in reach seems to, wait for a moment if that is not certain.
+
+        Where some have been ``asked`` in vain, here and elsewhere, it is only others that count.
+        """
+        if self._tasks is None:
+            return ()
         while True:
             holders, trouble = self._presence.holders(agent_id), self._bus.trouble
-            if holders and not trouble:
+            beyond = holders.keys() - (asked or ())
+            if beyond and not trouble:
                 return holders
-            if self._local.connected(agent_id) or not self._presence.is_unsure:
+            if (asked is None and self._local.connected(agent_id)) or not self._presence.is_unsure:
                 return ()
-            if loop.time() > deadline:
+            if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
-        if holders:
-            names = ", ".join(holders.values())
+        if beyond:
+            names = ", ".join(holders[replica] for replica in beyond)
             raise OutOfReachError(f"the agent is connected to {names}, which cannot be reached: Redis is away")
         return ()
 

@@ -133,6 +133,54 @@ async def test_an_agent_is_waited_for_while_the_others_may_not_have_said_that_th
             given.cancel()
 
 
+async def refuse(local: LocalCommands, seat: Seat, command: wire.Command, *, times: int = 1) -> None:
+    """Answer as a pod that does not lead."""
+    part = wire.AnswerRequest(command_id=command.id, reason="NotLeader", done=True)
+    await eventually(lambda: len(seat.delivered) >= times, what="the command is delivered to who does not lead")
+    assert await _answered(local, part)
+
+
+async def test_where_the_pod_connected_here_does_not_lead_those_are_waited_for_that_may_be_elsewhere() -> None:
+    async with two() as (one, other), asyncio.TaskGroup() as group:
+        one.bus.hear("presence", Gap())
+        here, there, command = Seat(), Seat(), new_command(1, within=60)
+        with attached(one.local, AGENT, here), attached(other.local, AGENT, there):
+            given = group.create_task(anext(one.routed.give(AGENT, Delivery(command), within=60)))
+            await refuse(one.local, here, command)
+            await asyncio.sleep(0)
+            assert not given.done()
+            other.connect()
+            await refuse(one.local, here, command, times=2)
+            await eventually(lambda: bool(there.delivered), what="the command is delivered to who leads")
+            await other.local.answer(AGENT, "leader", wire.AnswerRequest(command_id=command.id, message="m", done=True))
+            assert (await given).message == "m"
+
+
+async def test_where_no_pod_leads_and_all_are_known_that_is_said_at_once() -> None:
+    async with two() as (one, _), asyncio.TaskGroup() as group:
+        here, command = Seat(), new_command(1, within=60)
+        with attached(one.local, AGENT, here):
+            given = group.create_task(error_of(one, command))
+            await refuse(one.local, here, command)
+            assert isinstance(await given, NoLeaderError)
+            assert len(here.delivered) == 1
+
+
+async def test_pods_that_may_be_elsewhere_are_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "SILENT_SECONDS", 0.1)
+    async with two() as (one, other), asyncio.TaskGroup() as group:
+        one.bus.hear("presence", Gap())
+        for error in (NoLeaderError, OutOfReachError):
+            here, command = Seat(), new_command(1, within=60)
+            with attached(one.local, AGENT, here):
+                given = group.create_task(error_of(one, command))
+                await refuse(one.local, here, command)
+                assert type(await given) is error
+                assert len(here.delivered) == 1
+            other.connect()
+            one.bus.trouble = "away"
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_messages_are_lost_the_answer_arrives_whole_and_the_command_once(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - to be repeated
