@@ -5,6 +5,7 @@ One process answers both kinds of questions where git knows how to (2.36), one f
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 import threading
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-# Bytes of names written before their answers are read: with a command each they fit the pipe, so that neither side can
-# wait for the other, and git never waits for us.
-_AHEAD = 40_000
+_PAGE: Final = 4096
+"""The least that a pipe holds; Linux gives this, instead of 64 KiB, to a user with hundreds of pipes."""
+
 _OBJECT = re.compile(r"[0-9a-z/^{}]+")
 _FOUND = re.compile(rb"([0-9a-f]{40}) ([a-z]+) ([0-9]+)")
 _LED = re.compile(rb"(symlink|dangling|loop|notdir) ([0-9]+)")
@@ -109,16 +110,13 @@ class CatFile:
         """
         requests = [question.request(name) for name in names]
         with self._lock, self._taken(turn):
-            answers: list[Answer] = []
             try:
-                for some in _batches(requests):
-                    answers += self._ask(question, some)
+                return self._ask(question, requests)
             except BaseException as error:
                 self._end()
                 if isinstance(error, OSError | ValueError):
                     raise ReaderBrokenError(f"git cat-file failed: {error}") from error
                 raise
-            return answers
 
     @contextmanager
     def _taken(self, turn: Turn) -> Iterator[None]:
@@ -148,16 +146,34 @@ class CatFile:
             self._end()
 
     def _ask(self, question: Question[Answer], requests: Sequence[bytes]) -> list[Answer]:
+        """Ask for some names, and for the next ones before the answers are read, so that git works while we do.
+
+        What is asked and not answered fits the pipe, so that neither side can wait for the other for ever.
+        """
+        if not requests:
+            return []
         if self._process is None:
             self._git = self._start()
             self._process = self._git.open(stdin=subprocess.PIPE)
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise OSError("started without pipes")
+        room = _room(stdin)
         command = f"{question.command} ".encode() if self._commands else b""
-        stdin.write(b"".join(b"%b%b\n" % (command, request) for request in requests))
-        stdin.flush()
-        return [question.answer(request, stdout.readline().removesuffix(b"\n"), stdout) for request in requests]
+        answers: list[Answer] = []
+        asked, unread = 0, 0
+        for some in _batches([b"%b%b\n" % (command, request) for request in requests], room // 2):
+            text = b"".join(some)
+            if unread + len(text) > room:
+                answers += _answers(question, requests[len(answers) : asked], stdout)
+                unread = 0
+            stdin.write(text)
+            stdin.flush()
+            if unread:
+                answers += _answers(question, requests[len(answers) : asked], stdout)
+            asked, unread = asked + len(some), len(text)
+        answers += _answers(question, requests[len(answers) :], stdout)
+        return answers
 
     def _end(self) -> None:
         process, self._process, self._git = self._process, None, None
@@ -228,13 +244,26 @@ def _exactly(stdout: IO[bytes], size: int) -> bytes:
     return content[:-1]
 
 
-def _batches(requests: Sequence[bytes]) -> list[list[bytes]]:
-    batches: list[list[bytes]] = [[]]
+def _answers(question: Question[Answer], requests: Sequence[bytes], stdout: IO[bytes]) -> list[Answer]:
+    return [question.answer(request, stdout.readline().removesuffix(b"\n"), stdout) for request in requests]
+
+
+def _room(pipe: IO[bytes]) -> int:
+    """Return how many bytes a pipe surely takes in two writes while nobody reads."""
+    ask = getattr(fcntl, "F_GETPIPE_SZ", None)
+    size: int = fcntl.fcntl(pipe, ask) if ask is not None else _PAGE
+    return max(size - _PAGE, _PAGE // 2)
+
+
+def _batches(lines: Sequence[bytes], most: int) -> Iterator[list[bytes]]:
+    """Cut lines into lists of so many bytes; a longer line is alone."""
+    batch: list[bytes] = []
     length = 0
-    for request in requests:
-        length += len(request) + 1
-        if length > _AHEAD and batches[-1]:
-            batches.append([])
-            length = len(request) + 1
-        batches[-1].append(request)
-    return batches if requests else []
+    for line in lines:
+        length += len(line)
+        if length > most and batch:
+            yield batch
+            batch, length = [], len(line)
+        batch.append(line)
+    if batch:
+        yield batch

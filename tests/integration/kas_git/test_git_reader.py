@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +16,14 @@ from kas.git.process import GitProcess
 from kas.git.reader import CONTENTS, CatFile, Question, ReaderBrokenError, Turn
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.git_server import GitServer
 
 CONTENT = "a" * 1_000_000
+PAGE = 4096
 
 
 class Slow(Question[bytes]):
@@ -85,3 +89,37 @@ def test_a_reader_that_is_stopped_leaves_a_process_that_works_to_the_next(mirror
         with pytest.raises(ReaderBrokenError):
             stopped.result(30)
         assert following.result(30) == [(mirror.file, CONTENT.encode())]
+
+
+class Narrow(GitProcess):
+    """Is asked through a pipe of one page, as the hundreds of mirrors of a kas that is not root are."""
+
+    def open(self, *, stdin: int | None = None) -> subprocess.Popen[bytes]:
+        process = super().open(stdin=stdin)
+        assert process.stdin is not None
+        fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, PAGE)
+        return process
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much a pipe holds")
+@pytest.mark.parametrize("process", [GitProcess, Narrow])
+def test_thousands_of_names_and_answers_never_wait_for_each_other(
+    process: type[GitProcess], tmp_path: Path, git_server: GitServer
+) -> None:
+    repository = git_server.create("group/many")
+    texts = {f"{number}.txt": f"{number}\n" * 4_000 for number in range(10)}
+    repository.push_files(texts)
+    ids = {repository.git("rev-parse", f"HEAD:{name}").strip(): text for name, text in texts.items()}
+    names = [*list(ids) * 200, "0" * 40]
+    environment = {"GIT_DIR": str(repository.path / ".git")}
+    reader = CatFile(lambda: process(CONTENTS.arguments, environment=environment, directory=tmp_path), commands=False)
+    turn = Turn()
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(reader.read, turn, CONTENTS, names)
+        try:
+            *found, missing = read.result(60)
+        finally:
+            reader.stop(turn, signal.SIGKILL)
+    reader.close()
+    assert missing is None
+    assert [(name, ids[name].encode()) for name in names[:-1]] == found
