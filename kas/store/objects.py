@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, case, delete, or_, select
+from sqlalchemy import and_, case, delete, literal_column, or_, select
 
 from agentlink.refs import ObjectRef
 from kas.store.database import insert, lock_agent
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from typing import Any
 
-    from sqlalchemy import Row
+    from sqlalchemy import ColumnElement, Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from kas.store.database import Database
 
 _KEY: Final = ("agent_id", "project_id", "api_group", "kind", "namespace", "name")
+_COLUMNS: Final = (*_KEY, "result", "health", "reason", "message", "path", "sync_id", "updated_at")
 
 
 class Objects:
@@ -78,24 +79,45 @@ async def write_objects(connection: AsyncConnection, records: Sequence[ObjectRec
     """
     if not records:
         return
+    upsert = _UPSERTS.get(connection.dialect.name)
+    if upsert is None:
+        upsert = _UPSERTS[connection.dialect.name] = _upsert(connection)
+    # As the driver takes it: a first sync stores tens of thousands, and SQLAlchemy's work for the values of each is as
+    # much as SQLite's for the row.
+    await connection.exec_driver_sql(upsert, [_values(record) for record in records])
+
+
+_UPSERTS: Final[dict[str, str]] = {}
+"""The statement of each dialect, made when it is first needed."""
+
+
+def _upsert(connection: AsyncConnection) -> str:
+    """Return the statement that stores one row of ``_values``."""
     query = insert(connection, objects)
     old, new = objects.c, query.excluded
-    health_only = new.result == ""
-    keeps_words = and_(health_only, or_(old.result == "failed", old.result == "skipped"))
+    # Literals, so that the parameters are the columns and nothing else.
+    nothing: ColumnElement[str] = literal_column("''")
+    failed: ColumnElement[str] = literal_column("'failed'")
+    skipped: ColumnElement[str] = literal_column("'skipped'")
+    health_only = new.result == nothing
+    keeps_words = and_(health_only, or_(old.result == failed, old.result == skipped))
     query = query.on_conflict_do_update(
         index_elements=_KEY,
         set_={
             "result": case((health_only, old.result), else_=new.result),
-            "health": case((new.health == "", old.health), else_=new.health),
+            "health": case((new.health == nothing, old.health), else_=new.health),
             "reason": case((keeps_words, old.reason), else_=new.reason),
             "message": case((keeps_words, old.message), else_=new.message),
-            "path": case((and_(health_only, new.path == ""), old.path), else_=new.path),
-            "sync_id": case((or_(new.sync_id == "", keeps_words), old.sync_id), else_=new.sync_id),
+            "path": case((and_(health_only, new.path == nothing), old.path), else_=new.path),
+            "sync_id": case((or_(new.sync_id == nothing, keeps_words), old.sync_id), else_=new.sync_id),
             "updated_at": new.updated_at,
         },
         where=new.updated_at >= old.updated_at,
     )
-    await connection.execute(query, [_values(record) for record in records])
+    compiled = query.compile(dialect=connection.dialect, column_keys=_COLUMNS)
+    if tuple(getattr(compiled, "positiontup", ())) != _COLUMNS:
+        raise RuntimeError("the parameters of the statement are not its columns")
+    return str(compiled)
 
 
 def _object_of(row: Row[Any]) -> ObjectRecord:
@@ -113,19 +135,21 @@ def _object_of(row: Row[Any]) -> ObjectRecord:
     )
 
 
-def _values(record: ObjectRecord) -> dict[str, object]:
-    return {
-        "agent_id": record.agent_id,
-        "project_id": record.project_id,
-        "api_group": record.object.group,
-        "kind": record.object.kind,
-        "namespace": record.object.namespace,
-        "name": record.object.name,
-        "result": record.result,
-        "health": record.health,
-        "reason": record.reason,
-        "message": record.message,
-        "path": record.path,
-        "sync_id": record.sync_id,
-        "updated_at": to_micros(record.updated_at),
-    }
+def _values(record: ObjectRecord) -> tuple[object, ...]:
+    """Return a row, in the order of ``_COLUMNS``."""
+    ref = record.object
+    return (
+        record.agent_id,
+        record.project_id,
+        ref.group,
+        ref.kind,
+        ref.namespace,
+        ref.name,
+        record.result,
+        record.health,
+        record.reason,
+        record.message,
+        record.path,
+        record.sync_id,
+        to_micros(record.updated_at),
+    )
