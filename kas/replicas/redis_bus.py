@@ -116,6 +116,7 @@ class RedisBus:
                 # Whatever its own patience is worth: a replica that waits here hears nobody, and must find that out.
                 async with asyncio.timeout(DEAF_SECONDS):
                     found = await pubsub.get_message(ignore_subscribe_messages=True, timeout=BEAT_SECONDS)
+                end_if_cancelled()
                 if found is not None:
                     self._hear(found["channel"], found["data"])
             raise ConnectionError("nothing comes back any more")
@@ -149,6 +150,8 @@ class RedisBus:
                     for channel, frame in batch:
                         pipeline.publish(channel, frame)
                     await pipeline.execute()
+                # Else this would go on, and nobody find out that the connection beside it has been given up.
+                end_if_cancelled()
 
     def _hear(self, channel: bytes, frame: bytes) -> None:
         if len(frame) < _HEAD.size:

@@ -85,7 +85,7 @@ def connect(url: str, password_file: Path | None = None, ca_file: Path | None = 
 
 
 def end_if_cancelled() -> None:
-    """Be cancelled where Redis' client, or a failure beside it, has swallowed that; to be called after a failure.
+    """Be cancelled where Redis' client, or a failure beside it, has swallowed that; to be called after using it.
 
     Raises:
         CancelledError: somebody wants this task to end.

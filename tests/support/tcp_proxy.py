@@ -11,12 +11,27 @@ from typing import TYPE_CHECKING
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
     from typing import Self
 
 HOST = "127.0.0.1"
 _CHUNK = 64 * 1024
+_BEGINNING = 4 * 1024
+"""What is kept of what was said on a connection."""
+
+
+class _Back:
+    """The way back of one connection, and what was said first on it."""
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+
+    def hear(self, data: bytes) -> None:
+        """Keep it, as far as it is the beginning."""
+        self.said += data[: _BEGINNING - len(self.said)]
 
 
 class TcpProxy:
@@ -32,6 +47,7 @@ class TcpProxy:
         self._flowing.set()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._back: dict[asyncio.Task[None], _Back] = {}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -54,6 +70,10 @@ class TcpProxy:
         """Pass on what waited, and everything after it."""
         self._loop.call_soon_threadsafe(self._flowing.set)
 
+    def deafen(self, word: bytes) -> None:
+        """Pass nothing back, for ever and without a word, on the connections on which ``word`` has been said."""
+        self._do(self._deafen(word))
+
     def cut(self) -> None:
         """Close all connections."""
         self._do(self._cut())
@@ -63,6 +83,12 @@ class TcpProxy:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, HOST, self.port)
+
+    async def _deafen(self, word: bytes) -> None:
+        deaf = [back for back in self._back.values() if word in back.said]
+        assert deaf, "nobody has said that"
+        for back in deaf:
+            back.flowing.clear()
 
     async def _cut(self) -> None:
         for connection in list(self._connections):
@@ -84,6 +110,7 @@ class TcpProxy:
             pass
         finally:
             self._connections.discard(task)
+            self._back.pop(task, None)
             writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,16 +123,30 @@ class TcpProxy:
                 break
         else:
             return
+        way_back = _Back()
+        task = asyncio.current_task()
+        assert task is not None
+        self._back[task] = way_back
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._copy(reader, back))
-                group.create_task(self._copy(there, writer))
+                group.create_task(self._copy(reader, back, hear=way_back.hear))
+                group.create_task(self._copy(there, writer, flowing=way_back.flowing))
         finally:
             back.transport.abort()
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        hear: Callable[[bytes], None] = lambda _: None,
+        flowing: asyncio.Event | None = None,
+    ) -> None:
         while data := await reader.read(_CHUNK):
+            hear(data)
             await self._flowing.wait()
+            if flowing is not None:
+                await flowing.wait()
             writer.write(data)
             await writer.drain()
         raise ConnectionResetError  # half-closed is of no use to anybody here
