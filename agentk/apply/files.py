@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from agentlink.layered import Layered
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -60,12 +62,13 @@ def _opened(bundle: _Bundle) -> Mapping[str, tuple[bytes, ...]]:
 class Files(Mapping[str, tuple[bytes, ...]]):
     """For each path the texts of its objects, in the order in which the paths came. It never changes.
 
-    The revisions of one project share what is the same in them. ``objects`` is how many there are in all.
+    The revisions of one project share what is the same in them, so that the next one costs what it changes.
+    ``objects`` is how many there are in all.
     """
 
     __slots__ = ("_in_force", "_places", "objects")
 
-    def __init__(self, places: dict[str, _Bundle], in_force: dict[_Bundle, int], objects: int) -> None:
+    def __init__(self, places: Layered[str, _Bundle], in_force: dict[_Bundle, int], objects: int) -> None:
         """Take what ``Packing`` or ``only`` has made; ``of`` is for everybody else.
 
         Args:
@@ -82,18 +85,18 @@ class Files(Mapping[str, tuple[bytes, ...]]):
         """Pack files; what is packed already is returned as it is."""
         if isinstance(files, Files):
             return files
-        packing = Packing({}, {}, 0)
+        packing = NO_FILES.changing()
         for path, texts in files.items():
             packing.put(path, texts)
         return packing.finish()
 
     def only(self, paths: Iterable[str]) -> Files:
         """Return those of these files that are here; they are not packed anew."""
-        places = {path: self._places[path] for path in paths if path in self._places}
+        places = {path: bundle for path in paths if (bundle := self._places.get(path)) is not None}
         in_force: dict[_Bundle, int] = {}
         for bundle in places.values():
             in_force[bundle] = in_force.get(bundle, 0) + 1
-        return Files(places, in_force, sum(len(_opened(bundle)[path]) for path, bundle in places.items()))
+        return Files(Layered(places), in_force, sum(len(_opened(bundle)[path]) for path, bundle in places.items()))
 
     def texts(self) -> Iterator[tuple[str, tuple[bytes, ...]]]:
         """Yield every path with its texts; the quickest way to all of them."""
@@ -106,17 +109,16 @@ class Files(Mapping[str, tuple[bytes, ...]]):
 
     def includes(self, other: Files) -> bool:
         """Tell whether every path of the others is here too."""
-        return other._places.keys() <= self._places.keys()
+        return all(path in self._places for path in self._places.differing(other._places))
 
     def differing(self, before: Files) -> list[str]:
         """Return the paths of the files that are not in ``before``, or not so."""
-        known = before._places
-        moved = [path for path, bundle in self._places.items() if known.get(path) is not bundle]
-        return [path for path in moved if before.get(path) != self[path]]
+        moved = self._places.differing(before._places)
+        return [path for path in moved if path in self._places and before.get(path) != self[path]]
 
     def changing(self) -> Packing:
         """Begin with the next revision."""
-        return Packing(dict(self._places), dict(self._in_force), self.objects)
+        return Packing(self._places, dict(self._in_force), self.objects)
 
     def __getitem__(self, path: str) -> tuple[bytes, ...]:
         """Return the texts of a file."""
@@ -138,9 +140,10 @@ class Files(Mapping[str, tuple[bytes, ...]]):
 class Packing:
     """Files in the making: those of an earlier revision, with what has changed."""
 
-    def __init__(self, places: dict[str, _Bundle], in_force: dict[_Bundle, int], objects: int) -> None:
-        """Begin with what ``Files`` are made of; it is changed."""
-        self._places = places
+    def __init__(self, before: Layered[str, _Bundle], in_force: dict[_Bundle, int], objects: int) -> None:
+        """Begin with what ``Files`` are made of; ``in_force`` is changed."""
+        self._before = before
+        self._places: dict[str, _Bundle | None] = {}
         self._in_force = in_force
         self._objects = objects
         self._open: dict[str, tuple[bytes, ...]] = {}
@@ -152,8 +155,7 @@ class Packing:
             texts = self._texts(path) + texts
         elif self._size >= _TOGETHER:
             self._pack()
-        if path in self._open or path in self._places:
-            self._take_out(path)
+        self._take_out(path)
         self._open[path] = texts
         self._size += sum(map(len, texts))
         self._objects += len(texts)
@@ -162,18 +164,22 @@ class Packing:
         """Take a file out, if there is one."""
         self._take_out(path)
         self._open.pop(path, None)
-        self._places.pop(path, None)
+        self._places[path] = None
 
     def finish(self) -> Files:
         """Return the files; this is of no use any more then."""
         self._pack()
         self._put_together()
-        return Files(self._places, self._in_force, self._objects)
+        return Files(self._before.changed(self._places), self._in_force, self._objects)
+
+    def _place(self, path: str) -> _Bundle | None:
+        return self._places[path] if path in self._places else self._before.get(path)
 
     def _texts(self, path: str) -> tuple[bytes, ...]:
         found = self._open.get(path)
         if found is None:
-            found = _opened(self._places[path])[path] if path in self._places else ()
+            bundle = self._place(path)
+            found = _opened(bundle)[path] if bundle is not None else ()
         return found
 
     def _take_out(self, path: str) -> None:
@@ -181,7 +187,7 @@ class Packing:
         self._objects -= len(self._texts(path))
         if (texts := self._open.get(path)) is not None:
             self._size -= sum(map(len, texts))
-        elif (bundle := self._places.get(path)) is not None:
+        elif (bundle := self._place(path)) is not None:
             self._leave(bundle)
 
     def _leave(self, bundle: _Bundle) -> None:
@@ -204,7 +210,7 @@ class Packing:
         chosen += [bundle for bundle, files in self._in_force.items() if files * 2 < len(bundle.paths)]
         for bundle in dict.fromkeys(chosen):
             for path, texts in _opened(bundle).items():
-                if self._places.get(path) is bundle:
+                if self._place(path) is bundle:
                     if self._size >= _TOGETHER:
                         self._pack()
                     self._open[path] = texts
@@ -213,5 +219,5 @@ class Packing:
         self._pack()
 
 
-NO_FILES: Final = Files({}, {}, 0)
+NO_FILES: Final = Files(Layered({}), {}, 0)
 """Of a project of which nothing has been seen."""

@@ -3,7 +3,7 @@
 A project that is as Git wants it, of which a commit changes one file among thousands, needs no look at the thousands:
 what happens to their objects in the cluster, the watches tell. This decides when it is so. It is careful: where objects
 of the project depend on each other, where one left, or where anything is unusual, everything is looked at. A rule that
-decides about one object by looking at others has to be excluded in ``_is_alone``.
+decides about one object by looking at others has to be excluded in ``_is_alone`` or ``Wanted.is_entangled``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.files import Files
-from agentk.apply.resolve import Resolved, resolve
+from agentk.apply.resolve import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agentk.apply.kinds import Kinds
-    from agentk.apply.model import Desired, Ordering, ProjectSettings, Snapshot
-    from agentlink.refs import ObjectRef
+    from agentk.apply.model import Desired, ProjectSettings, Snapshot
+    from agentk.apply.resolve import Resolved
+    from agentk.apply.wanted import Wanted
 
 _MOST: Final = 0.1
 """Share of the files up to which looking at them alone is worth its own work."""
@@ -29,24 +28,17 @@ _MOST: Final = 0.1
 class Narrowed:
     """What a revision changes.
 
-    ``changed`` is what the changed files want, and ``whole`` what ``resolve`` would have given for the revision;
-    objects that are new come last.
+    ``changed`` is what the changed files want, ``files`` are all of the revision's: what ``Wanted.amend`` takes.
     """
 
     changed: Resolved
-    whole: Resolved
+    files: Files
 
 
 def narrow(
-    snapshot: Snapshot,
-    settings: ProjectSettings,
-    kinds: Kinds,
-    agent_id: int,
-    *,
-    previous: Resolved,
-    desired: Mapping[ObjectRef, Desired],
+    snapshot: Snapshot, settings: ProjectSettings, kinds: Kinds, agent_id: int, *, previous: Wanted
 ) -> Narrowed | None:
-    """Return what a revision changes; None where everything must be looked at.
+    """Return what a revision changes; None where everything must be looked at. Costs as much as that is.
 
     Args:
         snapshot: The revision.
@@ -54,10 +46,12 @@ def narrow(
         kinds: What the cluster serves; the same as for ``previous``.
         agent_id: The agent's.
         previous: The revision before, all of whose objects are in the cluster as it wants them.
-        desired: Its objects by name, with what was done to them since ``resolve``.
     """
-    before, files, basis = previous.sources, Files.of(snapshot.files), previous.basis
-    if basis is None or previous.refused or previous.blocked is not None or not files.includes(before):
+    outline, desired, files = previous.outline, previous.by_ref, Files.of(snapshot.files)
+    if outline is None or outline.basis is None or outline.refused or outline.blocked is not None:
+        return None
+    before, basis = outline.sources, outline.basis
+    if previous.is_entangled or not files.includes(before):
         return None
     changed = files.differing(before)
     if len(changed) > len(files) * _MOST:
@@ -72,17 +66,14 @@ def narrow(
     wanted = {one.ref: one for one in fresh.desired}
     # None of theirs has left, and none is held by another file as well.
     kept = held <= wanted.keys() and not any(ref in desired and ref not in held for ref in wanted)
-    body_of, body_before = fresh.body_of, previous.body_of
+    body_of, body_before = fresh.body_of, outline.body_of
     if (
         not kept
         or not all(_is_alone(one, body_of(one)) for one in wanted.values())
         or not all(_is_alone(one, body_before(one)) for ref in held if (one := desired.get(ref)))
-        or any(_concerns_others(one.ordering) for one in desired.values() if one.ordering is not None)
     ):
         return None
-    new = tuple(one for ref, one in wanted.items() if ref not in held)
-    whole = (*(wanted.get(one.ref, one) for one in previous.desired), *new)
-    return Narrowed(fresh, Resolved(whole, basis=basis, sources=files))
+    return Narrowed(fresh, files)
 
 
 def _is_alone(one: Desired, body: bytes) -> bool:
@@ -91,8 +82,3 @@ def _is_alone(one: Desired, body: bytes) -> bool:
         return False
     # Replicas may be left to an autoscaler, which is an object of its own.
     return not one.ignore_mutation and b'"replicas"' not in body
-
-
-def _concerns_others(ordering: Ordering) -> bool:
-    """Tell whether an unchanged object has to do with any that changed: it takes a field from it, or goes before it."""
-    return bool(ordering.mutations) or ordering.wave < 0

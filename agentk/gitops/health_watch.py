@@ -49,7 +49,7 @@ class HealthWatch:
         """Start waiting for every object of the revision to be current.
 
         Args:
-            result: What the sync came to.
+            result: What the sync came to. Objects that it left untouched are waited for already.
             note: Reason and message to tell of a revision that is well; None after a failure: what was noted stays.
         """
         if note is not None:
@@ -58,13 +58,22 @@ class HealthWatch:
         if settings.dry_run is not DryRun.NONE or result.blocked is not None:
             return
         rules = settings.health_rules
-        # Kinds are few and objects many; objects of one kind share it, or nearly so.
-        kinds = {id(one.kind): one.kind for one in self._sync.desired.values()}
-        concerned = {key for key, kind in kinds.items() if needs_status(kind, rules)}
-        refs = [one.ref for one in self._sync.desired.values() if id(one.kind) in concerned] if concerned else []
-        self._summary.expect(refs)
+        if result.untouched:
+            refs = [outcome.ref for outcome in result.outcomes if self._is_followed(outcome.ref)]
+            self._summary.expect_more(refs)
+        else:
+            # Kinds are few and objects many; objects of one kind share it, or nearly so.
+            kinds = {id(one.kind): one.kind for one in self._sync.desired.values()}
+            concerned = {key for key, kind in kinds.items() if needs_status(kind, rules)}
+            refs = [one.ref for one in self._sync.desired.values() if id(one.kind) in concerned] if concerned else []
+            self._summary.expect(refs)
         self.pass_on(refs)
         self._deadline = time.monotonic() + settings.reconcile_timeout if settings.reconcile_timeout else 0.0
+
+    def _is_followed(self, ref: ObjectRef) -> bool:
+        """Tell whether an object is well only when its status says so."""
+        one = self._sync.desired.get(ref)
+        return one is not None and needs_status(one.kind, self._sync.settings.health_rules)
 
     def carry_over(self) -> None:
         """Go on watching the same objects under the number of a revision that changed none of them."""
@@ -77,10 +86,10 @@ class HealthWatch:
 
     def pass_on(self, refs: Iterable[ObjectRef]) -> None:
         """Take in how objects fare, and report what is news."""
-        news, rules = [], self._sync.settings.health_rules
+        news = []
         for ref in refs:
             one = self._sync.desired.get(ref)
-            if one is None or not needs_status(one.kind, rules):
+            if one is None or not self._is_followed(ref):
                 continue
             health = self._observer.health(ref)
             if self._summary.update(ref, health) and health is not None:

@@ -18,12 +18,13 @@ from agentk.apply.model import DryRun, Outcome, Plan, Recorded, Result, Stage
 from agentk.apply.narrow import Narrowed, narrow
 from agentk.apply.needs import home_of
 from agentk.apply.plan import plan
-from agentk.apply.resolve import Resolved, resolve
+from agentk.apply.resolve import resolve
 from agentk.apply.rules.autoscale import may_be_scaled
 from agentk.apply.rules.forbidden import leave_out, place_of
 from agentk.apply.rules.own import NOTHING_OWN, namespaces_of_rights
 from agentk.apply.traits import leave_scaled
 from agentk.apply.waiting import Patience
+from agentk.apply.wanted import Wanted
 from agentk.gitops.bookkeeping import Bookkeeping
 from agentk.gitops.computing import computed
 from agentk.gitops.looking import Looking, dependencies
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.execute import Executor
     from agentk.apply.model import Desired, Live, ProjectSettings, Snapshot
+    from agentk.apply.resolve import Resolved
     from agentk.apply.rules.own import OwnObjects
     from agentk.gitops.autoscalers import Autoscalers
     from agentk.gitops.observer import Observer
@@ -75,8 +77,7 @@ class ProjectSync:
         self._looking = Looking(cluster.observer, cluster.objects, cluster.discovery)
         self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery)
         self.settings = settings
-        self._resolved: Resolved | None = None
-        self._desired: dict[ObjectRef, Desired] = {}
+        self._wanted = Wanted()
         self.rescaled: set[ObjectRef] = set()
         self._patience = Patience()
         self._patient_with: tuple[str, ProjectSettings] | None = None
@@ -85,12 +86,12 @@ class ProjectSync:
     @property
     def desired(self) -> Mapping[ObjectRef, Desired]:
         """Return what the last snapshot wants, by name."""
-        return self._desired
+        return self._wanted.by_ref
 
     @property
     def refused(self) -> tuple[Outcome, ...]:
         """Return what of the last snapshot cannot be applied, whatever the cluster holds."""
-        return self._resolved.refused if self._resolved is not None else ()
+        return self._wanted.refused
 
     def recorded(self, ref: ObjectRef) -> Recorded | None:
         """Return what was recorded of an object when it was last applied."""
@@ -120,10 +121,10 @@ class ProjectSync:
     @property
     def is_applied(self) -> bool:
         """Tell whether the cluster, as far as the inventory says, is what the last snapshot wants."""
-        recorded, resolved = self._book.known, self._resolved
-        if recorded is None or resolved is None or resolved.refused or recorded.keys() != self._desired.keys():
+        recorded, desired = self._book.known, self.desired
+        if recorded is None or self._wanted.outline is None or self.refused or recorded.keys() != desired.keys():
             return False
-        return all(self.is_as_recorded(ref) for ref in self._desired)
+        return all(self.is_as_recorded(ref) for ref in desired)
 
     async def observe(self, snapshot: Snapshot) -> None:
         """Look at what a sync of the snapshot would work on, and go on watching it; nothing is written.
@@ -139,15 +140,15 @@ class ProjectSync:
 
     def distrust(self) -> None:
         """Take nothing for granted: the next run reads the inventory, and lists every kind, anew."""
-        kinds = {(ref.group, ref.kind) for ref in (*self._desired, *(self._book.known or ()))}
+        kinds = {(ref.group, ref.kind) for ref in (*self.desired, *(self._book.known or ()))}
         self._cluster.observer.renew(kinds)
         self._book.distrust()
-        self._resolved = None
+        self._wanted.resolve(None)
         self.doubt()
 
     def is_as_recorded(self, ref: ObjectRef) -> bool:
         """Tell whether an object was applied as Git wants it now; of one that is filled from others, whether ever."""
-        recorded, one = self.recorded(ref), self._desired.get(ref)
+        recorded, one = self.recorded(ref), self.desired.get(ref)
         if recorded is None or one is None:
             return False
         filled = one.ordering is not None and bool(one.ordering.mutations)
@@ -182,18 +183,16 @@ class ProjectSync:
 
     async def _narrow(self, snapshot: Snapshot) -> Narrowed | None:
         """Return what alone has to be looked at; None where that is everything."""
-        cluster, resolved = self._cluster, self._resolved
+        cluster = self._cluster
         if self._settled != (self.settings, cluster.discovery.generation) or not cluster.observer.sight.is_clear:
             return None
-        if resolved is None or self._book.known is None or self._book.damage is not None:
+        if self._book.known is None or self._book.damage is not None:
             return None
-        part = narrow(
-            snapshot, self.settings, cluster.discovery, cluster.agent_id, previous=resolved, desired=self._desired
-        )
-        if part is None or resolved.basis is None:
+        part = narrow(snapshot, self.settings, cluster.discovery, cluster.agent_id, previous=self._wanted)
+        if part is None or part.changed.basis is None:
             return None
         own = await self._own(one.ref for one in part.changed.desired)
-        return part if own == resolved.basis.own else None
+        return part if own == part.changed.basis.own else None
 
     async def _run_part(self, part: Narrowed, report: Callable[[Outcome], None]) -> SyncResult:
         """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
@@ -201,8 +200,7 @@ class ProjectSync:
         changed = part.changed
         hidden = await self._looking.watch(changed, ())
         live, unseen = await self._looking.look_at(leave_out(changed, (), hidden).desired, ())
-        self._resolved = part.whole
-        self._desired.update((one.ref, one) for one in changed.desired)
+        self._wanted.amend(changed, part.files)
         todo = plan(
             leave_out(changed, (), hidden | unseen),
             {one.ref: recorded[one.ref] for one in changed.desired if one.ref in recorded},
@@ -211,7 +209,7 @@ class ProjectSync:
             kinds=self._cluster.discovery,
         )
         result = await self._carry_out(todo, recorded, report)
-        return replace(result, untouched=len(self._desired) - len(changed.desired))
+        return replace(result, untouched=len(self.desired) - len(changed.desired))
 
     async def _run(
         self, snapshot: Snapshot, report: Callable[[Outcome], None], confirmed: frozenset[ObjectRef]
@@ -277,18 +275,18 @@ class ProjectSync:
             KubeError: As for ``run``.
         """
         self._patience.renew()
-        recorded = self._book.known
-        if self._resolved is None or recorded is None:
+        recorded, outline = self._book.known, self._wanted.outline
+        if outline is None or recorded is None:
             return SyncResult(())
         # What Git has newly of an object that waits for others is the next sync's to apply.
         desired = tuple(
             one
             for ref in refs
-            if (one := self._desired.get(ref)) and ref in recorded and (not one.ordering or self.is_as_recorded(ref))
+            if (one := self.desired.get(ref)) and ref in recorded and (not one.ordering or self.is_as_recorded(ref))
         )
         self.rescaled.difference_update(one.ref for one in desired)
         live, unseen = await self._looking.look_at(desired, ())
-        drifted = replace(self._resolved, desired=desired, refused=())
+        drifted = replace(outline, desired=desired, refused=())
         todo = plan(
             leave_out(drifted, (), unseen),
             {one.ref: recorded[one.ref] for one in desired},
@@ -307,13 +305,14 @@ class ProjectSync:
 
         ``rescaled`` holds it until it has been.
         """
-        if self._resolved is None or ref not in self._desired:
+        resolved = self._wanted.resolved
+        if resolved is None or ref not in self.desired:
             return False
-        scaled = leave_scaled(self._resolved.desired, self._scalers, self._resolved.body_of)
+        scaled = leave_scaled(resolved.desired, self._scalers, resolved.body_of)
         changed = next((one for one in scaled if one.ref == ref), None)
-        if changed is None or changed.digest == self._desired[ref].digest:
+        if changed is None or changed.digest == self.desired[ref].digest:
             return False
-        self._desired[ref] = changed
+        self._wanted.replace(changed)
         self.rescaled.add(ref)
         return True
 
@@ -325,7 +324,7 @@ class ProjectSync:
             await autoscalers.ensure(namespaces)
         desired = leave_scaled(resolved.desired, self._scalers, resolved.body_of)
         self.rescaled.clear()
-        self._desired = {one.ref: one for one in desired}
+        self._wanted.hold(desired)
         return replace(resolved, desired=desired)
 
     @property
@@ -336,12 +335,12 @@ class ProjectSync:
         """Resolve; an unknown kind may be one that the cluster serves since we last asked."""
         discovery, agent_id = self._cluster.discovery, self._cluster.agent_id
         unserved = self._cluster.observer.sight.unserved
-        if not discovery.kinds or (unserved and any((ref.group, ref.kind) in unserved for ref in self._desired)):
+        if not discovery.kinds or (unserved and any((ref.group, ref.kind) in unserved for ref in self.desired)):
             await discovery.refresh()
         own = await self._own(await self._book.read())
         resolving = partial(resolve, own=own)
-        files = len(snapshot.files)
-        resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, self._resolved)
+        files, before = len(snapshot.files), self._wanted.resolved
+        resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, before)
         if any(outcome.reason == "UnknownKind" for outcome in resolved.refused):
             await discovery.refresh()
             resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, resolved)
@@ -349,7 +348,7 @@ class ProjectSync:
             # It brings roles or bindings for a namespace where agentk has some.
             resolving = partial(resolve, own=known)
             resolved = await computed(files, resolving, snapshot, self.settings, discovery, agent_id, resolved)
-        self._resolved = resolved
+        self._wanted.resolve(resolved)
         return await self._leave_scaled(resolved)
 
     async def _own(self, refs: Iterable[ObjectRef]) -> OwnObjects:
@@ -367,7 +366,7 @@ class ProjectSync:
 
     def _others(self, recorded: Mapping[ObjectRef, Recorded]) -> tuple[Live, ...]:
         """Return other projects' objects, if there is anything of ours to prune, which they may need."""
-        if recorded.keys() <= self._desired.keys():
+        if recorded.keys() <= self.desired.keys():
             return ()
         return self._cluster.observer.live.of_others(self.settings.inventory_id)
 

@@ -46,6 +46,12 @@ class HealthSummary:
         self._known = {ref: self._known.get(ref) for ref in refs}
         self._unwell = {ref: health for ref, health in self._known.items() if not _is_current(health)}
 
+    def expect_more(self, refs: Iterable[ObjectRef]) -> None:
+        """Take in objects beside those that are followed; of those that are new, nothing is known yet."""
+        for ref in refs:
+            if ref not in self._known:
+                self._known[ref] = self._unwell[ref] = None
+
     def update(self, ref: ObjectRef, health: Health | None) -> bool:
         """Take in how an object fares, None when nobody knows; return whether that is news."""
         news = self._known.get(ref) != health

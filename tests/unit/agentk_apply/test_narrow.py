@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentk.apply.model import Desired, Kind, Live, ProjectSettings, Recorded, Result, Snapshot
+from agentk.apply.names import WAVE
 from agentk.apply.narrow import Narrowed, narrow
 from agentk.apply.plan import plan
 from agentk.apply.resolve import Resolved, resolve
+from agentk.apply.wanted import Wanted
 
 if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
@@ -64,9 +66,16 @@ def by_name(resolved: Resolved) -> dict[ObjectRef, Desired]:
     return {one.ref: one for one in resolved.desired}
 
 
+def wanted(files: dict[str, tuple[bytes, ...]], settings: ProjectSettings = SETTINGS) -> Wanted:
+    """Return what Git wants by a revision that was resolved whole."""
+    resolved, found = resolve(snapshot(files), settings, Served(), 7), Wanted()
+    found.resolve(resolved)
+    found.hold(resolved.desired)
+    return found
+
+
 def narrowed(files: dict[str, tuple[bytes, ...]], base: dict[str, tuple[bytes, ...]] | None = None) -> Narrowed | None:
-    before = resolve(snapshot(base or BASE), SETTINGS, Served(), 7)
-    return narrow(snapshot(files), SETTINGS, Served(), 7, previous=before, desired=by_name(before))
+    return narrow(snapshot(files), SETTINGS, Served(), 7, previous=wanted(base or BASE))
 
 
 objects = st.tuples(st.sampled_from("abcdef"), st.sampled_from("12"))
@@ -83,12 +92,11 @@ def test_the_plan_for_what_changed_is_the_plan_for_everything(
     if before.blocked is not None:
         return
     records, lives = {o.ref: recorded(o) for o in before.desired}, {o.ref: live(o) for o in before.desired}
-    part = narrow(snapshot(files), SETTINGS, Served(), 7, previous=before, desired=by_name(before))
+    part = narrow(snapshot(files), SETTINGS, Served(), 7, previous=wanted(base))
     whole = resolve(snapshot(files), SETTINGS, Served(), 7, before)
     if part is None:
         return
-    assert by_name(part.whole) == by_name(whole) == by_name(before) | by_name(part.changed)
-    assert (part.whole.basis, part.whole.sources) == (whole.basis, whole.sources)
+    assert by_name(whole) == by_name(before) | by_name(part.changed)
     refs = by_name(part.changed).keys()
     here = {ref: records[ref] for ref in refs if ref in records}
     small = plan(part.changed, here, {ref: lives[ref] for ref in refs if ref in lives}, SETTINGS, kinds=Served())
@@ -104,17 +112,45 @@ def test_the_plan_for_what_changed_is_the_plan_for_everything(
     assert set(small.record or here) | records.keys() == set(large.record or records)
 
 
+@given(base=changes, revisions=st.lists(changes, max_size=6), asked=st.lists(st.booleans(), min_size=6, max_size=6))
+def test_revision_after_revision_what_is_wanted_is_what_resolving_everything_gives(
+    base: dict[str, list[Object]], revisions: list[dict[str, list[Object]]], asked: list[bool]
+) -> None:
+    def texts(change: dict[str, list[Object]]) -> dict[str, tuple[bytes, ...]]:
+        return {path: tuple(source(*one) for one in ones) for path, ones in change.items()}
+
+    held = many(**texts(base))
+    now = wanted(held)
+    for change, is_asked in zip(revisions, asked, strict=False):
+        files = held | texts(change)
+        part = narrow(snapshot(files), SETTINGS, Served(), 7, previous=now)
+        if part is None:
+            continue
+        held = files
+        now.amend(part.changed, part.files)
+        whole = resolve(snapshot(files), SETTINGS, Served(), 7)
+        assert whole.blocked is None
+        assert now.by_ref == by_name(whole)
+        if is_asked:
+            assert now.resolved is not None
+            assert by_name(now.resolved) == by_name(whole)
+            assert (now.resolved.basis, now.resolved.sources) == (whole.basis, whole.sources)
+            again = resolve(snapshot(files), SETTINGS, Served(), 7, now.resolved)
+            assert (by_name(again), len(again.desired)) == (by_name(whole), len(whole.desired))
+            bodies = whole.body_of
+            assert all(now.resolved.body_of(one) == bodies(one) for one in now.resolved.desired)
+
+
 def test_one_changed_file_among_many_is_all_that_is_looked_at() -> None:
     part = narrowed(many(f3=(source("of-f3", "2"),)))
     assert part is not None
     assert [one.ref.name for one in part.changed.desired] == ["of-f3"]
-    assert len(part.whole.desired) == FILES
 
 
 def test_a_revision_that_changes_nothing_needs_no_look() -> None:
     part = narrowed(dict(BASE))
     assert part is not None
-    assert (part.changed.desired, len(part.whole.desired)) == ((), FILES)
+    assert part.changed.desired == ()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +190,12 @@ def test_everything_is_looked_at_while_something_was_refused() -> None:
     assert narrowed(files | {"f5": base["f5"]}, base) is None
 
 
+def test_everything_is_looked_at_while_an_object_that_did_not_change_has_to_do_with_all_others() -> None:
+    early = source("of-f5", "1", metadata={"name": "of-f5", "annotations": {WAVE: "-1"}})
+    base = many(f5=(early,))
+    assert narrowed({**base, "f3": (source("of-f3", "2"),)}, base) is None
+
+
 def test_everything_is_looked_at_when_settings_changed() -> None:
-    before = resolve(snapshot(BASE), replace(SETTINGS, default_namespace="other"), Served(), 7)
-    files = many(f3=(source("of-f3", "2"),))
-    assert narrow(snapshot(files), SETTINGS, Served(), 7, previous=before, desired=by_name(before)) is None
+    before = wanted(BASE, replace(SETTINGS, default_namespace="other"))
+    assert narrow(snapshot(many(f3=(source("of-f3", "2"),))), SETTINGS, Served(), 7, previous=before) is None

@@ -70,3 +70,18 @@ def test_many_unwell_objects_are_counted_not_listed() -> None:
     health.expect([A, B, C, D, E])
 
     assert health.summary.message.endswith("and 2 more")
+
+
+def test_objects_that_come_later_are_waited_for_and_the_others_stay_as_they_were() -> None:
+    health = HealthSummary()
+    health.expect([A, B])
+    health.update(A, current("done"))
+    health.update(B, current("done"))
+
+    health.expect_more([A, C])
+
+    assert health.summary.phase is Phase.PROGRESSING
+    assert "shop/deployment.apps/c: not seen yet" in health.summary.message
+    assert "deployment.apps/a" not in health.summary.message
+    health.update(C, current("done"))
+    assert health.summary == Summary(Phase.HEALTHY)
