@@ -24,7 +24,7 @@ _LEFTOVERS = ("*.lock", "refs/kas/*.lock", "objects/pack/tmp_*", "objects/info/*
 
 def create(mirror: Path) -> None:
     """Write an empty bare repository, as ``git init --bare`` does; ``HEAD``, by which it is known, comes last."""
-    for folder in ("objects/pack", "objects/info", "refs/heads"):
+    for folder in ("objects/pack", "refs/kas"):
         (mirror / folder).mkdir(parents=True, exist_ok=True)
     (mirror / "config").write_text(_CONFIG)
     (mirror / "HEAD").write_text("ref: refs/heads/main\n")
@@ -43,7 +43,7 @@ def write_ref(path: Path, value: str) -> None:
     """Let a ref have an object id. Locked as git does it; ``FileExistsError`` where git has locked it."""
     path.parent.mkdir(exist_ok=True)
     lock = path.with_name(f"{path.name}.lock")
-    _write_new(lock, f"{value}\n")
+    _write_new(lock, f"{value}\n".encode())
     lock.replace(path)
 
 
@@ -59,13 +59,23 @@ def read_shallow(mirror: Path) -> list[str]:
 def lock_shallow(mirror: Path, commits: Iterable[str]) -> Path:
     """Write what ``shallow`` is to be beside it, where git would; to be renamed or deleted. ``FileExistsError``."""
     lock = mirror / "shallow.lock"
-    _write_new(lock, "".join(f"{commit}\n" for commit in commits))
+    _write_new(lock, "".join(f"{commit}\n" for commit in commits).encode())
     return lock
 
 
-def _write_new(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)
+def add_pack(mirror: Path, name: str, pack: bytes, index: bytes) -> None:
+    """Write a pack and its index, whole or not at all: by its index it is known."""
+    for kind, data in (("pack", pack), ("idx", index)):
+        path = mirror / "objects" / "pack" / f"pack-{name}.{kind}"
+        # Whatever is called .idx git takes for one.
+        half = path.with_name(f"tmp_{kind}_{name}")
+        _write_new(half, data)
+        half.replace(path)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(data)
 
 
 def half_pack(mirror: Path) -> int:

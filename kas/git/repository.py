@@ -65,7 +65,8 @@ class Repository:
                 await self._runner.threaded(partial(disk.create, self.path))
             except OSError as error:
                 raise self._storage(error) from error
-        await self.sweep()
+        else:
+            await self.sweep()
         self._opened = True
 
     async def discard(self) -> None:

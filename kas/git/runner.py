@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kas.git.config import render, written
 from kas.git.errors import GitError
+from kas.git.fresh import Fresh, NotFreshError
 from kas.git.process import Finished, GitProcess, in_thread
 from kas.git.program import program_version
 from kas.git.reader import BOTH, BOTH_SINCE, CONTENTS, INFOS, CatFile, Info, Question, Turn
@@ -55,6 +56,7 @@ class GitRunner:
         self._network = ThreadPoolExecutor(_NETWORK_THREADS, "git-network")
         self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
         self._turns = Turns()
+        self.fresh = Fresh()
         self.http = SmartHttp(settings.timeout, self._turns)
         self._one_for_both = _is_new_enough()
         self._readers: OrderedDict[tuple[Path, tuple[str, ...]], CatFile] = OrderedDict()
@@ -106,17 +108,27 @@ class GitRunner:
 
         Raises ``TimeoutError``, ``ReaderBrokenError``.
         """
+        if (fresh := self.fresh.of(mirror)) is not None:
+            with contextlib.suppress(NotFreshError):
+                return fresh.contents(names)
         return await self._read(mirror, CONTENTS, names)
 
     async def infos(self, mirror: Path, names: Sequence[str]) -> list[Info]:
         """Tell what names mean in ``mirror``, links followed. Raises ``TimeoutError``, ``ReaderBrokenError``."""
+        if (fresh := self.fresh.of(mirror)) is not None:
+            with contextlib.suppress(NotFreshError):
+                return fresh.infos(names)
         return await self._read(mirror, INFOS, names)
 
     async def walked(self, mirror: Path, walk: Callable[[Read], T]) -> T:
         """Read objects of ``mirror`` one after another, by what the ones before say, in one thread.
 
-        Raises ``TimeoutError``, ``ReaderBrokenError``, and what ``walk`` raises.
+        ``walk`` may be called twice, as long as it does nothing but read. Raises ``TimeoutError``,
+        ``ReaderBrokenError``, and what ``walk`` raises.
         """
+        if (fresh := self.fresh.of(mirror)) is not None:
+            with contextlib.suppress(NotFreshError):
+                return await self.threaded(partial(walk, fresh.contents))
         reader, turn = await self._reader(mirror, CONTENTS), Turn()
         work = partial(walk, partial(reader.read, turn, CONTENTS))
         return await in_thread(self._local, work, partial(reader.stop, turn), self._settings.timeout)
@@ -138,7 +150,8 @@ class GitRunner:
         return reader
 
     async def forget(self, mirror: Path) -> None:
-        """Close what is open in ``mirror``, which is about to be moved."""
+        """Close what is open in ``mirror``, which is about to be moved, and forget what was read."""
+        self.fresh.drop(mirror)
         for arguments in (BOTH, CONTENTS.arguments, INFOS.arguments):
             reader = self._readers.pop((mirror, arguments), None)
             if reader is not None:

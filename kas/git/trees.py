@@ -21,7 +21,8 @@ _MOST_TREES, _MOST_BYTES = 256, 1024**2
 """Beyond so many trees, or bytes of them, a process of git's own is faster, and stands trees made to explode."""
 
 _ENTRY: Final = re.compile(rb"([1-7][0-7]{4,5}) ([^\0]+)\0(.{20})", re.DOTALL)
-_FOLDER: Final = b"40000"
+FOLDER: Final = b"40000"
+"""The mode of an entry that is a tree itself."""
 
 
 class NotPlainError(Exception):
@@ -44,7 +45,7 @@ def list_tree(commit: str, read: Read) -> tuple[TreeEntry, ...] | None:
         below = []
         for (folder, _), tree in zip(level, found, strict=True):
             for name, (mode, object_id) in tree.items():
-                if mode == _FOLDER:
+                if mode == FOLDER:
                     below.append((b"%b%b/" % (folder, name), object_id))
                 else:
                     entries.append((folder + name, object_id, mode))
@@ -75,12 +76,12 @@ def compare_trees(old: str, new: str, read: Read) -> tuple[TreeChange, ...] | No
                 if was == is_now:
                     continue
                 path = folder + name
-                folders = ["" if one is None or one[0] != _FOLDER else one[1] for one in (was, is_now)]
+                folders = ["" if one is None or one[0] != FOLDER else one[1] for one in (was, is_now)]
                 if any(folders):
                     below.append((path + b"/", folders[0], folders[1]))
-                if is_now is not None and is_now[0] != _FOLDER:
+                if is_now is not None and is_now[0] != FOLDER:
                     changes[path] = is_now[1], is_now[0]
-                elif was is not None and was[0] != _FOLDER:
+                elif was is not None and was[0] != FOLDER:
                     changes[path] = None
         level = below
     return tuple(_change(path, changes[path]) for path in sorted(changes))
@@ -103,16 +104,20 @@ class _Trees:
             if answer is None:
                 return None
             self._bytes += len(answer[1])
-            found.append(_parse(answer[1]))
+            found.append({name: (mode, object_id) for mode, name, object_id in read_tree(answer[1])})
         return found
 
 
-def _parse(content: bytes) -> dict[bytes, tuple[bytes, str]]:
-    """Read a tree object: mode, name and id of each entry, one behind the other."""
+def read_tree(content: bytes) -> list[tuple[bytes, bytes, str]]:
+    """Read a tree object: mode, name and id of each entry, one behind the other.
+
+    Raises:
+        NotPlainError: it is none as git writes them.
+    """
     found = _ENTRY.findall(content)
     if sum(len(mode) + len(name) + 22 for mode, name, _ in found) != len(content):
         raise NotPlainError("not a tree as git writes them")
-    return {name: (mode, object_id.hex()) for mode, name, object_id in found}
+    return [(mode, name, object_id.hex()) for mode, name, object_id in found]
 
 
 def _entry(path: bytes, object_id: str, mode: bytes) -> TreeEntry:
