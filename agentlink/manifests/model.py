@@ -23,11 +23,12 @@ class ManifestObject:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """One selected file and its objects, in order. ``path`` is a ``printable_path``."""
+    """One selected file and its objects, in order. ``path`` is a ``printable_path``, ``size`` the bytes it has."""
 
     path: str
     blob_id: str
     objects: tuple[ManifestObject, ...]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

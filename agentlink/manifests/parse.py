@@ -60,7 +60,7 @@ def parse_file(path: str, blob_id: str, data: bytes, limits: Limits) -> Manifest
         )
     except ManifestError as error:
         raise ManifestError(error.reason, error.message, path=path, line=error.line) from error.__cause__
-    return ManifestFile(path, blob_id, objects)
+    return ManifestFile(path, blob_id, objects, len(data))
 
 
 class _InvalidError(Exception):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentlink.manifests.model import ManifestFile
+    from array import array
+
+    from kas.desired.leaves import Leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,18 @@ class TreeEntry:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The objects that one commit selects for one agent. ``digest`` (16 bytes) is equal where the files are equal.
+    """The objects that one commit selects for one agent.
 
-    ``submodules`` are paths of other repositories whose files the globs might mean, and which are left out.
+    ``submodules`` are paths of other repositories whose files the globs might mean, and which are left out. ``names``
+    are hashes of the objects' names, in order, by which the next snapshot knows that nothing is in it twice.
     """
 
     commit: str
-    digest: bytes
-    files: tuple[ManifestFile, ...]
+    files: Leaves
     submodules: tuple[str, ...] = ()
+    names: array[int] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def digest(self) -> bytes:
+        """Return 16 bytes that are equal where the files are equal."""
+        return self.files.digest

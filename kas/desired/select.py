@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentlink.layered import Layered
 from agentlink.manifests.model import ManifestError, printable_path
 from kas.desired.globs import GlobError, compile_patterns, roots_of
 
@@ -29,7 +30,7 @@ _SHOWN_GLOBS = 5
 class Selection:
     """What globs select of one commit, by path: files and symbolic links; and submodules they might mean files of."""
 
-    files: Mapping[str, TreeEntry]
+    files: Layered[str, TreeEntry]
     submodules: Mapping[str, TreeEntry]
 
 
@@ -45,7 +46,8 @@ class Selector:
     def select(self, tree: Paths[TreeEntry]) -> Selection:
         """Return what any glob matches of a whole commit."""
         matches = self.pattern.fullmatch
-        files, submodules = {}, {}
+        files: dict[str, TreeEntry] = {}
+        submodules: dict[str, TreeEntry] = {}
         for entry in tree.below(self.roots):
             if entry.is_submodule:
                 submodules[entry.path] = entry
@@ -53,11 +55,11 @@ class Selector:
             elif matches(entry.path) and not _below_dot_directory(entry.path):
                 files[entry.path] = entry
         submodules.update((entry.path, entry) for entry in tree.at(_parents(self.roots)) if entry.is_submodule)
-        return Selection(files, submodules)
+        return Selection(Layered(files), submodules)
 
     def follow(self, selection: Selection, changes: Paths[TreeChange]) -> Selection:
         """Return what is selected after the changes: the same object where they touch nothing of it."""
-        files: dict[str, TreeEntry] | None = None
+        files: dict[str, TreeEntry | None] = {}
         submodules: dict[str, TreeEntry] | None = None
         for change in (*changes.below(self.roots), *changes.at(_parents(self.roots))):
             path, entry = change.path, change.entry
@@ -69,16 +71,13 @@ class Selector:
                 and not _below_dot_directory(path)
             )
             if matched or path in selection.files:
-                files = dict(selection.files) if files is None else files
-                _put(files, path, entry if matched else None)
+                files[path] = entry if matched else None
             if in_reach or path in selection.submodules:
                 submodules = dict(selection.submodules) if submodules is None else submodules
                 _put(submodules, path, entry if in_reach else None)
-        if files is None and submodules is None:
+        if not files and submodules is None:
             return selection
-        return Selection(
-            selection.files if files is None else files, selection.submodules if submodules is None else submodules
-        )
+        return Selection(selection.files.changed(files), selection.submodules if submodules is None else submodules)
 
     def check_count(self, selection: Selection) -> None:
         """Make sure that there is something, and not too much.
@@ -96,18 +95,19 @@ class Selector:
             )
 
 
-def check_sizes(files: Sequence[TreeEntry], sizes: Mapping[str, int], limits: Limits) -> None:
+def check_sizes(files: Sequence[TreeEntry], sizes: Mapping[str, int], limits: Limits, *, beside: int = 0) -> None:
     """Make sure that the files may be read.
 
     Args:
-        files: what is selected.
+        files: what is selected and to be read.
         sizes: of their blobs in bytes, by id.
         limits: how large they may be.
+        beside: bytes of what is selected and has been read before.
 
     Raises:
         ManifestError: FileTooLarge or ProjectTooLarge.
     """
-    total = 0
+    total = beside
     for entry in files:
         size = sizes[entry.blob_id]
         if size > limits.file_bytes:

@@ -310,7 +310,7 @@ class AgentStream:
             left_out = self._publisher.sync_log.left_out
             note = functools.partial(left_out, self._identity, config.project, sync_id, snapshot.submodules)
             self._notes.add("submodules", note)
-        objects = sum(len(file.objects) for file in snapshot.files)
+        objects = snapshot.files.objects
         received = self._publisher.sync_log.received
         self._notes.add(
             "received",

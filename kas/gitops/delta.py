@@ -41,17 +41,16 @@ class Offer:
 def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
     """Yield the messages that turn ``base``, which the agent holds (None: nothing), into the offered snapshot."""
     new = offer.snapshot
-    held = {file.path: file.blob_id for file in base.files} if base else {}
-    changed = [file for file in new.files if held.pop(file.path, None) != file.blob_id]
+    changed, removed = new.files.differing(base.files) if base else (list(new.files), [])
     header = wire.SnapshotHeader(
         project_id=offer.project_id,
         commit=new.commit,
         sync_id=offer.sync_id,
         digest=new.digest,
         base_digest=base.digest if base else b"",
-        removed_paths=list(held),
+        removed_paths=removed,
         total_files=len(new.files),
-        total_objects=sum(len(file.objects) for file in new.files),
+        total_objects=new.files.objects,
         command_id=offer.command_id,
     )
     header.received_at.FromDatetime(offer.received_at)

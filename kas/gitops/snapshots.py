@@ -15,15 +15,16 @@ from agentlink.manifests.model import ManifestError, printable_path
 from agentlink.manifests.parse import parse_file
 from kas.desired.lfs import refuse_pointer
 from kas.desired.select import check_sizes
-from kas.desired.snapshot import build_snapshot
+from kas.desired.snapshot import amend_snapshot, build_snapshot
 from kas.git.errors import GitError
 from kas.gitops.bounded import Bounded
 from kas.gitops.links import followed
 from kas.gitops.selections import Selections
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from agentlink.layered import Layered
     from agentlink.manifests.model import Limits, ManifestFile
     from kas.desired.model import Snapshot, TreeEntry
     from kas.git.mirror import Mirror
@@ -37,6 +38,9 @@ KEPT_FILES = 500_000
 
 _INLINE = 200
 """So many parsed objects become a snapshot on the event loop; a thread would cost more than the work."""
+
+_FEW, _FEW_IN = 16, 64
+"""So many changed files, or one in so many, are put into the last snapshot; with more it is made anew."""
 
 _OBJECT_OVERHEAD = 400
 """Bytes that one parsed object costs beside its JSON, an estimate on the high side: two small objects, strings."""
@@ -53,10 +57,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A snapshot and what it was made of; ``sizes`` are those of its blobs in bytes, by id."""
+    """A snapshot and what it was made of: what was selected, and that with the files to which links lead."""
 
+    selected: Layered[str, TreeEntry]
     files: Mapping[str, TreeEntry]
-    sizes: Mapping[str, int]
     snapshot: Snapshot
 
 
@@ -136,34 +140,58 @@ class Snapshots:
         mirror = self._mirrors.mirror(wanted.project)
         selection = await self._selections.at(wanted.project, wanted.globs, commit)
         self._selections.selector(wanted.globs).check_count(selection)
-        files = await followed(mirror, commit, selection.files)
         submodules = tuple(sorted(map(printable_path, selection.submodules)))
         last = self._newest.get(wanted)
-        if last is not None and (last.files is files or last.files == files):
-            snapshot = replace(last.snapshot, commit=commit, submodules=submodules)
-            self._newest.put(wanted, replace(last, snapshot=snapshot))
+        amended = None if last is None else await self._amend(mirror, wanted, commit, last, selection.files)
+        if amended is not None:
+            snapshot = replace(amended, submodules=submodules)
+            self._newest.put(wanted, _Made(selection.files, selection.files, snapshot))
             return snapshot
-        entries = tuple(files.values())
-        sizes = await self._sizes(mirror, entries, {} if last is None else last.sizes)
-        check_sizes(entries, sizes, self._limits)
-        read = await self._read(mirror, entries, () if last is None else last.snapshot.files)
+        files = await followed(mirror, commit, selection.files)
+        if last is not None and last.files == files:
+            snapshot = replace(last.snapshot, commit=commit, submodules=submodules)
+            self._newest.put(wanted, _Made(selection.files, files, snapshot))
+            return snapshot
+        read = await self._read(mirror, tuple(files.values()), () if last is None else last.snapshot.files)
         if sum(len(file.objects) for file in read) <= _INLINE:
             snapshot = build_snapshot(commit, read, wanted.default_namespace)
         else:
             snapshot = await asyncio.to_thread(build_snapshot, commit, read, wanted.default_namespace)
         snapshot = replace(snapshot, submodules=submodules)
-        self._newest.put(wanted, _Made(files, sizes, snapshot))
+        self._newest.put(wanted, _Made(selection.files, files, snapshot))
         return snapshot
 
-    async def _sizes(self, mirror: Mirror, entries: Sequence[TreeEntry], known: Mapping[str, int]) -> dict[str, int]:
-        unknown = [entry.blob_id for entry in entries if entry.blob_id not in known]
-        sizes = await mirror.sizes(unknown) if unknown else {}
-        sizes.update((entry.blob_id, known[entry.blob_id]) for entry in entries if entry.blob_id in known)
-        return sizes
+    async def _amend(
+        self, mirror: Mirror, wanted: Wanted, commit: str, last: _Made, selected: Layered[str, TreeEntry]
+    ) -> Snapshot | None:
+        """Make a snapshot of the last one and what has changed; None where that is much, or everything must be seen.
+
+        Raises:
+            ManifestError: A changed file cannot be used.
+            GitError: It cannot be read.
+        """
+        before = last.snapshot.files
+        paths = selected.differing(last.selected)
+        if last.files is not last.selected or len(paths) > max(_FEW, len(before) // _FEW_IN):
+            return None
+        entries = [entry for path in paths if (entry := selected.get(path)) is not None]
+        if any(entry.is_link for entry in entries):
+            return None
+        held = [file for path in paths if (file := before.at(printable_path(path))) is not None]
+        read = await self._read(mirror, entries, held, beside=before.size - sum(file.size for file in held))
+        changes: dict[str, ManifestFile | None] = dict.fromkeys(map(printable_path, paths))
+        changes.update((file.path, file) for file in read)
+        return amend_snapshot(last.snapshot, commit, changes, wanted.default_namespace)
 
     async def _read(
-        self, mirror: Mirror, entries: Sequence[TreeEntry], before: Sequence[ManifestFile]
+        self, mirror: Mirror, entries: Sequence[TreeEntry], before: Iterable[ManifestFile], *, beside: int = 0
     ) -> list[ManifestFile]:
+        """Return the files, those that are as before as they were; ``beside`` are the bytes of others of the project.
+
+        Raises:
+            ManifestError: They are too large, or one of them cannot be used.
+            GitError: They cannot be read.
+        """
         held = {(file.path, file.blob_id): file for file in before}
         files: dict[str, ManifestFile] = {}
         for entry in entries:
@@ -171,6 +199,8 @@ class Snapshots:
             if file is not None:
                 files[entry.path] = file
         missing = [entry for entry in entries if entry.path not in files]
+        sizes = await mirror.sizes([entry.blob_id for entry in missing]) if missing else {}
+        check_sizes(missing, sizes, self._limits, beside=beside + sum(file.size for file in files.values()))
         if missing:
             blobs = await mirror.blobs([entry.blob_id for entry in missing])
             for entry, file in zip(missing, await asyncio.to_thread(self._parse, missing, blobs), strict=True):

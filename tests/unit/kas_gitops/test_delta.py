@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agentk.gitops.receive import Received, Receiver
 from agentlink.manifests.model import ManifestFile, ManifestObject
 from agentlink.refs import ObjectRef
+from kas.desired.leaves import Leaves
 from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer, transfer
 
@@ -28,8 +29,7 @@ def file(path: str, *contents: bytes) -> ManifestFile:
 
 
 def snapshot(*files: ManifestFile, commit: str = "c1") -> Snapshot:
-    digest = repr([(one.path, one.blob_id) for one in files]).encode()
-    return Snapshot(commit, digest, files)
+    return Snapshot(commit, Leaves.of(files))
 
 
 def send(receiver: Receiver, new: Snapshot, base: Snapshot | None = None) -> list[wire.KasMessage]:

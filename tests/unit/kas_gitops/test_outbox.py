@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from agentlink.manifests.model import ManifestFile, ManifestObject
 from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
+from kas.desired.leaves import Leaves
 from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer
 from kas.gitops.outbox import Outbox
@@ -24,7 +25,7 @@ def offer(project_id: int, commit: str, *, chunks: int = 1) -> Offer:
         )
         for number in range(chunks)
     )
-    return Offer(project_id, f"sync-{commit}", Snapshot(commit, commit.encode(), files), AT)
+    return Offer(project_id, f"sync-{commit}", Snapshot(commit, Leaves.of(files)), AT)
 
 
 def configuration(commit: str) -> wire.KasMessage:
@@ -91,7 +92,7 @@ def test_what_was_sent_whole_is_the_base_of_the_next_difference() -> None:
     header = outbox.take()
 
     assert header is not None
-    assert header.snapshot_header.base_digest == b"a"
+    assert header.snapshot_header.base_digest == offer(1, "a").snapshot.digest
 
 
 def test_a_forgotten_project_is_sent_no_more_and_is_no_base() -> None:

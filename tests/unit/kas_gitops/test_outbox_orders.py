@@ -8,6 +8,7 @@ from agentk.gitops.receive import Accompanied, Ordered, Received, Receiver
 from agentlink.manifests.model import ManifestFile, ManifestObject
 from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
+from kas.desired.leaves import Leaves
 from kas.desired.model import Snapshot
 from kas.gitops.delta import CHUNK_BYTES, Offer
 from kas.gitops.outbox import Outbox
@@ -22,7 +23,7 @@ def snapshot(commit: str, **files: bytes) -> Snapshot:
         ManifestFile(path, content.hex(), (ManifestObject(ObjectRef("", "ConfigMap", "", path), content, 1),))
         for path, content in files.items()
     )
-    return Snapshot(commit, commit.encode(), made)
+    return Snapshot(commit, Leaves.of(made))
 
 
 def command(command_id: str) -> wire.Command:

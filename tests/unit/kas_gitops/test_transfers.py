@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentlink.manifests.model import ManifestFile, ManifestObject
 from agentlink.refs import ObjectRef
+from kas.desired.leaves import Leaves
 from kas.desired.model import Snapshot
 from kas.gitops import transfers
 from kas.gitops.delta import CHUNK_BYTES, Offer, transfer
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
 AT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-def snapshot(commit: str, digest: str, **files: bytes) -> Snapshot:
+def snapshot(commit: str, **files: bytes) -> Snapshot:
     made = tuple(
         ManifestFile(path, content.hex()[:40], (ManifestObject(ObjectRef("", "ConfigMap", "", path), content, 1),))
         for path, content in files.items()
     )
-    return Snapshot(commit, digest.encode(), made)
+    return Snapshot(commit, Leaves.of(made))
 
 
-FIRST = snapshot("c1", "d1", a=b"1", b=b"1")
-SECOND = snapshot("c2", "d2", a=b"2", b=b"1")
+FIRST = snapshot("c1", a=b"1", b=b"1")
+SECOND = snapshot("c2", a=b"2", b=b"1")
 MINE = Offer(7, "mine", SECOND, AT)
 OFFERS = (
     (MINE, None),
@@ -74,7 +75,7 @@ def test_what_a_thousand_agents_need_alike_is_made_once(monkeypatch: pytest.Monk
 
 def test_what_is_too_large_to_be_kept_is_made_for_each_as_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     many = LARGEST_BYTES // CHUNK_BYTES + 2
-    large = snapshot("c", "large", **{f"f{number}": bytes(CHUNK_BYTES - 100) for number in range(many)})
+    large = snapshot("c", **{f"f{number}": bytes(CHUNK_BYTES - 100) for number in range(many)})
     making, shared = Making(monkeypatch), Transfers()
     offer = replace(MINE, snapshot=large)
     for _ in range(2):
