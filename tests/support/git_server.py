@@ -1,5 +1,7 @@
-"""A real Git server on loopback: smart HTTP by ``git http-backend``, with what a forge may do to kas.
+"""A real Git server on loopback: smart HTTP by git's own programs, with what a forge may do to kas.
 
+What is fetched comes from ``git upload-pack`` itself, as forges have it; everything else from ``git http-backend``,
+which would start it with two processes more.
 Repositories can be private, disappear and come back, and the whole server can stop and start again on its port.
 """
 
@@ -10,6 +12,7 @@ import os
 import shutil
 import subprocess
 import threading
+import zlib
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import IO, TYPE_CHECKING
@@ -19,7 +22,7 @@ from tests.support.git_repository import GIT_ENVIRONMENT, GitRepository, git
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -150,7 +153,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _GitHandler(BaseHTTPRequestHandler):
-    """One request, as a CGI call of ``git http-backend``; bodies are streamed both ways."""
+    """One request, as one process of git's; bodies are streamed both ways."""
 
     protocol_version = "HTTP/1.1"  # libcurl sends no chunked bodies to 1.0, and git pushes large packs that way
     root: Path
@@ -188,12 +191,13 @@ class _GitHandler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        environment = {
-            **os.environ,
-            **GIT_ENVIRONMENT,
+        environment = {**os.environ, **GIT_ENVIRONMENT, "GIT_PROTOCOL": self.headers["Git-Protocol"] or ""}
+        if (self.command, rest) == ("POST", "git-upload-pack"):
+            self._run(["upload-pack", "--stateless-rpc", str(self.root / f"{project}.git")], environment, self._fetched)
+            return
+        environment |= {
             "GIT_PROJECT_ROOT": str(self.root),
             "GIT_HTTP_EXPORT_ALL": "1",
-            "GIT_PROTOCOL": self.headers["Git-Protocol"] or "",
             "PATH_INFO": f"/{project}.git/{rest}",
             "QUERY_STRING": query,
             "REQUEST_METHOD": self.command,
@@ -203,33 +207,50 @@ class _GitHandler(BaseHTTPRequestHandler):
             "REMOTE_USER": "pusher",
             "REMOTE_ADDR": HOST,
         }
+        self._run(["http-backend"], environment, self._said)
+
+    def _run(
+        self, arguments: list[str], environment: Mapping[str, str], head: Callable[[IO[bytes]], dict[str, str]]
+    ) -> None:
+        """Give git the body, and answer with what it says after ``head``."""
         with subprocess.Popen(
-            ["git", "http-backend"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["git", *arguments], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as backend:
             assert backend.stdin is not None
             assert backend.stdout is not None
             try:
-                self._copy_request(backend.stdin)
-                self._copy_answer(backend.stdout)
+                self._copy_request(backend.stdin, plain=head == self._fetched)
+                self._copy_answer(backend.stdout, head(backend.stdout))
             except (BrokenPipeError, ConnectionResetError):
-                backend.kill()  # the client has gone, or http-backend has refused
+                backend.kill()  # the client has gone, or git has refused
 
-    def _copy_request(self, backend: IO[bytes]) -> None:
+    def _fetched(self, _: IO[bytes]) -> dict[str, str]:
+        return {"content-type": "application/x-git-upload-pack-result", "cache-control": "no-cache"}
+
+    def _said(self, backend: IO[bytes]) -> dict[str, str]:
+        headers = [line.decode().partition(":") for line in iter(lambda: backend.readline().strip(), b"")]
+        return {name.lower(): value.strip() for name, _, value in headers}
+
+    def _copy_request(self, backend: IO[bytes], *, plain: bool) -> None:
+        zipped = plain and self.headers["Content-Encoding"] == "gzip"
+        reader = zlib.decompressobj(wbits=31)
+        for data in self._body():
+            backend.write(reader.decompress(data) if zipped else data)
+        backend.close()
+
+    def _body(self) -> Iterator[bytes]:
         if self.headers["Transfer-Encoding"] == "chunked":
             while size := int(self.rfile.readline().split(b";")[0], 16):
-                backend.write(self.rfile.read(size))
+                yield self.rfile.read(size)
                 self.rfile.readline()
         else:
             left = int(self.headers["Content-Length"] or 0)
             while left:
                 data = self.rfile.read(min(left, CHUNK_BYTES))
-                backend.write(data)
+                yield data
                 left -= len(data)
-        backend.close()
 
-    def _copy_answer(self, backend: IO[bytes]) -> None:
-        headers = [line.decode().partition(":") for line in iter(lambda: backend.readline().strip(), b"")]
-        fields = {name.lower(): value.strip() for name, _, value in headers}
+    def _copy_answer(self, backend: IO[bytes], fields: dict[str, str]) -> None:
         self.send_response(int(fields.pop("status", "200").split()[0]))
         for name, value in fields.items():
             self.send_header(name, value)
