@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
 
 import click
 
@@ -17,12 +17,14 @@ from kas.cli.showing import INTERRUPTED, document
 from kas.cli.text import inert
 from kas.cli.views import sync_message
 from kas.cli.views_orders import COMMIT_DIGITS
+from kas.client import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kas.cli.options import Output
     from kas.client import Client
+    from kas.web.operation_payloads import Overtaken
     from kas.web.payloads import AgentRef, Sync
 
 Goal = Literal["applied", "healthy"]
@@ -51,6 +53,14 @@ class Commit(click.ParamType[str]):
         return text
 
 
+class Overtaking(TypedDict):
+    """An agent was never sent the commit, because a newer one that contains it was there first."""
+
+    agent: AgentRef
+    commit: str
+    by: str
+
+
 class Waiting:
     """What has become of a commit at each agent. Pure.
 
@@ -64,8 +74,11 @@ class Waiting:
         self.left = {agent["id"]: agent for agent in agents}
         self.ended: list[Sync] = []
         self.goal: Goal = goal
-        self._commit = commit
+        self.commit = commit
+        self.overtaken: list[Overtaking] = []
         self._newest: dict[int, Sync] = {}
+        self._others: dict[int, Sync] = {}
+        self._asked: dict[int, str] = {}
         self._has_begun = False
 
     def see(self, sync: Sync | None) -> list[Sync]:
@@ -78,7 +91,11 @@ class Waiting:
             self._has_begun = True
             return [found for found in tuple(self._newest.values()) if self._ends(found, _UNDER_WAY - self._reached)]
         agent_id = sync["agent"]["id"]
-        if agent_id not in self.left or sync["kind"] == "configuration" or not sync["commit"].startswith(self._commit):
+        if agent_id not in self.left or sync["kind"] == "configuration":
+            return []
+        if not sync["commit"].startswith(self.commit):
+            if (other := self._others.get(agent_id)) is None or sync["received_at"] >= other["received_at"]:
+                self._others[agent_id] = sync
             return []
         if (known := self._newest.get(agent_id)) is None or sync["received_at"] >= known["received_at"]:
             self._newest[agent_id] = sync
@@ -86,10 +103,22 @@ class Waiting:
                 return [sync]
         return []
 
+    def unexplained(self) -> list[tuple[int, str]]:
+        """Return agents that have nothing of the commit, with what they have instead, unless that was explained."""
+        without = [(agent_id, self._others[agent_id]["commit"]) for agent_id in self.left.keys() & self._others.keys()]
+        return [one for one in without if one[0] not in self._newest and self._asked.get(one[0]) != one[1]]
+
+    def explain(self, agent_id: int, instead: str, by: str) -> None:
+        """Take in whether what an agent has instead took the commit's place: ``by`` then, otherwise empty."""
+        self._asked[agent_id] = instead
+        if by:
+            agent = self.left.pop(agent_id)
+            self.overtaken.append({"agent": agent, "commit": self.commit, "by": by})
+
     @property
     def succeeded(self) -> bool:
         """Whether every agent has reached the goal."""
-        return not self.left and all(sync["state"] in self._reached for sync in self.ended)
+        return not self.left and not self.overtaken and all(sync["state"] in self._reached for sync in self.ended)
 
     @property
     def _reached(self) -> frozenset[str]:
@@ -139,7 +168,7 @@ def wait(
     """Wait until a commit of a manifest project runs, on one agent or on all that sync the project.
 
     PROJECT is GitLab's CI_PROJECT_PATH where it is not given. Ends, without success, as soon as the commit cannot be
-    used, fails, stalls or is superseded by a newer one.
+    used, fails, stalls or is superseded by a newer one, also by one that was pushed before the commit could be sent.
     """
     deadline = time.monotonic() + timeout
     agents = [find_agent(client, agent)] if agent else _agents_of(client, project)
@@ -148,19 +177,45 @@ def wait(
     query = {"project": project, "agent": named, "all": 1, "limit": _LINES_AN_AGENT * len(agents)}
     try:
         for sync in follow(client, query):
-            for ended in waiting.see(sync):
-                if output in {"table", "wide"}:
-                    click.echo(f"agent {inert(ended['agent']['name'])}: {ended_words(ended)}")
+            ended = waiting.see(sync)
+            if output in {"table", "wide"}:
+                _tell(ended)
+            if sync is None:
+                _explain(client, project, waiting)
             if not waiting.left or time.monotonic() > deadline:
                 break
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     if output in {"json", "yaml"}:
-        click.echo(document({"items": waiting.ended}, output), nl=False)
+        click.echo(document({"items": waiting.ended, "overtaken": waiting.overtaken}, output), nl=False)
+    else:
+        for one in waiting.overtaken:
+            click.echo(_overtaken_words(project, one))
     if waiting.left:
         raise _not_in_time(client, project, waiting, timeout)
     if not waiting.succeeded:
         sys.exit(1)
+
+
+def _tell(syncs: Iterable[Sync]) -> None:
+    for sync in syncs:
+        click.echo(f"agent {inert(sync['agent']['name'])}: {ended_words(sync)}")
+
+
+def _explain(client: Client, project: str, waiting: Waiting) -> None:
+    """Find out whether what agents have instead of the commit has taken its place."""
+    for agent_id, instead in waiting.unexplained():
+        try:
+            told = cast("Overtaken", client.get(f"agents/{agent_id}/overtaken", project=project, commit=waiting.commit))
+        except ClientError:  # an older kas does not know; one that restarts is asked again
+            continue
+        waiting.explain(agent_id, instead, told["by"])
+
+
+def _overtaken_words(project: str, one: Overtaking) -> str:
+    commit, by = one["commit"][:COMMIT_DIGITS], one["by"][:COMMIT_DIGITS]
+    name = one["agent"]["name"]
+    return inert(f"agent {name}: project {project} @ {commit} superseded: {by}, pushed after it, was there first")
 
 
 def _agents_of(client: Client, project: str) -> list[AgentRef]:
@@ -198,5 +253,5 @@ def _not_in_time(client: Client, project: str, waiting: Waiting, timeout: float)
             said = sync_message(sync, client.now())
             has = f"has {sync['commit'][:COMMIT_DIGITS] or 'no commit'} {sync['state']}" + (f": {said}" if said else "")
         lines.append(f"agent {agent['name']} {has}")
-    hint = "`kas history` shows whether a newer push has taken its place; --timeout gives it longer"
+    hint = "`kas history` shows what there was instead; --timeout gives it longer"
     return Failure("\n".join(lines), hint, NOT_CONNECTED if away else NOT_IN_TIME)

@@ -70,6 +70,10 @@ class Mirror:
         """Return what those of these commits say of themselves that the mirror holds."""
         return await self._past.commits(ids)
 
+    async def is_before(self, commit: str, tip: str) -> bool:
+        """Tell whether a commit is in the history of another, see ``Past.is_before``."""
+        return await self._past.is_before(commit, tip)
+
     async def leads_to(self, ref: GitRef, commit: str) -> bool:
         """Tell whether ``commit`` is in the history of ``ref``, see ``Past.leads_to``."""
         return await self._past.leads_to(ref, commit)

@@ -65,6 +65,13 @@ class Past:
         await self._fetcher.deepen(ref, HISTORY)
         return await self._is_ancestor(commit, tip)
 
+    async def is_before(self, commit: str, tip: str) -> bool:
+        """Tell whether a commit, perhaps abbreviated, is in the history of another, as far as the mirror has it."""
+        if not self._repository.path.is_dir() or commit == tip:
+            return False
+        finished = await self._repository.run(("merge-base", "--is-ancestor", f"{commit}^{{commit}}", tip))
+        return finished.code == 0 and not tip.startswith(commit)
+
     async def _is_ancestor(self, commit: str, of: str) -> bool:
         if not await self._repository.has(commit):
             return False

@@ -15,6 +15,7 @@ from kas.gitops.answers import Answered, answered
 from kas.gitops.commands import Delivery, NotAnsweredError, Revision, new_command
 from kas.gitops.identify import config_path, read_configuration
 from kas.rpc.sessions import AgentIdentity
+from kas.store.records import SyncKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -115,6 +116,24 @@ class Operator:
             return await self._publisher.mirrors.mirror(project).commits(ids)
         except GitError:
             return {}
+
+    async def overtaking(self, agent: AgentRecord, path: str, commit: str) -> str:
+        """Return the revision that an agent was sent instead of a commit which is in its history; empty for none.
+
+        Only the mirror is asked, which has what was pushed since a ref was first met. ``commit`` may be abbreviated.
+        """
+        store = self._publisher.store
+        project_id = await store.projects.id_of(path)
+        synced = await store.syncs.list(agent.id, project_id, newest_only=False, limit=_KNOWN_SYNCS)
+        revisions = [sync for sync in synced if sync.kind is SyncKind.REVISION]
+        if not revisions or any(sync.commit.startswith(commit) for sync in synced):
+            return ""
+        newest = max(revisions, key=lambda sync: sync.received_at).commit
+        try:
+            is_before = await self._publisher.mirrors.mirror(path).is_before(commit, newest)
+        except GitError:
+            return ""
+        return newest if is_before else ""
 
     async def earlier(self, agent: AgentRecord, project: ManifestProjectConfig, text: str) -> str:
         """Return the commit to go back to, which can be used.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _AGENT: Final = f"{PREFIX}/agents/{{id}}"
 
 _HISTORY: Final = frozenset({"agent", "project", "limit"})
+_OVERTAKEN: Final = frozenset({"project", "commit"})
 _WAITING: Final = frozenset({"project"})
 _LINES: Final = 20
 
@@ -84,6 +85,7 @@ class OperationsApi:
             web.post(f"{_AGENT}/pin", self.pin),
             web.post(f"{_AGENT}/unpin", self.unpin),
             web.post(f"{_AGENT}/reconcile", self.reconcile),
+            web.get(f"{_AGENT}/overtaken", self.overtaken),
             web.get(f"{_AGENT}/waiting-prune", self.waiting_prune),
             web.post(f"{_AGENT}/confirm-prune", self.confirm_prune),
             web.post(DIFF, self.diff),
@@ -114,6 +116,16 @@ class OperationsApi:
         """Answer ``POST /agents/{id}/reconcile`` with one line a project."""
         projects = read_reconcile(await request.read())
         return list_answer(await self._operations.reconcile(request[CALLER], id_of(request), projects))
+
+    async def overtaken(self, request: web.Request) -> web.Response:
+        """Answer ``GET /agents/{id}/overtaken``."""
+        query = read_query(request.query, _OVERTAKEN)
+        if query.project is None or query.commit is None:
+            raise bad_request(
+                "the parameters project and commit are needed", "add ?project=GROUP/PROJECT&commit=COMMIT"
+            )
+        operations = self._operations
+        return json_answer(await operations.overtaken(request[CALLER], id_of(request), query.project, query.commit))
 
     async def waiting_prune(self, request: web.Request) -> web.Response:
         """Answer ``GET /agents/{id}/waiting-prune``."""

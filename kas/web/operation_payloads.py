@@ -41,6 +41,14 @@ class Reconciled(TypedDict):
     message: str
 
 
+class Overtaken(TypedDict):
+    """Whether an agent was never sent a commit because a newer push came first: ``by`` is that one, or empty."""
+
+    project: str
+    commit: str
+    by: str
+
+
 class WaitingPrune(TypedDict):
     """The objects that wait for a confirmation, and what stands for exactly these."""
 

@@ -195,6 +195,13 @@ class Operations:
             raise of_operation(AgentNotConnectedError(results[0]["message"]))
         return results
 
+    async def overtaken(self, caller: Caller, agent_id: int, project: str, commit: str) -> payloads.Overtaken:
+        """Tell whether an agent has a newer revision instead of a commit that it was never sent."""
+        agent = await self._guard.agent(caller, agent_id)
+        await self._scope(agent, project)
+        by = await self._operator.overtaking(agent, project, commit)
+        return payloads.Overtaken(project=project, commit=commit, by=by)
+
     async def waiting_prune(self, caller: Caller, agent_id: int, project: str) -> payloads.WaitingPrune:
         """Return the objects whose prune waits for a confirmation."""
         agent = await self._guard.agent(caller, agent_id)

@@ -21,6 +21,7 @@ _ID_DIGITS = 18
 
 _AGENT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PROJECT_PATH = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.][\w.+-]*(?:/(?!$)|$)){1,30}", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _PATH_LENGTH = 1024
 _TEXT_LENGTH = 255
 _DESCRIPTION_LENGTH = 4096
@@ -55,6 +56,7 @@ class Query:
 
     agent: AgentSpec | None = None
     project: str | None = None
+    commit: str | None = None
     state: SyncState | None = None
     event_type: str | None = None
     everything: bool = False
@@ -75,6 +77,7 @@ def read_query(given: Mapping[str, str], allowed: frozenset[str]) -> Query:
     return Query(
         agent=_agent(_name("agent", given["agent"])) if "agent" in given else None,
         project=_name("project", given["project"]) if "project" in given else None,
+        commit=_commit(given["commit"]) if "commit" in given else None,
         state=_state(given["state"]) if "state" in given else None,
         event_type=_one_of("type", given["type"], ("Normal", "Warning")) if "type" in given else None,
         everything=_flag("all", given.get("all", "0")),
@@ -87,6 +90,12 @@ def _name(parameter: str, text: str) -> str:
     # Not the rules of names, which agents from elsewhere may not keep; only what no database has to be asked about.
     if len(text) > _PATH_LENGTH + _TEXT_LENGTH or not text.isprintable():
         raise bad_request(f"parameter {parameter} cannot be {text[:64]!r}", "a name is printable, and not so long")
+    return text
+
+
+def _commit(text: str) -> str:
+    if not _COMMIT.fullmatch(text):
+        raise bad_request(f"parameter commit cannot be {text[:64]!r}", "7 to 64 digits of a commit's id, in lower case")
     return text
 
 

@@ -11,6 +11,7 @@ from kas.store.records import Counts, SyncState
 from kas.store.sync_rules import SyncReported
 from kas.store.times import utc_now
 from tests.integration.kas_operations.conftest import APP, NAME
+from tests.support.manifests import config_map
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -67,10 +68,36 @@ async def test_a_wait_that_is_over_says_what_there_is_instead(kas: Kas) -> None:
         assert ran.code == 4
         assert "error: not healthy within 1 s:\n" in ran.err
         assert f"error: agent {NAME} has {first.commit[:8]} received\n" in ran.err
-        assert "hint: `kas history` shows whether a newer push has taken its place" in ran.err
+        assert "hint: `kas history` shows what there was instead" in ran.err
     await eventually(lambda: not kas.listener.sessions.list(), what="the agent has gone")
     ran = await kas.cli("wait", APP, "--commit", "0" * 40, "--agent", NAME, "--timeout", "1s")
     assert (ran.code, "agent not connected since" in ran.err) == (3, True), ran
+
+
+async def test_a_commit_that_a_newer_push_forestalled_is_superseded_at_once(kas: Kas) -> None:
+    async with kas.played() as agent, asyncio.TaskGroup() as tasks:
+        await eventually(lambda: bool(agent.received), what="the first revision")
+        first = agent.commit
+        # Not pushed before the newer one is: kas never finds it at the ref.
+        kas.repository.write({"manifests/app.yaml": config_map("skipped")})
+        skipped = kas.repository.commit()
+        waiting = tasks.create_task(kas.cli("wait", APP, "--commit", skipped, "--timeout", "1m"))
+        short = tasks.create_task(kas.cli("wait", APP, "--commit", skipped[:7], "-o", "json", "--timeout", "1m"))
+        newest = await asyncio.to_thread(kas.push, "2")
+        await kas.synced(newest)
+        ran, listed = await waiting, await short
+    words = f"superseded: {newest[:8]}, pushed after it, was there first"
+    assert (ran.code, ran.out) == (1, f"agent {NAME}: project {APP} @ {skipped[:8]} {words}\n")
+    told = json.loads(listed.out)
+    assert (listed.code, told["items"]) == (1, [])
+    (overtaken,) = told["overtaken"]
+    assert (overtaken["agent"]["name"], overtaken["commit"], overtaken["by"]) == (NAME, skipped[:7], newest)
+
+    async def by(commit: str) -> object:
+        return (await kas.call("GET", f"agents/{kas.agent.id}/overtaken?project={APP}&commit={commit}"))["by"]
+
+    # Nothing has taken the place of what was sent, of what is newer, and of what nobody knows.
+    assert [await by(commit) for commit in (skipped, first, newest, "0" * 40)] == [newest, "", "", ""]
 
 
 async def test_what_is_synced_by_nobody_is_said_at_once(kas: Kas) -> None:
