@@ -235,7 +235,7 @@ class _Applying:
             desired.path,
             reason,
             message,
-            digest=desired.digest,
+            digest=desired.digest.hex(),
             fingerprint=live.fingerprint or "",
             uid=live.uid,
             resource_version=live.resource_version,

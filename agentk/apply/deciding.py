@@ -33,7 +33,7 @@ def decide_one(
     filled = desired.ordering is not None and bool(desired.ordering.mutations)
     # With fields from other objects, what was recorded is of the object as it was filled, and only filling it tells.
     applied = recorded.digest if recorded is not None else ""
-    same = bool(applied) and (filled or applied == desired.digest)
+    same = bool(applied) and (filled or applied == desired.digest.hex())
     policy = policy_for(desired, settings)
     drifted = drift if same and policy is not DriftPolicy.IGNORE else None
     if same and drifted is None and not filled:

@@ -43,8 +43,8 @@ async def fill(objects: Objects, kinds: Kinds, action: Apply, body: bytes) -> Ap
             traits = replace(traits, full=substitute(traits.full, mutations, sources))
     except MutationError as error:
         return Outcome(desired.ref, Result.FAILED, desired.path, "MutationFailed", str(error))
-    digest = blake2b(body, digest_size=8).hexdigest()
-    if digest == action.settled:
+    digest = blake2b(body, digest_size=8).digest()
+    if digest.hex() == action.settled:
         return Outcome(desired.ref, Result.UNCHANGED, desired.path)
     return replace(action, desired=replace(desired, body=body, digest=digest, traits=traits))
 

@@ -202,8 +202,9 @@ class Desired:
     """One object as it is to be applied.
 
     ``body`` is the complete JSON to send, with namespace, our label and our annotation; None for nearly every object,
-    which is object ``number`` of its file and made from that when it is sent (``bodies``). ``digest`` (16 hex digits)
-    is of the body, and equal digests mean that applying again would change nothing Git wants. ``defines`` are the kinds
+    which is object ``number`` of its file and made from that when it is sent (``bodies``). ``digest`` (8 bytes;
+    an inventory has it as hex digits) is of the body, and equal digests mean that applying again would change nothing
+    Git wants. ``defines`` are the kinds
     that are served once this object, a CRD, is established. ``ignore_mutation``: the manifest asks that the object be
     left as it was created. ``ordering`` is None where no annotation says anything, as for nearly every object;
     so is ``traits``.
@@ -213,7 +214,7 @@ class Desired:
     kind: Kind
     path: str
     body: bytes | None = field(repr=False)
-    digest: str
+    digest: bytes
     defines: tuple[Kind, ...] = ()
     ignore_mutation: bool = False
     ordering: Ordering | None = None

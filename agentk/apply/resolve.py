@@ -204,7 +204,7 @@ class _Resolver:
             kind,
             path,
             None,
-            blake2b(body, digest_size=8).hexdigest(),
+            blake2b(body, digest_size=8).digest(),
             defines,
             annotations.get(LIFECYCLE_MUTATION) == LIFECYCLE_MUTATION_IGNORE,
             ordering=ordering,

@@ -98,7 +98,7 @@ def _leave_replicas(desired: Desired, whole: bytes, scaler: ObjectRef) -> Desire
         return replace(desired, traits=traits)
     body = written(document)
     traits = replace(traits, full=traits.full or whole)
-    return replace(desired, body=body, digest=blake2b(body, digest_size=8).hexdigest(), traits=traits)
+    return replace(desired, body=body, digest=blake2b(body, digest_size=8).digest(), traits=traits)
 
 
 def written(document: object) -> bytes:

@@ -101,7 +101,7 @@ class Drifting:
                 return False
             case DriftPolicy.REPORT:
                 # What Git has newly is the next sync's to apply.
-                return recorded.digest == desired.digest and self._left_anew(ref)
+                return recorded.digest == desired.digest.hex() and self._left_anew(ref)
             case DriftPolicy.CORRECT:
                 return self._may_correct(ref)
 

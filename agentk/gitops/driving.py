@@ -14,12 +14,13 @@ from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Result
 from agentk.gitops.drifting import Drifting
 from agentk.gitops.health_watch import HealthWatch
+from agentk.gitops.outcomes import Outcomes
 from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.sync import ProjectSync
 from agentk.gitops.sync_result import SyncResult, unconfirmed
 from agentk.kube.errors import KubeError, NotLeaderError
-from agentk.reports.convert import count
+from agentk.reports.convert import counted
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
@@ -214,11 +215,11 @@ class Driving:
             self._failed(error)
             return
         self._unsettled = progress.finish()
-        self._unconfirmed = unconfirmed(result.outcomes)
+        self._unconfirmed = unconfirmed(result.outcomes.said)
         self._applied = not result.failed and not result.superseded
-        self._await_kinds(_kinds_of(result.outcomes))
-        standing.counts = count(result.outcomes, untouched=result.untouched)
-        self._drifting.noticed(result.outcomes)
+        self._await_kinds(_kinds_of(result.outcomes.said))
+        standing.counts = counted(result.outcomes.results, untouched=result.untouched)
+        self._drifting.noticed(result.outcomes.said)
         await standing.log_outcomes(result.outcomes)
         standing.tell_pruning(result)
         note = None
@@ -252,14 +253,14 @@ class Driving:
         self._await_kinds(_kinds_of(refused))
         if refused and self._applied:
             # What was applied once, and the cluster does not serve any more.
-            self._standing.tell_failure(SyncResult(refused))
+            self._standing.tell_failure(SyncResult(Outcomes(refused)))
             return
         if not self._applied and self._sync.is_applied:
             self._applied = True
             self._standing.enter(wire.SYNC_STATE_APPLIED)
         elif not self._applied and (recovering or self._standing.state == wire.SYNC_STATE_APPLYING):
             self._standing.tell(wire.SYNC_STATE_RECEIVED)
-        self._health.watch(SyncResult(()), None)
+        self._health.watch(SyncResult(), None)
         self.report_health()
 
     def _failed(self, error: KubeError | InventoryError) -> None:
@@ -306,7 +307,7 @@ def _note(settings: ProjectSettings, result: SyncResult) -> tuple[str, str]:
     """Return the reason and message of a sync that ended well, but about which there is something to say."""
     if settings.dry_run is not DryRun.NONE:
         return "DryRun", f"dry_run_strategy is {settings.dry_run.value}: nothing was changed"
-    for outcome in result.outcomes:
+    for outcome in result.outcomes.said:
         if outcome.result is Result.SKIPPED and outcome.reason not in _EXPECTED_SKIPS:
             return outcome.reason, f"{outcome.ref} {outcome.message}"
     return "", ""

@@ -128,7 +128,7 @@ class Standing:
 
     def tell_pruning(self, result: SyncResult) -> None:
         """Announce what became of objects that left Git."""
-        for announcement in of_outcomes(result.outcomes):
+        for announcement in of_outcomes(result.outcomes.said):
             self._announce(announcement)
 
     def event(self, reason: str, message: str, *, warning: bool = False, ref: ObjectRef | None = None) -> None:

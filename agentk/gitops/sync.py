@@ -28,6 +28,7 @@ from agentk.apply.wanted import Wanted
 from agentk.gitops.bookkeeping import Bookkeeping
 from agentk.gitops.computing import computed
 from agentk.gitops.looking import Looking, dependencies
+from agentk.gitops.outcomes import Outcomes
 from agentk.gitops.readiness import Readiness
 from agentk.gitops.sync_result import SyncResult, unconfirmed
 from agentk.kube.errors import KubeError
@@ -152,7 +153,7 @@ class ProjectSync:
         if recorded is None or one is None:
             return False
         filled = one.ordering is not None and bool(one.ordering.mutations)
-        return bool(recorded.digest) and (filled or recorded.digest == one.digest)
+        return bool(recorded.digest) and (filled or recorded.digest == one.digest.hex())
 
     async def run(
         self, snapshot: Snapshot, report: Callable[[Outcome], None], *, confirmed: frozenset[ObjectRef] = frozenset()
@@ -277,7 +278,7 @@ class ProjectSync:
         self._patience.renew()
         recorded, outline = self._book.known, self._wanted.outline
         if outline is None or recorded is None:
-            return SyncResult(())
+            return SyncResult()
         # What Git has newly of an object that waits for others is the next sync's to apply.
         desired = tuple(
             one
@@ -374,16 +375,15 @@ class ProjectSync:
         self, todo: Plan, recorded: Mapping[ObjectRef, Recorded], report: Callable[[Outcome], None]
     ) -> SyncResult:
         """Write the names, act, write what came of it; the second also when acting was broken off."""
-        outcomes: list[Outcome] = []
+        outcomes = Outcomes()
 
         def note(outcome: Outcome) -> None:
             self._book.note(outcome)
             if outcome.digest and outcome.live is not None:
                 # Ahead of the watches.
                 self._cluster.observer.applied(outcome.live)
-            outcome = outcome.told
-            outcomes.append(outcome)
-            report(outcome)
+            outcomes.add(outcome)
+            report(outcome.told)
 
         if todo.blocked is None and todo.record is not None:
             todo = await self._open_namespace(todo, note)
@@ -402,7 +402,7 @@ class ProjectSync:
                 # A second failure to reach the cluster must not hide the first.
                 with suppress(KubeError, InventoryError) if sys.exc_info()[0] else nullcontext():
                     await self._book.write()
-        return SyncResult(tuple(outcomes), todo.blocked)
+        return SyncResult(outcomes, todo.blocked)
 
     async def _open_namespace(self, todo: Plan, note: Callable[[Outcome], None]) -> Plan:
         """Create the namespace that the inventory itself needs, if the plan is to create it; return the rest.

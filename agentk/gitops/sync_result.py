@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import Result
+from agentk.gitops.outcomes import Outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,25 +28,25 @@ class SyncResult:
     ``untouched`` counts objects without an outcome: nothing about them changed in Git or in the cluster.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: Outcomes = field(default_factory=Outcomes)
     blocked: Outcome | None = None
     untouched: int = 0
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
         """Return the outcomes that are failures, and after them the objects that wait for one that is not healthy."""
-        failed = tuple(outcome for outcome in self.outcomes if outcome.result is Result.FAILED)
-        return failed + tuple(outcome for outcome in self.outcomes if outcome.reason in _STOPPED)
+        failed = tuple(outcome for outcome in self.outcomes.said if outcome.result is Result.FAILED)
+        return failed + tuple(outcome for outcome in self.outcomes.said if outcome.reason in _STOPPED)
 
     @property
     def settled(self) -> bool:
         """Whether every object is as Git wants it, without any reservation."""
-        return self.blocked is None and all(outcome.result in _SETTLED for outcome in self.outcomes)
+        return self.blocked is None and self.outcomes.results.keys() <= _SETTLED
 
     @property
     def superseded(self) -> bool:
         """Whether objects were left waiting because ``ProjectSync.interrupt`` was called."""
-        return any(outcome.reason == "Superseded" for outcome in self.outcomes)
+        return any(outcome.reason == "Superseded" for outcome in self.outcomes.said)
 
 
 def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:

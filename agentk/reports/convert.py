@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from agentk.health.model import Status
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from agentk.apply.model import Outcome
     from agentk.diff.fields import FieldChange
@@ -73,19 +74,22 @@ def diff_message(outcome: Outcome, changes: Iterable[FieldChange]) -> wire.Objec
     )
 
 
-def count(outcomes: Iterable[Outcome], *, untouched: int = 0) -> wire.SyncCounts:
-    """Count outcomes by result; ``total`` leaves out what was pruned, which is neither in Git nor in the cluster.
+def count(outcomes: Iterable[Outcome]) -> wire.SyncCounts:
+    """Count outcomes by result."""
+    return counted(Counter(outcome.result for outcome in outcomes))
 
-    What left Git and is still there, because its deletion waits or failed, is in it.
 
-    ``untouched`` objects, of which there is no outcome, are unchanged.
+def counted(results: Mapping[Result, int], *, untouched: int = 0) -> wire.SyncCounts:
+    """Return how many outcomes there are of each result.
+
+    ``total`` leaves out what was pruned, which is neither in Git nor in the cluster. What left Git and is still there,
+    because its deletion waits or failed, is in it. ``untouched`` objects, of which there is no outcome, are unchanged.
     """
     counts = wire.SyncCounts(total=untouched, unchanged=untouched)
-    for outcome in outcomes:
-        name = outcome.result.value
-        setattr(counts, name, getattr(counts, name) + 1)
-        if outcome.result is not Result.PRUNED:
-            counts.total += 1
+    for result, many in results.items():
+        setattr(counts, result.value, getattr(counts, result.value) + many)
+        if result is not Result.PRUNED:
+            counts.total += many
     return counts
 
 

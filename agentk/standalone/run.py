@@ -104,7 +104,7 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
             result = await sync.run(
                 snapshot, lambda outcome: None if outcome.reason in _UNSAID else show.outcome(outcome)
             )
-            left = sum(outcome.reason in _LEFT for outcome in result.outcomes)
+            left = sum(outcome.reason in _LEFT for outcome in result.outcomes.said)
             problem = _problem_of(result)
             if not problem and options.wait is not None and settings.dry_run is DryRun.NONE:
                 problem = await _wait(sync, observer, followed, show, options.wait)
@@ -121,7 +121,7 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
 def _problem_of(result: SyncResult) -> str:
     if result.blocked is not None:
         return f"nothing was applied: {result.blocked.ref} {result.blocked.message}"
-    if any(outcome.reason in _CONFIRM for outcome in result.outcomes):
+    if any(outcome.reason in _CONFIRM for outcome in result.outcomes.said):
         return "objects wait for their prune to be confirmed; look at them, and run again with --yes to delete them"
     failed = len(result.failed)
     return f"{failed} objects failed" if failed > 1 else "one object failed" if failed else ""

@@ -54,7 +54,7 @@ def resolved(
 
 
 def is_of(body: bytes, desired: Desired) -> bool:
-    return blake2b(body, digest_size=8).hexdigest() == desired.digest
+    return blake2b(body, digest_size=8).digest() == desired.digest
 
 
 @pytest.mark.parametrize("ignore", [(), (IgnoreRule(("/spec/replicas",), kind="Deployment"),)], ids=["all", "some"])

@@ -22,9 +22,9 @@ from agentk.apply.model import (
 from agentlink.refs import ObjectRef
 
 REF = ObjectRef("", "ConfigMap", "web", "settings")
-DESIRED = Desired(REF, Kind("", "v1", "ConfigMap", "configmaps", namespaced=True), "f.yaml", b"{}", "digest")
+DESIRED = Desired(REF, Kind("", "v1", "ConfigMap", "configmaps", namespaced=True), "f.yaml", b"{}", b"digest")
 SETTINGS = ProjectSettings(1, "p", "7-1")
-RECORDED = Recorded(REF, "digest", "print", "uid")
+RECORDED = Recorded(REF, DESIRED.digest.hex(), "print", "uid")
 LIVE = Live(REF, "uid", "5", "print", "7-1", labelled=True)
 CHANGED = replace(LIVE, fingerprint="other")
 

@@ -59,7 +59,7 @@ def live(one: Desired) -> Live:
 
 
 def recorded(one: Desired) -> Recorded:
-    return Recorded(one.ref, one.digest, "print", f"uid-{one.ref.name}")
+    return Recorded(one.ref, one.digest.hex(), "print", f"uid-{one.ref.name}")
 
 
 def by_name(resolved: Resolved) -> dict[ObjectRef, Desired]:

@@ -45,7 +45,7 @@ class Served:
         return frozenset()
 
 
-def desired(kind: str, name: str, digest: str = "d1") -> Desired:
+def desired(kind: str, name: str, digest: bytes = b"d1") -> Desired:
     found = KINDS[kind]
     return Desired(
         ObjectRef(found.group, kind, "web" if found.namespaced else "", name), found, "f.yaml", b"{}", digest
@@ -53,7 +53,7 @@ def desired(kind: str, name: str, digest: str = "d1") -> Desired:
 
 
 def recorded(one: Desired) -> Recorded:
-    return Recorded(one.ref, one.digest, "print", f"uid-{one.ref.name}")
+    return Recorded(one.ref, one.digest.hex(), "print", f"uid-{one.ref.name}")
 
 
 def live(one: Desired) -> Live:
@@ -94,7 +94,7 @@ def test_new_objects_are_recorded_before_and_applied_without_force() -> None:
 
 
 def test_a_changed_object_is_applied_without_force_and_without_writing_its_name_again() -> None:
-    todo = decide([replace(A, digest="d2")], records=[recorded(A)], lives=[live(A)])
+    todo = decide([replace(A, digest=b"d2")], records=[recorded(A)], lives=[live(A)])
     ((action,),) = (stage.applies for stage in todo.stages)
     assert (action.why, action.force, action.live_version) == (Why.CHANGED, False, "5")
     assert todo.record is None
@@ -155,7 +155,7 @@ WIDGET = Kind("example.com", "v1", "Widget", "widgets", namespaced=True)
 
 def test_custom_resources_wait_for_their_kind_and_nothing_else_does() -> None:
     crd = replace(desired("CustomResourceDefinition", "widgets.example.com"), defines=(WIDGET,))
-    resource = Desired(ObjectRef("example.com", "Widget", "web", "w"), WIDGET, "f.yaml", b"{}", "d1")
+    resource = Desired(ObjectRef("example.com", "Widget", "web", "w"), WIDGET, "f.yaml", b"{}", b"d1")
     todo = decide([resource, crd, A])
     assert [[action.desired for action in stage.applies] for stage in todo.stages] == [[crd], [A], [resource]]
     assert [action.after for stage in todo.stages for action in stage.applies] == [
@@ -192,13 +192,13 @@ def test_ranks_that_hold_objects_are_stages_of_their_own() -> None:
 
 def test_an_object_that_asks_to_be_left_alone_is_created_and_then_left_alone() -> None:
     alone = replace(A, ignore_mutation=True)
-    changed, drifted = replace(alone, digest="d2"), replace(live(A), fingerprint="x", ignore_mutation=True)
+    changed, drifted = replace(alone, digest=b"d2"), replace(live(A), fingerprint="x", ignore_mutation=True)
     assert decide([alone]).stages
     assert [one.reason for one in decide([changed], records=[recorded(A)], lives=[drifted]).decided] == [
         "MutationIgnored"
     ]
     assert decide([changed], records=[recorded(A)], lives=[live(A)]).stages
-    assert decide([replace(A, digest="d2")], records=[recorded(A)], lives=[drifted]).stages
+    assert decide([replace(A, digest=b"d2")], records=[recorded(A)], lives=[drifted]).stages
 
 
 def test_a_revision_that_contradicts_itself_plans_nothing_at_all() -> None:

@@ -16,7 +16,7 @@ GONE = ObjectRef("", "ConfigMap", "there", "left-git")
 
 
 def desired(ref: ObjectRef) -> Desired:
-    return Desired(ref, CONFIG_MAP, "a.yaml", b"{}", "0" * 16)
+    return Desired(ref, CONFIG_MAP, "a.yaml", b"{}", bytes(8))
 
 
 RESOLVED = Resolved((desired(HERE), desired(THERE)), (Outcome(HERE, Result.FAILED, reason="Other"),))

@@ -67,7 +67,7 @@ def test_an_annotation_goes_before_the_project_and_a_suspension_before_both(
 ) -> None:
     kind = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
     traits = None if annotation is None else Traits(drift=annotation)
-    desired = Desired(REF, kind, "a.yaml", b"{}", "digest", traits=traits)
+    desired = Desired(REF, kind, "a.yaml", b"{}", b"digest", traits=traits)
     settings = replace(SETTINGS, drift=project, suspension=Suspension() if suspended else None)
     told = suspended and policy is DriftPolicy.CORRECT
     assert policy_for(desired, settings) is (DriftPolicy.REPORT if told else policy)

@@ -11,7 +11,7 @@ IMMUTABLE = ("spec.selector: field is immutable",)
 
 def desired(group: str, kind: str, *, asks: bool = False) -> Desired:
     ref = ObjectRef(group, kind, "web", "one")
-    return Desired(ref, Kind(group, "v1", kind, "ones", namespaced=True), "f", b"", "d", traits=Traits(recreate=asks))
+    return Desired(ref, Kind(group, "v1", kind, "ones", namespaced=True), "f", b"", b"d", traits=Traits(recreate=asks))
 
 
 @pytest.mark.parametrize(

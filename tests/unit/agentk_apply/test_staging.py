@@ -58,7 +58,7 @@ def ref_of(kind: str, name: str, namespace: str = "web") -> ObjectRef:
 
 def desired(kind: str, name: str, *depends_on: ObjectRef, wave: int = 0, namespace: str = "web") -> Desired:
     ordering = Ordering(depends_on, wave) if depends_on or wave else None
-    return Desired(ref_of(kind, name, namespace), KINDS[kind], "f.yaml", b"{}", "d1", ordering=ordering)
+    return Desired(ref_of(kind, name, namespace), KINDS[kind], "f.yaml", b"{}", b"d1", ordering=ordering)
 
 
 def live(one: Desired) -> Live:
@@ -66,7 +66,7 @@ def live(one: Desired) -> Live:
 
 
 def recorded(one: Desired) -> Recorded:
-    return Recorded(one.ref, "d1", "print", f"uid-{one.ref.name}")
+    return Recorded(one.ref, one.digest.hex(), "print", f"uid-{one.ref.name}")
 
 
 def decide(*wanted: Desired, known: tuple[Desired, ...] = (), there: tuple[Live, ...] = ()) -> Plan:
@@ -208,7 +208,7 @@ def revisions(draw: st.DrawFn) -> list[Desired]:
         depends_on = tuple(draw(st.lists(others, unique=True, max_size=2))) if draw(st.booleans()) else ()
         wave = draw(st.sampled_from([0, 0, 0, -1, 2]))
         ordering = Ordering(depends_on, wave) if depends_on or wave else None
-        objects.append(Desired(ref, KINDS[ref.kind], "f.yaml", b"{}", "d1", ordering=ordering))
+        objects.append(Desired(ref, KINDS[ref.kind], "f.yaml", b"{}", b"d1", ordering=ordering))
     return objects
 
 

@@ -100,8 +100,8 @@ def test_autoscalers_are_looked_for_only_where_something_may_be_scaled(group: st
 
 def test_replicas_of_what_is_scaled_are_left_out_whoever_holds_the_autoscaler() -> None:
     body = orjson.dumps({"spec": {"replicas": 3, "paused": True}})
-    web, other = (Desired(ref, KIND, "f", body, "d") for ref in (REF, ObjectRef("apps", "Deployment", "shop", "b")))
-    in_git = Desired(HPA, KIND, "f", b"{}", "h", traits=Traits(scales=REF))
+    web, other = (Desired(ref, KIND, "f", body, b"d") for ref in (REF, ObjectRef("apps", "Deployment", "shop", "b")))
+    in_git = Desired(HPA, KIND, "f", b"{}", b"h", traits=Traits(scales=REF))
     for one in (
         leave_scaled([web, other, in_git], {}, given_body)[0],
         leave_scaled([web, other], {REF: HPA}, given_body)[0],
