@@ -210,11 +210,9 @@ class AgentStream:
             await self._apply_configuration(good, read[0])
 
     async def _apply_configuration(self, commit: str, config: AgentConfig) -> None:
-        id_of = self._publisher.store.projects.id_of
-        ids = {
-            project.project: await when_available(functools.partial(id_of, project.project), what="the id of a project")
-            for project in config.projects
-        }
+        paths = [project.project for project in config.projects]
+        ids_of = self._publisher.store.projects.ids_of
+        ids = await when_available(functools.partial(ids_of, paths), what="the ids of projects")
         kept_ids = set(ids.values())
         self._notes.add("left", functools.partial(self._publisher.sync_log.left, self._identity, kept_ids))
         for project_id in [held for held in self._held if held not in kept_ids]:

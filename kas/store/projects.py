@@ -14,7 +14,7 @@ from kas.store.times import to_micros
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -30,21 +30,25 @@ class Projects:
         self._clock = clock
         self._ids: dict[str, int] = {}
 
-    @whole
     async def id_of(self, path: str) -> int:
-        """Return the project's id; a project met for the first time gets one.
+        """Return the project's id, see ``ids_of``."""
+        return (await self.ids_of([path]))[path]
+
+    @whole
+    async def ids_of(self, paths: Collection[str]) -> dict[str, int]:
+        """Return the id of each project; those met for the first time get one, all in one transaction.
 
         Ids never change, so one that was returned before is returned again while the database is away.
         """
-        if (remembered := self._ids.get(path)) is not None:
-            return remembered
-        async with self._database.read() as connection:
-            known = await connection.scalar(select(projects.c.id).where(projects.c.path == path))
-        if known is None:
+        unknown = [path for path in dict.fromkeys(paths) if path not in self._ids]
+        if unknown:
+            async with self._database.read() as connection:
+                self._ids |= await _present(connection, unknown)
+        if new := [path for path in unknown if path not in self._ids]:
             async with self._database.write(durable=True) as connection:
-                known = await ensure_project(connection, path, self._clock())
-        self._ids[path] = int(known)
-        return int(known)
+                given = await _ensure(connection, new, self._clock())
+            self._ids |= given
+        return {path: self._ids[path] for path in paths}
 
     @whole
     async def pin(self, path: str, project_id: int) -> None:
@@ -80,9 +84,18 @@ class Projects:
 
 async def ensure_project(connection: AsyncConnection, path: str, now: datetime) -> int:
     """Return the project's id within a writing transaction, creating it where needed."""
-    present = select(projects.c.id).where(projects.c.path == path)
-    if (known := await connection.scalar(present)) is not None:
-        return int(known)
-    query = insert(connection, projects).values(path=path, created_at=to_micros(now))
-    await connection.execute(query.on_conflict_do_nothing(index_elements=["path"]))
-    return int((await connection.execute(present)).scalar_one())
+    return (await _ensure(connection, [path], now))[path]
+
+
+async def _ensure(connection: AsyncConnection, paths: Sequence[str], now: datetime) -> dict[str, int]:
+    known = await _present(connection, paths)
+    if new := [{"path": path, "created_at": to_micros(now)} for path in paths if path not in known]:
+        query = insert(connection, projects).values(new)
+        await connection.execute(query.on_conflict_do_nothing(index_elements=["path"]))
+        known = await _present(connection, paths)
+    return known
+
+
+async def _present(connection: AsyncConnection, paths: Sequence[str]) -> dict[str, int]:
+    rows = await connection.execute(select(projects.c.path, projects.c.id).where(projects.c.path.in_(paths)))
+    return {row.path: row.id for row in rows}

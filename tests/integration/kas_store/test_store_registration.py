@@ -11,8 +11,11 @@ from kas.store.errors import AgentExists, NotFound, ProjectPinned, TokenExists
 from kas.store.store import Store
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
     from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 HASH = "ab" * 32
 OTHER = "cd" * 32
@@ -29,6 +32,30 @@ async def test_a_project_keeps_its_id(store: Store) -> None:
     assert await store.projects.id_of("group/one") == first
     listed = [(project.id, project.path) for project in await store.projects.list()]
     assert listed == [(first, "group/one"), (second, "group/two")]
+
+
+async def test_many_projects_get_their_ids_in_one_transaction_and_keep_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = await store.projects.id_of("group/3")
+    paths = [f"group/{number}" for number in range(500)]
+    write, begun = store._database.write, []
+
+    def counted(*, durable: bool) -> AbstractAsyncContextManager[AsyncConnection]:
+        begun.append(durable)
+        return write(durable=durable)
+
+    monkeypatch.setattr(store._database, "write", counted)
+    ids = await store.projects.ids_of(paths)
+    assert begun == [True]
+    assert (list(ids), len(set(ids.values())), ids["group/3"]) == (paths, 500, known)
+    assert {project.path: project.id for project in await store.projects.list()} == ids
+    assert await store.projects.ids_of(["group/4", "group/4", "group/3"]) == {
+        "group/4": ids["group/4"],
+        "group/3": known,
+    }
+    assert await store.projects.ids_of([]) == {}
+    assert begun == [True]
 
 
 async def test_a_pinned_project_has_the_id_it_has_in_gitlab_and_new_ones_stay_clear_of_it(store: Store) -> None:
