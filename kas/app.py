@@ -89,6 +89,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         store = await life.start("store", _store(settings))
         await _pin_projects(settings, store)
         await first_api_token(settings.data_dir, store)
+        key = await store.keys.of("parcels") if settings.redis is not None else b""
     except StoreError as error:
         raise StartError(f"database: {error}") from error
     feed = Feed()
@@ -104,6 +105,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
             password_file=settings.redis_password_file,
             ca_file=settings.redis_ca_file,
             name=settings.replica_name,
+            key=key,
         )
     except RedisSettingsError as error:
         raise StartError(f"redis: {error}") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kas.git.errors import GitError
 from kas.git.explain import explain
+from kas.git.parcels import MOST_BYTES, Parcel, source_of
 from kas.git.protocol import PackAnswer, ProtocolError, gives_packs, pack_request, parse_refs, refs_request, tells_refs
 from kas.git.smart_http import ODD
 
@@ -47,12 +48,20 @@ class Asker:
             return None
 
     async def objects(
-        self, remote: Remote, wanted: Collection[str], held: Collection[str], *, without_history: bool
+        self,
+        remote: Remote,
+        wanted: Collection[str],
+        held: Collection[str],
+        *,
+        without_history: bool,
+        parcels: list[Parcel] | None = None,
     ) -> bool:
         """Bring objects and all that they need into the repository; tell whether that went well.
 
-        ``held`` are commits that are here. Raises ``GitError``, TooLarge.
+        ``held`` are commits that are here. What came is added to ``parcels`` if it is small. Raises ``GitError``,
+        TooLarge.
         """
+        copy = bytearray()
         try:
             if not gives_packs(await self._http.said(remote)):
                 return False
@@ -62,8 +71,10 @@ class Asker:
                 if response is None:
                     return False
                 answer = PackAnswer()
-                async with contextlib.aclosing(self._pack(response, answer)) as pack:
+                async with contextlib.aclosing(self._pack(response, answer, copy)) as pack:
                     await self._packs.take_in(pack, answer.shallow, shallow)
+                if parcels is not None and copy:
+                    parcels.append(Parcel(source_of(remote), tuple(answer.shallow), bytes(copy)))
         except TimeoutError:
             raise
         except GitError as error:
@@ -74,13 +85,20 @@ class Asker:
             return False
         return True
 
-    async def _pack(self, response: aiohttp.ClientResponse, answer: PackAnswer) -> AsyncGenerator[bytes, None]:
+    async def _pack(
+        self, response: aiohttp.ClientResponse, answer: PackAnswer, copy: bytearray
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the pack as it comes; ``copy`` has it at the end if it is small."""
         size = 0
         async for chunk in response.content.iter_any():
             piece = answer.feed(chunk)
             size += len(piece)
             if size > self._max_pack_bytes:
                 raise explain(self._project, None, 1, "file too large", None)
+            if size <= MOST_BYTES:
+                copy += piece
+            else:
+                copy.clear()
             if piece:
                 yield piece
         if not answer.whole:

@@ -19,11 +19,13 @@ from kas.git.asking import Asker
 from kas.git.errors import GitError
 from kas.git.explain import explain
 from kas.git.packs import Packs
+from kas.git.parcels import source_of
 from kas.git.refs import GitRef, RefKind, check_ref, mirror_name, server_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from kas.git.parcels import Parcel, Sealed
     from kas.git.process import Finished
     from kas.git.remotes import Remote, Remotes
     from kas.git.repository import Repository
@@ -42,7 +44,8 @@ class Fetcher:
         self._repository = repository
         self._remotes = remotes
         self._runner = runner
-        self._asker = Asker(runner.http, project, Packs(project, repository.path, runner), runner.max_pack_bytes)
+        self._packs = Packs(project, repository.path, runner)
+        self._asker = Asker(runner.http, project, self._packs, runner.max_pack_bytes)
         self._lock = asyncio.Lock()
         self._moved = ""
         # What has been fetched, by its name in the mirror: kept to fetch it anew when the mirror is lost.
@@ -59,11 +62,11 @@ class Fetcher:
             raise found
         return found
 
-    async def look(self, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+    async def look(self, refs: Sequence[GitRef], parcels: list[Parcel] | None = None) -> dict[GitRef, str | GitError]:
         """Bring refs up to date and return the commit id of each, or why there is none.
 
         One request where nothing is new, and one more where something is, or two if some refs were never seen before,
-        for all of them. Raises ``GitError`` that concerns all.
+        for all of them. What came is added to ``parcels`` if it is small. Raises ``GitError`` that concerns all.
         """
         found: dict[GitRef, str | GitError] = {}
         for ref in refs:
@@ -74,20 +77,30 @@ class Fetcher:
         async with self._lock:
             await self._repository.mark_used()
             remote = await self._remote()
-            for way in (self._asked, self._fetch_together, self._fetch_alone):
+            for way in (partial(self._asked, parcels=parcels), self._fetch_together, self._fetch_alone):
                 if rest := [ref for ref in refs if ref not in found]:
                     found |= await way(remote, rest)
         return found
 
-    async def bring(self, ref: GitRef, commit: str) -> None:
-        """Bring a ref to where another kas has found it, by one request that asks for that commit alone.
+    async def bring(self, ref: GitRef, commit: str, handed_on: Sequence[Sealed]) -> None:
+        """Bring a ref to where another kas has found it: by what it has handed on, where that does.
 
-        Where the server does not give it so, the ref is brought up to date.
+        Otherwise by one request that asks for that commit alone, and where the server does not give it so, the ref is
+        brought up to date.
         """
         check_ref(self._project, ref)
         async with self._lock:
             await self._repository.mark_used()
-            found = await self._taken(await self._remote(), {ref: commit})
+            here = await self._repository.has(commit)
+            if not here:
+                remote = await self._remote()
+                await self._unpack(source_of(remote), ref, handed_on)
+                here = await self._repository.has(commit)
+            if here:
+                await self._repository.open()
+                found = await self._set({ref: commit})
+            else:
+                found = await self._taken(remote, {ref: commit})
         if not isinstance(found.get(ref), str):
             await self.fetch(ref)
 
@@ -121,16 +134,35 @@ class Fetcher:
         async with self._lock:
             await self._start_anew()
 
-    async def _asked(self, remote: Remote, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+    async def _unpack(self, source: bytes, ref: GitRef, handed_on: Sequence[Sealed]) -> None:
+        """Take in what another kas has handed on, as far as it is for us and fits."""
+        for sealed in handed_on:
+            parcel = sealed(source)
+            # What begins a history here must not end one that is longer.
+            if parcel is None or (parcel.shallow and await self._repository.value(self._name(ref)) is not None):
+                continue
+            try:
+                await self._repository.open()
+                await self._packs.take_in(parcel.pieces(), parcel.shallow, await self._packs.shallow())
+            except (GitError, TimeoutError, OSError) as error:
+                # It needs what is not here, is damaged, or the disk is full: the server is asked, and tells which.
+                _log.debug("What was handed on does not fit", extra={"project": self._project, "why": str(error)})
+                await self._repository.sweep()
+
+    async def _asked(
+        self, remote: Remote, refs: Sequence[GitRef], *, parcels: list[Parcel] | None
+    ) -> dict[GitRef, str | GitError]:
         """Ask where refs are, and for what is new; return those that this was enough for."""
         found: dict[GitRef, str | GitError] = {}
         try:
             places = await self._places(remote, refs, found)
         except TimeoutError:
             return dict.fromkeys(refs, self._repository.timeout())
-        return found | await self._taken(remote, places)
+        return found | await self._taken(remote, places, parcels)
 
-    async def _taken(self, remote: Remote, places: Mapping[GitRef, str]) -> dict[GitRef, str | GitError]:
+    async def _taken(
+        self, remote: Remote, places: Mapping[GitRef, str], parcels: list[Parcel] | None = None
+    ) -> dict[GitRef, str | GitError]:
         """Ask for what is new of refs that are at these ``places``; return those that this was enough for."""
         found: dict[GitRef, str | GitError] = {}
         try:
@@ -147,7 +179,8 @@ class Fetcher:
                 else:
                     (first if commit is None else later)[ref] = place
             for some in (first, later):
-                if some and await self._has_come(remote, set(some.values()), held, without_history=some is first):
+                ask = partial(self._has_come, without_history=some is first, parcels=parcels)
+                if some and await ask(remote, set(some.values()), held):
                     found |= await self._set(some)
         except TimeoutError:
             found |= dict.fromkeys(places.keys() - found.keys(), self._repository.timeout())
@@ -176,13 +209,20 @@ class Fetcher:
         return found
 
     async def _has_come(
-        self, remote: Remote, wanted: Collection[str], held: Collection[str], *, without_history: bool
+        self,
+        remote: Remote,
+        wanted: Collection[str],
+        held: Collection[str],
+        *,
+        without_history: bool,
+        parcels: list[Parcel] | None,
     ) -> bool:
         """Ask for objects and take them in; tell whether that went well."""
         await self._repository.open()
         came = False
         try:
-            came = await self._asker.objects(remote, wanted, held, without_history=without_history)
+            ask = partial(self._asker.objects, without_history=without_history, parcels=parcels)
+            came = await ask(remote, wanted, held)
         finally:
             if not came:
                 await self._repository.sweep()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kas.desired.model import TreeEntry
     from kas.desired.tree import TreeChange
     from kas.git.history import CommitInfo
+    from kas.git.parcels import Parcel, Sealed
     from kas.git.reader import Info
     from kas.git.remotes import Remotes
     from kas.git.runner import GitRunner
@@ -46,13 +47,13 @@ class Mirror:
         """Bring ``ref`` up to date and return its commit id, see ``Fetcher.fetch``."""
         return await self._fetcher.fetch(ref)
 
-    async def look(self, refs: Sequence[GitRef]) -> dict[GitRef, str | GitError]:
+    async def look(self, refs: Sequence[GitRef], parcels: list[Parcel] | None = None) -> dict[GitRef, str | GitError]:
         """Bring refs up to date and return the commit id of each, or why there is none, see ``Fetcher.look``."""
-        return await self._fetcher.look(refs)
+        return await self._fetcher.look(refs, parcels)
 
-    async def bring(self, ref: GitRef, commit: str) -> None:
+    async def bring(self, ref: GitRef, commit: str, handed_on: Sequence[Sealed]) -> None:
         """Bring a ref to where another kas has found it, see ``Fetcher.bring``."""
-        await self._fetcher.bring(ref, commit)
+        await self._fetcher.bring(ref, commit, handed_on)
 
     async def last(self, ref: GitRef) -> str | None:
         """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""

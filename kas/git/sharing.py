@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from kas.git.errors import GitError
     from kas.git.mirror import Mirror
+    from kas.git.parcels import Parcel, Sealed
     from kas.git.refs import GitRef
 
 TELLING_SECONDS = 2.0
@@ -51,6 +52,16 @@ class Part(Protocol):
     def tell(self, ref: GitRef, told: Told) -> None:
         """Tell the others what was found; the same again is not repeated."""
 
+    @property
+    def shares(self) -> bool:
+        """Whether there may be others to hand parcels on to."""
+
+    def hand_on(self, parcel: Parcel) -> None:
+        """Let the others have what came from the server, before they are told what was found."""
+
+    def handed_on(self) -> Sequence[Sealed]:
+        """Return what the others have handed on, in the order in which they got it; each is returned once."""
+
 
 class Sharing(Protocol):
     """What the watchers of several kas have in common."""
@@ -66,6 +77,7 @@ class Alone:
     """The ``Sharing`` of a kas that is alone, and its ``Part`` in every project: it looks."""
 
     looks = True
+    shares = False
 
     @contextmanager
     def part(self, project: str, wake: Wake) -> Iterator[Part]:
@@ -82,15 +94,21 @@ class Alone:
     def tell(self, ref: GitRef, told: Told) -> None:
         """See ``Part``."""
 
+    def hand_on(self, parcel: Parcel) -> None:
+        """See ``Part``."""
 
-async def bring(mirror: Mirror, ref: GitRef, commit: str) -> None:
+    def handed_on(self) -> Sequence[Sealed]:
+        """See ``Part``."""
+        return ()
+
+
+async def bring(mirror: Mirror, ref: GitRef, commit: str, handed_on: Sequence[Sealed] = ()) -> None:
     """Have a mirror hold the commit that another kas has found at a ref.
 
     Raises:
         GitError: it cannot be had.
     """
-    if not await mirror.has(commit):
-        await mirror.bring(ref, commit)
+    await mirror.bring(ref, commit, handed_on)
     # The ref may have moved on, or the Git server may be one of several that lags behind.
     if not await mirror.has(commit):
         await mirror.keep(commit)

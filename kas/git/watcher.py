@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from kas.git.mirrors import Mirrors
+    from kas.git.parcels import Parcel
     from kas.git.refs import GitRef
     from kas.git.sharing import Part, Sharing
 
@@ -221,7 +222,7 @@ class RefWatcher:
                 if not part.looks:
                     due = await self._be_told(project, part)
                 if due:
-                    if await self._look(project.name, due):
+                    if await self._look(project.name, due, part):
                         project.told = project.told + 1 if poked or project.poked else 0
                     self._put_off(project, due)
                 for watch in project.watches.values():
@@ -243,18 +244,18 @@ class RefWatcher:
                 elif not watch.asked:
                     watch.asked, watch.due = True, now + TELLING_SECONDS
                 continue
-            await self._follow_told(watch, told)
+            await self._follow_told(watch, told, part)
             self._put_off(project, [watch])
         return untold
 
-    async def _follow_told(self, watch: _Watch, told: Told) -> None:
+    async def _follow_told(self, watch: _Watch, told: Told, part: Part) -> None:
         if told.error is not None or told.commit is None:
             watch.publish(told.commit, told.error, told.at)
             return
         known = watch.state is not None and (watch.state.commit, watch.state.error) == (told.commit, None)
         try:
             if not known:
-                await bring(self._mirrors.mirror(watch.project), watch.ref, told.commit)
+                await bring(self._mirrors.mirror(watch.project), watch.ref, told.commit, part.handed_on())
         except GitError as error:
             watch.failures += 1
             watch.publish(await self._last(watch), error)
@@ -270,12 +271,13 @@ class RefWatcher:
             interval = self._interval if watch.failures else trusting(self._interval, project.told)
             watch.due = now + pause(interval, watch.failures, chance)
 
-    async def _look(self, project: str, watches: Sequence[_Watch]) -> bool:
-        """Ask, fetch and publish. Return whether a commit has changed."""
+    async def _look(self, project: str, watches: Sequence[_Watch], part: Part) -> bool:
+        """Ask, fetch, hand on and publish. Return whether a commit has changed."""
         found: Mapping[GitRef, str | GitError]
+        parcels: list[Parcel] | None = [] if part.shares else None
         try:
             refs = [watch.ref for watch in watches]
-            found = await self._mirrors.mirror(project).look(refs)
+            found = await self._mirrors.mirror(project).look(refs, parcels)
         except GitError as error:
             found = {watch.ref: error for watch in watches}
         except Exception as error:  # noqa: BLE001 - a boundary between projects; logged and published
@@ -284,6 +286,8 @@ class RefWatcher:
             message = f"{project}: {type(error).__name__} in kas; please report it with kas's log"
             failed = GitError("Internal", message)
             found = {watch.ref: failed for watch in watches}
+        for parcel in parcels or ():
+            part.hand_on(parcel)
         changed = False
         for watch in watches:
             commit = found[watch.ref]

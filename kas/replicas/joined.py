@@ -38,6 +38,7 @@ class Replicas:
         password_file: with Redis' password.
         ca_file: with whom to trust for Redis; None for the system's.
         name: what people call this replica; None for the name of the machine.
+        key: what all replicas know and nobody else, for what they hand on to each other.
 
     Raises:
         RedisSettingsError: the URL cannot be used.
@@ -50,6 +51,7 @@ class Replicas:
         password_file: Path | None = None,
         ca_file: Path | None = None,
         name: str | None = None,
+        key: bytes = b"",
     ) -> None:
         self.name = name or socket.gethostname()
         self._client: Redis | None = connect(url, password_file, ca_file) if url is not None else None
@@ -59,7 +61,7 @@ class Replicas:
             self.bus, self.leases = LocalBus(), LocalLeases()
         else:
             self.bus, self.leases = RedisBus(self._client), RedisLeases(self._client)
-        self.refs = SharedRefs(self.bus, self.leases)
+        self.refs = SharedRefs(self.bus, self.leases, key)
 
     @property
     def shared(self) -> bool:

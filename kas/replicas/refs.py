@@ -1,31 +1,43 @@
 """One replica looks at a project's refs, whoever has its lease, and tells the others what it has found.
 
-The others hold what they were told. Who begins, or has missed something, asks; who takes a lease over looks at once, so
-nothing that was pushed meanwhile is missed. While Redis is away everybody looks.
+The others hold what they were told; what came from the server is handed on to them before. Who begins, or has missed
+something, asks; who takes a lease over looks at once, so nothing that was pushed meanwhile is missed. While Redis is
+away everybody looks.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from agentlink.logs import get_logger
 from kas.git.errors import GitError
 from kas.git.sharing import Told
+from kas.replicas.parcels import ParcelError, seal, take
 from kas.replicas.port import Gap, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kas.git.parcels import Parcel, Sealed
     from kas.git.refs import GitRef
     from kas.git.sharing import Wake
     from kas.replicas.port import Bus, Heard, Lease, Leases
 
 _TOPIC: Final = "refs"
+_PARCELS: Final = "parcels"
+
+_HELD: Final = 64
+"""Parcels that wait until what they are for is told; of 256 KiB at most."""
+
 _TICK: Final = timedelta(microseconds=1)
+
+log = get_logger("replicas")
 
 
 class _Part:
@@ -59,6 +71,16 @@ class _Part:
         self.found[key] = told
         self._owner.say(self.project, key, told)
 
+    @property
+    def shares(self) -> bool:
+        return self._owner.shares
+
+    def hand_on(self, parcel: Parcel) -> None:
+        self._owner.hand_on(self.project, parcel)
+
+    def handed_on(self) -> list[Sealed]:
+        return self._owner.handed_on(self.project)
+
     def hear(self, key: str, told: Told) -> None:
         before = self.found.get(key)
         if before is None or told.at >= before.at:
@@ -78,17 +100,25 @@ class _Part:
 
 
 class SharedRefs:
-    """``kas.git.sharing.Sharing`` among replicas."""
+    """``kas.git.sharing.Sharing`` among replicas.
 
-    def __init__(self, bus: Bus, leases: Leases) -> None:
+    Args:
+        bus: reaches them.
+        leases: say which one looks.
+        key: what all of them know and nobody else; without one, nothing is handed on.
+    """
+
+    def __init__(self, bus: Bus, leases: Leases, key: bytes = b"") -> None:
         self._bus = bus
         self._leases = leases
+        self._key = key
         self._parts: dict[str, _Part] = {}
+        self._held: deque[tuple[str, Sealed]] = deque(maxlen=_HELD)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen to the other replicas as long as the block runs."""
-        with self._bus.listen(_TOPIC, self._heard):
+        with self._bus.listen(_TOPIC, self._heard), self._bus.listen(_PARCELS, self._heard_parcel):
             yield
 
     @contextmanager
@@ -115,6 +145,33 @@ class SharedRefs:
     def ask(self, project: str, key: str) -> None:
         """Ask whoever looks."""
         self._publish({"ask": project, "ref": key})
+
+    @property
+    def shares(self) -> bool:
+        """Whether anything is handed on."""
+        return bool(self._key)
+
+    def hand_on(self, project: str, parcel: Parcel) -> None:
+        """Let the others have a parcel."""
+        if sent := seal(self._key, project.encode(errors="replace").decode(), parcel):
+            self._bus.publish(_PARCELS, sent)
+
+    def handed_on(self, project: str) -> list[Sealed]:
+        """Return what the others have handed on, once."""
+        found = [sealed for of, sealed in self._held if of == project]
+        self._held = deque(((of, sealed) for of, sealed in self._held if of != project), _HELD)
+        return found
+
+    def _heard_parcel(self, heard: Heard) -> None:
+        if isinstance(heard, Gap) or not self._key:
+            return  # the server has it, too
+        try:
+            project, sealed = take(self._key, heard.body)
+        except ParcelError as error:
+            log.warning("What another replica has handed on is no parcel", sender=heard.sender, why=str(error))
+            return
+        if project in self._parts:
+            self._held.append((project, sealed))
 
     def _publish(self, said: dict[str, object], *, to: str = "") -> None:
         # Paths of projects come from configurations, and may be no Unicode.

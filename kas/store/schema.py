@@ -168,6 +168,13 @@ events: Final = Table(
     sqlite_autoincrement=True,  # readers go on after a number: it must only ever grow
 )
 
+keys: Final = Table(
+    "keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+
 holds: Final = Table(
     "holds",
     metadata,

@@ -11,6 +11,7 @@ from kas.store.batches import Batches
 from kas.store.database import Database
 from kas.store.events import Events
 from kas.store.holds import Holds
+from kas.store.keys import Keys
 from kas.store.migrate import migrate
 from kas.store.objects import Objects
 from kas.store.projects import Projects
@@ -41,6 +42,7 @@ class Store:
         self.events = Events(database)
         self.batches = Batches(database, clock)
         self.holds = Holds(database, clock)
+        self.keys = Keys(database)
         self.retention = Retention(database)
 
     @classmethod

@@ -7,6 +7,8 @@ import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kas.git.errors import GitError
 from kas.git.mirrors import Mirrors
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
@@ -19,8 +21,6 @@ from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from tests.support.git_server import GitServer
 
@@ -206,8 +206,9 @@ async def test_an_emptied_a_deleted_and_a_returned_repository_each_say_so(
     assert await reason(GitRef(RefKind.COMMIT, "1" * 40)) == "CommitNotFound"
 
 
-async def test_of_several_kas_one_looks_and_each_of_the_others_asks_once_for_what_it_found(
-    git_server: GitServer, tmp_path: Path
+@pytest.mark.parametrize(("key", "requests"), [(b"key", 2), (b"", 4)])
+async def test_of_several_kas_one_asks_and_hands_on_or_each_of_the_others_asks_once_for_what_it_found(
+    git_server: GitServer, tmp_path: Path, key: bytes, requests: int
 ) -> None:
     repository = git_server.create(PROJECT)
     repository.push_files({"a.yaml": "a: 1\n"})
@@ -217,7 +218,7 @@ async def test_of_several_kas_one_looks_and_each_of_the_others_asks_once_for_wha
         for number in range(3):
             mirrors = Mirrors(settings_for(git_server.template), tmp_path / f"kas-{number}")
             stack.push_async_callback(mirrors.close)
-            shared = SharedRefs(LocalBus(hub), LocalLeases(hub))
+            shared = SharedRefs(LocalBus(hub), LocalLeases(hub), key)
             stack.enter_context(shared.listening())
             watcher = RefWatcher(mirrors, poll_interval=NEVER, sharing=shared)
             running.append(group.create_task(watcher.run()))
@@ -229,7 +230,7 @@ async def test_of_several_kas_one_looks_and_each_of_the_others_asks_once_for_wha
         before = len(git_server.requests)
         pokes[2](PROJECT)
         assert [(await anext(states)).commit for states in readers] == [second] * 3
-        # Where the ref is, asked by one; what is there, asked by each.
-        assert since(git_server, before) == ["/git-upload-pack"] * 4
+        # Where the ref is, asked by one; what is there, asked by the same one, or by each.
+        assert since(git_server, before) == ["/git-upload-pack"] * requests
         for task in running:
             task.cancel()

@@ -146,3 +146,10 @@ async def test_a_batch_that_replicas_store_at_once_is_there_once(replicas: list[
     written = await asyncio.gather(*(store.batches.write(batch) for store in replicas))
     assert sum(len(one.events) for one in written) == 1
     assert len(await replicas[1].events.list(agent_id=agent.id)) == 1
+
+
+async def test_all_have_the_same_key_of_a_name_whoever_asks_first(replicas: list[Store]) -> None:
+    found = await asyncio.gather(*(store.keys.of("k") for store in replicas for _ in range(3)))
+    assert {len(key) for key in found} == {32}
+    assert len(set(found)) == 1
+    assert await replicas[0].keys.of("another") not in found

@@ -1,0 +1,31 @@
+"""Keys that all kas on one database know, and nobody who has no access to it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from kas.store.database import insert
+from kas.store.schema import keys
+from kas.store.whole import whole
+
+if TYPE_CHECKING:
+    from kas.store.database import Database
+
+
+class Keys:
+    """The keys of one store. Every method may raise StoreUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @whole
+    async def of(self, name: str) -> bytes:
+        """Return the key of a name, the same one always; who asks first makes it."""
+        made = secrets.token_hex(32)
+        async with self._database.write(durable=True) as connection:
+            query = insert(connection, keys).values(name=name, value=made)
+            await connection.execute(query.on_conflict_do_nothing(index_elements=["name"]))
+            return bytes.fromhex(str(await connection.scalar(select(keys.c.value).where(keys.c.name == name))))
