@@ -123,7 +123,7 @@ def open_stage(*flags: str, settings: str = SETTINGS) -> Iterator[Stage]:
         control_plane = stack.enter_context(open_control_plane(*flags))
         kube = Kube(control_plane.kubeconfig)
         stack.callback(kube.close)
-        git = stack.enter_context(GitServer(directory / "git"))
+        git = stack.enter_context(GitServer(directory / "git", keeps_connections=True))
         # As many seconds between polls as a user has: the webhook is what tells kas.
         installation = stack.enter_context(
             Installation(directory, git, control_plane.kubeconfig, poll_interval="20s", settings=settings)

@@ -38,8 +38,15 @@ class GitServer:
     so it serves programs and asyncio tests of the same process alike.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, keeps_connections: bool = False) -> None:
+        """Prepare; nothing runs before ``start``.
+
+        Args:
+            directory: for the repositories and their work trees.
+            keeps_connections: after an answer, as forges do; whoever connects has to leave before the server stops.
+        """
         self.port = free_port()
+        self._keeps_connections = keeps_connections
         self.requests: list[str] = []
         """Method and path of every request, with its query, in order of arrival."""
         self._directory = directory
@@ -136,6 +143,7 @@ class GitServer:
             log_request_line = owner.requests.append
             authorize = staticmethod(owner._authorize)
             redirects = owner._redirects
+            keeps_connections = owner._keeps_connections
 
         return Handler
 
@@ -155,11 +163,13 @@ class _Server(ThreadingHTTPServer):
 class _GitHandler(BaseHTTPRequestHandler):
     """One request, as one process of git's; bodies are streamed both ways."""
 
+    wbufsize = CHUNK_BYTES  # what is small goes as one piece
     protocol_version = "HTTP/1.1"  # libcurl sends no chunked bodies to 1.0, and git pushes large packs that way
     root: Path
     log_request_line: Callable[[str], None]
     authorize: Callable[[str, str | None], HTTPStatus]
     redirects: dict[str, tuple[str, HTTPStatus]]
+    keeps_connections: bool
 
     def do_GET(self) -> None:
         self._serve()
@@ -252,9 +262,14 @@ class _GitHandler(BaseHTTPRequestHandler):
 
     def _copy_answer(self, backend: IO[bytes], fields: dict[str, str]) -> None:
         self.send_response(int(fields.pop("status", "200").split()[0]))
+        fields.pop("content-length", None)  # of what is kept as files
         for name, value in fields.items():
             self.send_header(name, value)
-        self.send_header("Connection", "close")  # an answer of unknown length ends with its connection
+        # The length of an answer is not known before its end.
+        self.send_header(*(("Transfer-Encoding", "chunked") if self.keeps_connections else ("Connection", "close")))
         self.end_headers()
         while data := backend.read(CHUNK_BYTES):
-            self.wfile.write(data)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if self.keeps_connections else data)
+        if self.keeps_connections:
+            self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
