@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 _DIGESTS: Final = re.compile(r"[0-9a-f]{32}")
 """Digest and fingerprint of an object that was applied, one after the other."""
 
-_NAMED: Final = b""
+_BYTES: Final = 8 + 8 + 16
+"""Digest, fingerprint and UID, kept as one number: that takes 60 bytes, these bytes themselves 65, and so 80."""
+
+_NAMED: Final = 0
 """What is kept of an object of which nothing but the name is recorded."""
 
 
@@ -27,7 +30,7 @@ class Records(MutableMapping[ObjectRef, Recorded]):
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._records: dict[ObjectRef, bytes | Recorded] = {}
+        self._records: dict[ObjectRef, int | Recorded] = {}
 
     @classmethod
     def of(cls, recorded: Records | Iterable[Recorded]) -> Records:
@@ -57,11 +60,12 @@ class Records(MutableMapping[ObjectRef, Recorded]):
     def __getitem__(self, ref: ObjectRef) -> Recorded:
         """Return what is recorded of an object."""
         found = self._records[ref]
-        if not isinstance(found, bytes):
+        if isinstance(found, Recorded):
             return found
-        if not found:
+        if found == _NAMED:
             return Recorded(ref)
-        return Recorded(ref, found[:8].hex(), found[8:16].hex(), uids.unpacked(found[16:]))
+        packed = found.to_bytes(_BYTES)
+        return Recorded(ref, packed[:8].hex(), packed[8:16].hex(), uids.unpacked(packed[16:]))
 
     def __setitem__(self, ref: ObjectRef, recorded: Recorded) -> None:
         """Take in what is recorded of an object now; ``ref`` is its name."""
@@ -84,11 +88,11 @@ class Records(MutableMapping[ObjectRef, Recorded]):
         return ref in self._records
 
 
-def _packed(recorded: Recorded) -> bytes | None:
+def _packed(recorded: Recorded) -> int | None:
     """Return a record packed, None of one that would not come back the same."""
     if not recorded.digest and not recorded.fingerprint and not recorded.uid:
         return _NAMED
     digests, uid = recorded.digest + recorded.fingerprint, uids.packed(recorded.uid)
     if uid is None or len(recorded.digest) != 16 or not _DIGESTS.fullmatch(digests):  # noqa: PLR2004 - half of both
         return None
-    return bytes.fromhex(digests) + uid
+    return int.from_bytes(bytes.fromhex(digests) + uid) or None

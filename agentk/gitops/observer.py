@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from agentk.apply.names import AGENT_LABEL
@@ -26,7 +27,7 @@ from agentk.kube.watch import Gone, Interrupted, Resumed, Synced, Unserved, Upse
 from agentlink import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from agentk.apply.model import HealthRule, Kind, Live, Refusal
     from agentk.apply.rules.forbidden import Place
@@ -71,6 +72,7 @@ class Observer:
         self._objects = Objects(kube, retries=RetryPolicy(attempts=1))
         self._tasks = tasks
         self._sinks: dict[str, Sink] = {}
+        self._named: dict[str, Callable[[ObjectRef], ObjectRef]] = {}
         self._followed: dict[Place, Following] = {}
         self._confined: set[tuple[str, str]] = set()
         self._live = Seen()
@@ -119,7 +121,15 @@ class Observer:
     def unregister(self, inventory_id: str) -> None:
         """Stop telling; the watches go on for the other projects."""
         self._sinks.pop(inventory_id, None)
+        self._named.pop(inventory_id, None)
         self._judge.judge_by(inventory_id, ())
+
+    def share_names(self, inventory_id: str, named: Callable[[ObjectRef], ObjectRef]) -> None:
+        """Keep what is seen of the inventory's objects under the names that this returns, not under others like them.
+
+        Of tens of thousands that are applied, many are seen before their answer has been read.
+        """
+        self._named[inventory_id] = named
 
     def judge_by(self, inventory_id: str, rules: tuple[HealthRule, ...]) -> None:
         """Judge the inventory's objects by these rules; ``ensure`` then looks anew at the kinds that this concerns."""
@@ -352,6 +362,8 @@ class Observer:
             if is_older(live, before):
                 return
             owner = before.owner if before is not None else None
+            if before is None and live.owner in self._named:
+                live = replace(live, ref=self._named[live.owner](live.ref))
             self._live.put(live)
         self._lost_since = None
         if event.raw is not None:

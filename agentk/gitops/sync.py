@@ -216,10 +216,15 @@ class ProjectSync:
         self, snapshot: Snapshot, report: Callable[[Outcome], None], confirmed: frozenset[ObjectRef]
     ) -> SyncResult:
         todo, resolved, recorded = await self._foresee(snapshot, confirmed)
+        self._cluster.observer.share_names(self.settings.inventory_id, self._named)
         result = await self._carry_out(todo, recorded, report)
         # Kinds that this very sync has made served.
         await self._looking.watch(resolved, recorded)
         return result
+
+    def _named(self, ref: ObjectRef) -> ObjectRef:
+        one = self.desired.get(ref)
+        return one.ref if one is not None else ref
 
     async def foresee(self, snapshot: Snapshot) -> Plan:
         """Return what a sync of the snapshot would do now; for an instance that never syncs, nothing is written.

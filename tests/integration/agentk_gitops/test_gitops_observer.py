@@ -111,3 +111,23 @@ async def test_another_project_that_asks_for_the_kind_need_not_wait_for_the_end_
         kube.delete(f"/api/v1/namespaces/{namespace}/configmaps/other")
 
         await eventually(lambda: ref not in observer.live, what="the deletion is seen")
+
+
+async def test_what_is_seen_before_its_answer_is_kept_under_the_name_that_the_project_has(
+    control_plane: Cluster, kube: Kube, namespace: str
+) -> None:
+    async with (
+        await KubeClient.connect(kubeconfig=str(control_plane.kubeconfig)) as client,
+        observing(client) as (observer, _),
+    ):
+        ours = ObjectRef("", "ConfigMap", namespace, "ours")
+        observer.share_names(INVENTORY, lambda ref: ours if ref == ours else ref)
+        await observer.ensure({CONFIG_MAP: frozenset({namespace})})
+        observer.begin()
+        metadata = {"labels": {AGENT_LABEL: str(AGENT)}, "annotations": {OWNING_INVENTORY: INVENTORY}}
+        for name in ("other", "ours"):
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}}
+            kube.create(f"/api/v1/namespaces/{namespace}/configmaps", body)
+        await eventually(lambda: ours in observer.live and ours._replace(name="other") in observer.live, what="both")
+        assert next(ref for ref in observer.live if ref == ours) is ours
+        observer.unregister(INVENTORY)

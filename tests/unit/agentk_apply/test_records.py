@@ -14,6 +14,7 @@ from agentlink.refs import ObjectRef
 REF = ObjectRef("", "ConfigMap", "shop", "settings")
 OTHER = REF._replace(name="other")
 FULL = Recorded(REF, "0123456789abcdef", "fedcba9876543210", "8a5f8f4e-1111-2222-3333-444455556666")
+NOUGHT = Recorded(REF, "0" * 16, "0" * 16, "00000000-0000-0000-0000-000000000000")
 
 DIGESTS = st.just("") | st.text("0123456789abcdef", min_size=15, max_size=17) | st.text(max_size=16)
 UIDS = st.just("") | st.uuids().map(str) | st.uuids().map(lambda uid: str(uid).upper()) | st.text(max_size=36)
@@ -24,6 +25,8 @@ RECORDS = st.builds(Recorded, ref=st.just(REF), digest=DIGESTS, fingerprint=DIGE
 @example(FULL, Recorded(REF))
 @example(FULL, replace(FULL, digest=FULL.digest[:15], fingerprint=f"{FULL.digest[15]}{FULL.fingerprint}"))
 @example(FULL, replace(FULL, uid=f"{FULL.uid}\n"))
+@example(FULL, replace(FULL, digest="0" * 16))
+@example(NOUGHT, Recorded(REF))
 def test_a_record_comes_back_as_it_was_and_only_another_one_is_news(first: Recorded, second: Recorded) -> None:
     records = Records()
     assert (records.put(first), records.put(first), records[REF]) == (True, False, first)
