@@ -95,7 +95,7 @@ class AgentStream:
         self._holding: tuple[HoldRecord, ...] = ()
         self._config: tuple[str, AgentConfig, Mapping[str, int]] | None = None
         self._deliveries: dict[str, asyncio.Task[None] | None] = {}
-        self._newest_config = Newest(tasks, self._configuration_changed)
+        self._newest_config = Newest(publisher.rush, tasks, self._configuration_changed)
         self._following: Following | None = None
         self._following_holds: FollowingHolds | None = None
         self._notes = publisher.notes_of(identity.agent_id)
@@ -247,7 +247,9 @@ class AgentStream:
     def _watch(self, config: ManifestProjectConfig, project_id: int) -> _Watched:
         """Offer each revision of one manifest project."""
         ref = ref_of(config)
-        newest = Newest(self._tasks, functools.partial(self._revision_changed, config, project_id, ref))
+        newest = Newest(
+            self._publisher.rush, self._tasks, functools.partial(self._revision_changed, config, project_id, ref)
+        )
         return _Watched(self._publisher.watcher.follow(config.project, ref, newest.put), newest.drop)
 
     def _stay(self, config: ManifestProjectConfig, project_id: int, pin: HoldRecord) -> _Watched:

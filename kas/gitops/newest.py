@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from kas.spawning import spawn
-
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine
     from typing import Any
+
+    from kas.rush import Rush
 
 T = TypeVar("T")
 
@@ -17,12 +17,13 @@ T = TypeVar("T")
 class Newest(Generic[T]):
     """Calls ``work`` with each value that is put, one at a time; of those that come meanwhile only the newest counts.
 
-    An error of ``work`` ends the group ``tasks``.
+    An error of ``work`` ends the group ``tasks``. What can wait does while ``rush`` has much of it.
     """
 
-    __slots__ = ("_next", "_task", "_tasks", "_work")
+    __slots__ = ("_next", "_rush", "_task", "_tasks", "_work")
 
-    def __init__(self, tasks: asyncio.TaskGroup, work: Callable[[T], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, rush: Rush, tasks: asyncio.TaskGroup, work: Callable[[T], Coroutine[Any, Any, None]]) -> None:
+        self._rush = rush
         self._tasks = tasks
         self._work = work
         self._next: tuple[T] | None = None
@@ -32,7 +33,7 @@ class Newest(Generic[T]):
         """Have a value worked on, soon."""
         self._next = (value,)
         if self._task is None or self._task.done():
-            self._task = spawn(self._tasks, self._run())
+            self._task = self._rush.spawn(self._tasks, self._run())
 
     def drop(self) -> None:
         """Give up what is worked on, and what waits."""

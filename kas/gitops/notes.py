@@ -1,8 +1,9 @@
 """What kas notes about one agent's revisions, written beside the stream: a database that is away stops no delivery.
 
-Notes keep their order and wait for the database. An agent has a stream for each of its replicas, and they share its
-notes, so that one that lags behind does not note the revision before as the newest. What is waiting when the last
-stream ends is not lost for good: the next one begins by noting where everything stands.
+Notes keep their order and wait for the database, and until a crowd of agents has been told what is new. An agent has a
+stream for each of its replicas, and they share its notes, so that one that lags behind does not note the revision
+before as the newest. What is waiting when the last stream ends is not lost for good: the next one begins by noting
+where everything stands.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
+    from kas.rush import Rush
+
 WAITING: Final = 1_000
 """Notes of one agent that wait; more drop the oldest, which newer ones have overtaken."""
 
@@ -27,9 +30,10 @@ log = get_logger("gitops")
 class Notes:
     """The notes of one agent, written by one of its streams at a time, in a task only while there are any."""
 
-    __slots__ = ("__weakref__", "_agent_id", "_newest", "_streams", "_waiting", "_writing")
+    __slots__ = ("__weakref__", "_agent_id", "_newest", "_rush", "_streams", "_waiting", "_writing")
 
-    def __init__(self, agent_id: int) -> None:
+    def __init__(self, agent_id: int, rush: Rush) -> None:
+        self._rush = rush
         self._agent_id = agent_id
         self._waiting: list[tuple[str, Callable[[], Awaitable[object]]]] = []
         # Of each stream the group that its tasks are in.
@@ -80,6 +84,7 @@ class Notes:
 
     async def _write_all(self) -> None:
         while self._waiting:
+            await self._rush.over()
             await self._write(self._waiting[0])
 
     async def _write(self, entry: tuple[str, Callable[[], Awaitable[object]]]) -> None:

@@ -12,6 +12,7 @@ from kas.gitops.identify import ReadConfigurations
 from kas.gitops.notes import Notes
 from kas.gitops.snapshots import Snapshots
 from kas.gitops.transfers import Transfers
+from kas.rush import Rush
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,6 +59,7 @@ class Publisher:
         self.snapshots = Snapshots(mirrors, limits)
         self.configurations = ReadConfigurations()
         self.transfers = Transfers()
+        self.rush = Rush()
         self._notes: WeakValueDictionary[int, Notes] = WeakValueDictionary()
         self._logged: Bounded[tuple[str, GitRef], int] = Bounded(_LOGGED_REFS, lambda _: 1)
 
@@ -65,7 +67,7 @@ class Publisher:
         """Return the notes that all streams of an agent share, for as long as it has any."""
         notes = self._notes.get(agent_id)
         if notes is None:
-            notes = self._notes[agent_id] = Notes(agent_id)
+            notes = self._notes[agent_id] = Notes(agent_id, self.rush)
         return notes
 
     def open(

@@ -93,7 +93,7 @@ class Snapshots:
         self._selections = Selections(mirrors, limits)
         self._newest: Bounded[Wanted, _Made] = Bounded(KEPT_FILES, lambda one: 1 + len(one.files))
         self._made: Bounded[tuple[Wanted, str], Snapshot | ManifestError] = Bounded(KEPT_FILES, _files_of)
-        self._making: dict[tuple[Wanted, str], asyncio.Lock] = {}
+        self._making: dict[tuple[Wanted, str], asyncio.Event] = {}
 
     async def make(self, wanted: Wanted, commit: str) -> Snapshot:
         """Return what ``wanted`` selects at a fetched commit.
@@ -103,15 +103,18 @@ class Snapshots:
             GitError: The commit cannot be read.
         """
         key = (wanted, commit)
-        lock = self._making.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                made = self._made.get(key)
-                if made is None:
-                    made = await self._make_or_refuse(wanted, commit)
-                    self._made.put(key, made)
-        finally:
-            self._making.pop(key, None)
+        while (made := self._made.get(key)) is None:
+            if (making := self._making.get(key)) is not None:
+                # All go on at once then: where each waited for the one before, the last of ten thousand waited long.
+                await making.wait()
+                continue
+            making = self._making[key] = asyncio.Event()
+            try:
+                made = await self._make_or_refuse(wanted, commit)
+                self._made.put(key, made)
+            finally:
+                del self._making[key]
+                making.set()
         if isinstance(made, ManifestError):
             raise made.with_traceback(None)
         return made

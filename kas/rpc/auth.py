@@ -116,11 +116,21 @@ class Authenticator:
         tokens: TokenStore,
         on_refused: Callable[[Refusal, str, int | None], None],
         *,
+        in_use: Callable[[AgentIdentity], bool] = lambda _: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Use ``tokens`` to look up; ``on_refused(reason, peer, agent_id)`` is told of refusals, within the limit."""
+        """Use ``tokens`` to look up.
+
+        Args:
+            tokens: the store.
+            on_refused: is told of refusals, within the limit: why, by which peer, and the agent's id if it is known.
+            in_use: tells whether a session is open that a token of this identity opened. It is believed for as long,
+                since a revocation that is noticed ends both.
+            clock: monotonic, in seconds.
+        """
         self._tokens = tokens
         self._on_refused = on_refused
+        self._in_use = in_use
         self._clock = clock
         self._cache: OrderedDict[str, tuple[float, AgentIdentity]] = OrderedDict()
         self._revoked: set[int] = set()
@@ -146,6 +156,9 @@ class Authenticator:
         cached = self._cache.get(token_hash)
         if cached is not None and self._clock() < cached[0]:
             return cached[1]
+        if cached is not None and self._in_use(cached[1]):
+            await self._used(token_hash, cached[1])
+            return cached[1]
         if self._lookups >= _LOOKUPS_AT_ONCE:
             raise BusyError("kas checks many tokens just now", _LOOKUPS_BUSY_SECONDS)
         self._lookups += 1
@@ -166,19 +179,24 @@ class Authenticator:
                 if cached is None or not known or self._clock() > cached[0] + BELIEVED_SECONDS:
                     raise
                 return cached[1]
-        self._cache.pop(token_hash, None)
         if found is None:
+            self._cache.pop(token_hash, None)
             raise self._refuse(Refusal.UNKNOWN, peer, None)
         token, agent = found
         if token.revoked_at is not None or token.id in self._revoked:
+            self._cache.pop(token_hash, None)
             raise self._refuse(Refusal.REVOKED, peer, agent.id)
         identity = AgentIdentity(agent.id, agent.name, agent.project, token.id)
+        await self._used(token_hash, identity)
+        return identity
+
+    async def _used(self, token_hash: str, identity: AgentIdentity) -> None:
+        """Believe a token for a while, and note that it was used."""
         self._remember(token_hash, identity)
         try:
-            await self._tokens.touch(token.id)
+            await self._tokens.touch(identity.token_id)
         except StoreError as error:
-            log.warning("The use of a token could not be noted", agent_id=agent.id, error=error)
-        return identity
+            log.warning("The use of a token could not be noted", agent_id=identity.agent_id, error=error)
 
     def is_revoked(self, token_id: int) -> bool:
         """Tell whether the token was revoked while its call was on its way in."""

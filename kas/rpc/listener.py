@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 from agentlink import limits, logs
 from agentlink.tunnel_server import TunnelServer
 from agentlink.v1 import agentlink_pb2_grpc
+from kas.garbage import Garbage
 from kas.rpc.admission import Admission, AdmissionLimits
 from kas.rpc.ages import AGE_SECONDS, GRACE_SECONDS, Ages
 from kas.rpc.auth import Authenticator
@@ -104,7 +105,8 @@ class AgentListener:
         self.sessions = Sessions(Ages(age=settings.age, grace=settings.grace))
         self.websocket_port = 0
         self.grpc_port = 0
-        self._authenticator = Authenticator(tokens, observer.on_refused)
+        self._authenticator = Authenticator(tokens, observer.on_refused, in_use=self.sessions.opened_by)
+        self._garbage = Garbage()
         self._publisher = publisher
         self._sink = sink
         self._observer = observer
@@ -174,6 +176,7 @@ class AgentListener:
     async def _turn(self) -> NoReturn:
         while True:
             self.sessions.turn()
+            self._garbage.turn(len(self.sessions), self.sessions.ended)
             await asyncio.sleep(TURN_SECONDS)
 
     async def _drain(self) -> None:

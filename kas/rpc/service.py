@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from kas.rpc.auth import Authenticator
     from kas.rpc.sessions import AgentIdentity, Sessions
+    from kas.rush import Rush
 
     ConnectContext = grpc.aio.ServicerContext[wire.AgentMessage, wire.KasMessage]
     ReportContext = grpc.aio.ServicerContext[wire.ReportRequest, wire.ReportResponse]
@@ -71,6 +72,10 @@ class Stream(Protocol):
 
 class Publisher(Protocol):
     """What produces agents' streams; ``kas.gitops.publisher.Publisher`` is one."""
+
+    @property
+    def rush(self) -> Rush:
+        """What is told all agents just now; reports wait for it."""
 
     def open(
         self, identity: AgentIdentity, hello: wire.Hello, tasks: asyncio.TaskGroup, ready: Callable[[], None]
@@ -185,6 +190,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self, request: wire.ReportRequest, context: ReportContext
     ) -> wire.ReportResponse:
         """Store one batch of reports."""
+        await self._publisher.rush.over()
         identity = await self._authenticate(context, self._peer(context.peer()))
         outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
         if len(request.reports) > limits.REPORTS_PER_BATCH or outcomes > limits.OUTCOMES_PER_BATCH:
@@ -287,7 +293,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                         # A deadline that has passed interrupts whatever the stream waits for, a slow reader too.
                         scope.reschedule(0)
 
-                writer = Writer(context, tasks)
+                writer = Writer(self._publisher.rush, context, tasks)
                 self._sessions.add(session, end, writer.ask_to_move)
                 self._observer.on_connected(session)
                 log.info("Agent connected", **_fields(session))

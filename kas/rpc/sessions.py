@@ -72,11 +72,17 @@ class Sessions:
         self._open: dict[str, _Open] = {}
         self._by_agent: dict[int, dict[str, Session]] = {}
         self._draining = False
+        self._ended = 0
 
     @property
     def draining(self) -> bool:
         """Tell whether kas is stopping: those who are here are on their way to other replicas, and none is let in."""
         return self._draining
+
+    @property
+    def ended(self) -> int:
+        """Tell how many sessions have ended so far."""
+        return self._ended
 
     def __len__(self) -> int:
         return len(self._open)
@@ -116,6 +122,7 @@ class Sessions:
         found = self._open.pop(connection_id, None)
         if found is None:
             return
+        self._ended += 1
         self._ages.ended(connection_id)
         agent_id = found.session.identity.agent_id
         of_agent = self._by_agent[agent_id]
@@ -137,6 +144,10 @@ class Sessions:
             held.identity.token_id == identity.token_id and not (instance_id and held.meta.instance_id == instance_id)
             for held in self._by_agent.get(identity.agent_id, {}).values()
         )
+
+    def opened_by(self, identity: AgentIdentity) -> bool:
+        """Tell whether a session is open that this identity's token has opened."""
+        return self.beside(identity, "") > 0
 
     def asked_to_move(self, connection_id: str) -> bool:
         """Tell whether a session was asked to move, and so ends because of that."""

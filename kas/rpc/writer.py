@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from agentlink.v1 import agentlink_pb2 as wire
-from kas.spawning import spawn
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    from kas.rush import Rush
 
 
 class Channel(Protocol):
@@ -20,11 +21,15 @@ class Channel(Protocol):
 
 
 class Writer:
-    """Writes what it is to take, one message after the other; an error ends the group ``tasks``."""
+    """Writes what it is to take, one message after the other; an error ends the group ``tasks``.
 
-    __slots__ = ("_asked_to_move", "_channel", "_take", "_task", "_tasks")
+    What can wait does while ``rush`` has much to write.
+    """
 
-    def __init__(self, channel: Channel, tasks: asyncio.TaskGroup) -> None:
+    __slots__ = ("_asked_to_move", "_channel", "_rush", "_take", "_task", "_tasks")
+
+    def __init__(self, rush: Rush, channel: Channel, tasks: asyncio.TaskGroup) -> None:
+        self._rush = rush
         self._channel = channel
         self._tasks = tasks
         self._take: Callable[[], wire.KasMessage | None] | None = None
@@ -39,7 +44,7 @@ class Writer:
     def wake(self) -> None:
         """Look for what is to be written, soon."""
         if self._take is not None and self._task is None:
-            self._task = spawn(self._tasks, self._write())
+            self._task = self._rush.spawn(self._tasks, self._write())
 
     def ask_to_move(self) -> None:
         """Ask the agent to move to a new connection, before anything else."""

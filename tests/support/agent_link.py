@@ -14,6 +14,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.auth import new_agent_token
 from kas.rpc.listener import AgentListener, ListenerSettings
 from kas.rpc.service import AnswerRefusedError
+from kas.rush import Rush
 from kas.store.errors import NotFound
 from kas.store.store import Store
 from tests.support.waiting import eventually
@@ -69,6 +70,7 @@ class Kas:
     answers: list[wire.AnswerRequest] = field(default_factory=list)
     may_store: asyncio.Event = field(default_factory=asyncio.Event)
     storing: int = 0
+    rush: Rush = field(default_factory=Rush)
 
     def __post_init__(self) -> None:
         self.may_store.set()

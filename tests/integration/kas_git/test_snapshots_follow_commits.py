@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,36 @@ async def test_a_commit_that_touches_nothing_selected_reads_nothing(
     after = await snapshots.make(wanted, second)
     assert (after.commit, after.digest) == (second, before.digest)
     assert after.files is before.files
+
+
+async def test_many_askers_have_one_made_and_make_it_themselves_when_the_first_gives_up(
+    mirrors: Mirrors, git_server: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = git_server.create(PROJECT)
+    commit = repository.push_files({"a/x.yaml": manifest("x")})
+    mirror = mirrors.mirror(PROJECT)
+    await mirror.fetch(MAIN)
+    snapshots, going = Snapshots(mirrors, Limits()), asyncio.Event()
+    begun: asyncio.Queue[list[str]] = asyncio.Queue()
+    read = mirror.blobs
+
+    async def slowly(ids: list[str]) -> dict[str, bytes]:
+        begun.put_nowait(ids)
+        await going.wait()
+        return await read(ids)
+
+    monkeypatch.setattr(mirror, "blobs", slowly)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        wanted = Wanted(PROJECT, ("/a/*.yaml",), "default")
+        first = tasks.create_task(snapshots.make(wanted, commit))
+        await begun.get()
+        others = [tasks.create_task(snapshots.make(wanted, commit)) for _ in range(3)]
+        await asyncio.sleep(0)
+        first.cancel()
+        await begun.get()
+        going.set()
+    assert begun.empty()
+    assert all(other.result() is others[0].result() for other in others)
 
 
 async def test_only_what_changed_is_read(

@@ -20,6 +20,7 @@ from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc import auth
 from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import ListenerSettings
+from kas.rush import FEW
 from tests.support.agent_link import agent, running, until
 
 if TYPE_CHECKING:
@@ -78,6 +79,22 @@ async def test_too_many_tokens_to_be_looked_up_get_a_time_to_return(kas: Kas, mo
             await stub.Report(wire.ReportRequest(), metadata=channel.metadata)
     assert busy.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert retry_after_of(busy.value) == 2.0
+
+
+async def test_a_report_waits_while_a_crowd_is_told_and_is_stored_then(kas: Kas) -> None:
+    secret, _ = await kas.register()
+    read = asyncio.Event()
+    async with agent(kas.url("grpc"), secret) as it, asyncio.TaskGroup() as tasks:
+        await it.link.wait_connected()
+        for _ in range(FEW + 1):
+            kas.rush.spawn(tasks, read.wait())
+        report = tasks.create_task(it.link.report(wire.ReportRequest(reports=[wire.Report(id="r")])))
+        await until(lambda: kas.rush.waiting == 1)
+        assert not report.done()
+        assert kas.stored == []
+        read.set()
+        await report
+        assert len(kas.stored) == 1
 
 
 @pytest.fixture

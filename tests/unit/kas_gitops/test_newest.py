@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from kas.gitops.newest import Newest
+from kas.rush import Rush
 
 
 class Work:
@@ -28,7 +29,7 @@ class Work:
 async def test_of_what_comes_meanwhile_only_the_newest_is_worked_on() -> None:
     work = Work()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        newest = Newest(tasks, work)
+        newest = Newest(Rush(), tasks, work)
         newest.put(1)
         await work.begun.wait()
         for number in (2, 3, 4):
@@ -41,7 +42,7 @@ async def test_it_goes_on_after_it_had_nothing_to_do() -> None:
     work = Work()
     work.going.set()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        newest = Newest(tasks, work)
+        newest = Newest(Rush(), tasks, work)
         for number in (1, 2):
             work.begun.clear()
             newest.put(number)
@@ -54,7 +55,7 @@ async def test_it_goes_on_after_it_had_nothing_to_do() -> None:
 async def test_what_is_dropped_is_given_up_with_what_waits() -> None:
     work = Work()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        newest = Newest(tasks, work)
+        newest = Newest(Rush(), tasks, work)
         newest.put(1)
         await work.begun.wait()
         newest.put(2)
@@ -64,7 +65,7 @@ async def test_what_is_dropped_is_given_up_with_what_waits() -> None:
 
 async def _fail(work: Work) -> None:
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        newest, other = Newest(tasks, work), Newest(tasks, work)
+        newest, other = Newest(Rush(), tasks, work), Newest(Rush(), tasks, work)
         newest.put(-1)
         try:
             await asyncio.get_running_loop().create_future()

@@ -8,6 +8,7 @@ import functools
 import pytest
 
 from kas.gitops.notes import WAITING, Notes
+from kas.rush import Rush
 from kas.store import patience
 from kas.store.errors import NotFound, StoreUnavailable
 
@@ -38,7 +39,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_notes_wait_for_the_database_and_are_stored_in_their_order() -> None:
-    store, notes = Store(), Notes(7)
+    store, notes = Store(), Notes(7, Rush())
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         notes.join(tasks)
         for number in (1, 2, -1, 3):
@@ -52,7 +53,7 @@ async def test_notes_wait_for_the_database_and_are_stored_in_their_order() -> No
 
 
 async def test_more_notes_than_may_wait_drop_the_oldest() -> None:
-    store, notes = Store(), Notes(7)
+    store, notes = Store(), Notes(7, Rush())
     store.away = False
     for number in (*range(100, 100 + WAITING), 9):
         notes.add("a note", lambda number=number: store.store(number))  # type: ignore[misc]  # bound for each
@@ -74,7 +75,7 @@ async def _stream(notes: Notes) -> None:
 
 @pytest.mark.parametrize("written", [True, False], ids=["while it writes", "before it writes"])
 async def test_when_one_stream_ends_another_of_the_agent_goes_on_where_it_was(*, written: bool) -> None:
-    store, notes = Store(), Notes(7)
+    store, notes = Store(), Notes(7, Rush())
     async with asyncio.TaskGroup() as tasks:
         first, second = (tasks.create_task(_stream(notes)) for _ in range(2))
         await asyncio.sleep(0)
@@ -92,7 +93,7 @@ async def test_when_one_stream_ends_another_of_the_agent_goes_on_where_it_was(*,
 
 
 async def test_no_stream_has_a_task_while_there_is_nothing_to_write() -> None:
-    store, notes = Store(), Notes(7)
+    store, notes = Store(), Notes(7, Rush())
     store.away = False
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         notes.join(tasks)
@@ -103,7 +104,7 @@ async def test_no_stream_has_a_task_while_there_is_nothing_to_write() -> None:
 
 
 def test_a_stream_that_lags_behind_another_is_told_so() -> None:
-    notes = Notes(7)
+    notes = Notes(7, Rush())
 
     assert [notes.overtake(1, number) for number in (3, 3, 2, 4, 3)] == [True, True, False, True, False]
     assert notes.overtake(2, 1)

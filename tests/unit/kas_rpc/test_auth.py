@@ -206,3 +206,31 @@ async def test_a_token_that_was_found_revoked_is_not_believed_while_the_store_is
     world.tokens.find_error = StoreUnavailable("gone")
     with pytest.raises(StoreUnavailable):
         await world.ask(GOOD)
+
+
+async def test_a_token_is_believed_while_its_session_is_open_and_its_use_is_noted(world: World) -> None:
+    sessions: set[int] = {1}
+    noted: list[int] = []
+
+    async def touch(token_id: int) -> None:
+        noted.append(token_id)
+
+    world.tokens.touch = touch  # type: ignore[method-assign]
+    authenticator = Authenticator(
+        world.tokens,
+        lambda *_: None,
+        in_use=lambda identity: identity.token_id in sessions,
+        clock=lambda: world.now,
+    )
+    for _ in range(3):
+        await authenticator.authenticate(f"Bearer {GOOD}", "10.0.0.1")
+        world.now += CACHE_SECONDS
+    assert (world.tokens.asked, noted) == (1, [1, 1, 1])
+    sessions.clear()
+    await authenticator.authenticate(f"Bearer {GOOD}", "10.0.0.1")
+    assert world.tokens.asked == 2
+    sessions.add(1)
+    world.now += CACHE_SECONDS
+    authenticator.revoke(1)
+    with pytest.raises(RefusedError):
+        await authenticator.authenticate(f"Bearer {GOOD}", "10.0.0.1")

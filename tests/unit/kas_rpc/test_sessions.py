@@ -68,3 +68,13 @@ def test_repeating_the_instance_id_of_another_agent_ends_nothing() -> None:
     world.add("victim", 1, instance="x")
     world.add("attacker", 2, instance="x")
     assert world.ended == []
+
+
+def test_it_is_told_which_tokens_have_sessions_and_how_many_have_ended() -> None:
+    world = World()
+    first, other = world.add("a", 1, token_id=1), world.add("b", 1, token_id=2)
+    world.sessions.remove("a")
+    world.sessions.remove("a")
+    assert world.sessions.ended == 1
+    assert not world.sessions.opened_by(first.identity)
+    assert world.sessions.opened_by(other.identity)
