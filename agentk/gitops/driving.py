@@ -20,6 +20,7 @@ from agentk.gitops.retry import RetryClock
 from agentk.gitops.sync import ProjectSync
 from agentk.gitops.sync_result import SyncResult, unconfirmed
 from agentk.kube.errors import KubeError, NotLeaderError
+from agentk.memory import give_back_freed
 from agentk.reports.convert import counted
 from agentlink.v1 import agentlink_pb2 as wire
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _EXPECTED_SKIPS: Final = frozenset({"MutationIgnored", "Released", "PruneDisabled"})
 """Skips that the configuration or an annotation asked for."""
+
+_MANY: Final = 1_000
+"""Objects that a sync was about from which on it leaves memory behind that is worth giving back."""
 
 _NOT_SERVED: Final = frozenset({"UnknownKind", "KindNotServed"})
 """Reasons of objects that wait for the cluster to serve their kind."""
@@ -239,6 +243,8 @@ class Driving:
             standing.tell(wire.SYNC_STATE_APPLIED, *note)
         self._health.watch(result, note)
         self.report_health()
+        if len(result.outcomes) >= _MANY:
+            give_back_freed()
 
     async def _observe(self, snapshot: Snapshot) -> None:
         """Look at the project's objects, and do nothing about them, while it is suspended."""
