@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ class Fetcher:
         self._packs = Packs(project, repository.path, runner)
         self._asker = Asker(runner.http, project, self._packs, runner.max_pack_bytes)
         self._lock = asyncio.Lock()
+        # When the server said in the last look where refs are, if it was asked apart from what is there.
+        self.answered: datetime | None = None
         self._moved = ""
         # What has been fetched, by its name in the mirror: kept to fetch it anew when the mirror is lost.
         self._fetched: dict[str, str] = {}
@@ -75,6 +78,7 @@ class Fetcher:
             except GitError as error:
                 found[ref] = error
         async with self._lock:
+            self.answered = None
             await self._repository.mark_used()
             remote = await self._remote()
             for way in (partial(self._asked, parcels=parcels), self._fetch_together, self._fetch_alone):
@@ -158,6 +162,7 @@ class Fetcher:
             places = await self._places(remote, refs, found)
         except TimeoutError:
             return dict.fromkeys(refs, self._repository.timeout())
+        self.answered = datetime.now(UTC)
         return found | await self._taken(remote, places, parcels)
 
     async def _taken(

@@ -22,6 +22,7 @@ from kas.git.trees import NotPlainError, compare_trees, list_tree, parse_changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from kas.desired.model import TreeEntry
@@ -50,6 +51,11 @@ class Mirror:
     async def look(self, refs: Sequence[GitRef], parcels: list[Parcel] | None = None) -> dict[GitRef, str | GitError]:
         """Bring refs up to date and return the commit id of each, or why there is none, see ``Fetcher.look``."""
         return await self._fetcher.look(refs, parcels)
+
+    @property
+    def answered(self) -> datetime | None:
+        """When the server said in the last look where refs are: what was fetched then may have taken longer to come."""
+        return self._fetcher.answered
 
     async def bring(self, ref: GitRef, commit: str, handed_on: Sequence[Sealed]) -> None:
         """Bring a ref to where another kas has found it, see ``Fetcher.bring``."""

@@ -288,15 +288,17 @@ class RefWatcher:
             found = {watch.ref: failed for watch in watches}
         for parcel in parcels or ():
             part.hand_on(parcel)
+        # Another kas may have found a later commit while this one was fetched: what was said first is not the news.
+        at = self._mirrors.mirror(project).answered
         changed = False
         for watch in watches:
             commit = found[watch.ref]
             if isinstance(commit, GitError):
                 watch.failures += 1
-                watch.publish(await self._last(watch), commit)
+                watch.publish(await self._last(watch), commit, at)
             else:
                 watch.failures = 0
-                changed = watch.publish(commit, None) or changed
+                changed = watch.publish(commit, None, at) or changed
         return changed
 
     async def _last(self, watch: _Watch) -> str | None:

@@ -109,7 +109,8 @@ def proc(pid: int, what: str) -> str:
 class HoldingProxy:
     """Passes requests on to a Git server; while ``gate`` is closed, POST answers are fetched but not handed on.
 
-    With ``cut`` the last bytes, so many, of answers with a pack are left out.
+    With ``only_packs`` those without a pack are all the same. With ``cut`` the last bytes, so many, of answers with a
+    pack are left out.
     """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
@@ -118,6 +119,7 @@ class HoldingProxy:
         self.gate = asyncio.Event()
         self.gate.set()
         self.held = asyncio.Event()
+        self.only_packs = False
         self.cut = 0
 
     async def __aenter__(self) -> Self:
@@ -142,10 +144,11 @@ class HoldingProxy:
         if length:
             request.write(await reader.readexactly(int(length[0].split(b":")[1])))
         answer = await upstream.read()
-        if head.startswith(b"POST") and not self.gate.is_set():
+        has_pack = b"packfile\n" in answer
+        if head.startswith(b"POST") and not self.gate.is_set() and (has_pack or not self.only_packs):
             self.held.set()
             await self.gate.wait()
-        writer.write(answer[: -self.cut] if self.cut and b"packfile\n" in answer else answer)
+        writer.write(answer[: -self.cut] if self.cut and has_pack else answer)
         await writer.drain()
         for stream in (request, writer):
             stream.close()

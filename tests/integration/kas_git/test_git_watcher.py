@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kas.git.mirrors import Mirrors
@@ -118,6 +119,29 @@ async def test_a_poke_during_a_look_causes_another_look(git_server: GitServer, t
             watcher.poke(PROJECT)
             proxy.gate.set()
             assert (await following(states)).commit == second
+        await mirrors.close()
+
+
+async def test_a_commit_counts_from_when_the_server_told_of_it_however_long_it_takes_to_come(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = git_server.create(PROJECT)
+    repository.push_files({"a.yaml": "a: 1\n"})
+    async with HoldingProxy(git_server.port) as proxy:
+        mirrors = Mirrors(settings_for(proxy.template), tmp_path / "data")
+        async with watching(mirrors, NEVER) as watcher, watcher.subscribe(PROJECT, MAIN) as states:
+            await following(states)
+            proxy.only_packs = True
+            proxy.gate.clear()
+            second = repository.push_files({"a.yaml": "a: 2\n"})
+            watcher.poke(PROJECT)
+            await proxy.held.wait()
+            # What another kas finds from now on is newer.
+            now = datetime.now(UTC)
+            proxy.gate.set()
+            state = await following(states)
+            assert state.commit == second
+            assert state.at < now
         await mirrors.close()
 
 
