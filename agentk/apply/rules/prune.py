@@ -41,6 +41,11 @@ _PRECIOUS: Final = frozenset(
 """Kinds whose deletion takes other objects, or data, along."""
 
 _GONE: Final = "is no longer in the manifests, and was gone from the cluster already"
+_NOT_SERVED: Final = Refusal(
+    "UnknownKind",
+    "is no longer in the manifests, but the cluster does not serve its kind now; it is deleted when that is back; if the"
+    " kind's definition is gone for good, so is the object, and its entry can be taken out of the inventory",
+)
 _DISABLED: Final = Refusal("PruneDisabled", "is no longer in the manifests, and stays because prune is false")
 
 NEVER: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
@@ -148,7 +153,7 @@ def _judge(
     kind = kinds.find(ref.group, ref.kind, "")
     if kind is None:
         # A kind that is not served may be back in a minute (an aggregated API that is down); its objects still exist.
-        return Refusal("UnknownKind", "is no longer in the manifests, but the cluster does not serve its kind now")
+        return _NOT_SERVED
     if live is None:
         return _Gone()
     protected = _protected(ref, settings, own)

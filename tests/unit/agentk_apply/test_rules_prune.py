@@ -119,7 +119,8 @@ def test_another_inventorys_object_is_never_deleted_even_where_all_is_adopted() 
 def test_an_object_whose_kind_is_not_served_now_stays_on_record() -> None:
     decided = pruning((replace(RECORDED, ref=REF._replace(kind="Gone")), None))
     assert (decided.waves, decided.forget) == ((), ())
-    assert [one.reason for one in decided.decided] == ["UnknownKind"]
+    (skipped,) = decided.decided
+    assert (skipped.reason, "taken out of the inventory" in skipped.message) == ("UnknownKind", True)
 
 
 def test_the_namespace_that_agentk_runs_in_is_never_pruned() -> None:
