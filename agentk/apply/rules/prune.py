@@ -43,8 +43,8 @@ _PRECIOUS: Final = frozenset(
 _GONE: Final = "is no longer in the manifests, and was gone from the cluster already"
 _NOT_SERVED: Final = Refusal(
     "UnknownKind",
-    "is no longer in the manifests, but the cluster does not serve its kind now; it is deleted when that is back; if the"
-    " kind's definition is gone for good, so is the object, and its entry can be taken out of the inventory",
+    "is no longer in the manifests, but the cluster does not serve its kind now; it is deleted when that is back; if"
+    " the kind's definition is gone for good, so is the object, and its entry can be taken out of the inventory",
 )
 _DISABLED: Final = Refusal("PruneDisabled", "is no longer in the manifests, and stays because prune is false")
 
