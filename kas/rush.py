@@ -56,12 +56,14 @@ class Rush:
                 self._end = asyncio.get_running_loop().call_later(LONGEST_SECONDS, self._give_up)
         return task
 
-    async def over(self) -> None:
-        """Return when no crowd is told news, or when that takes too long."""
-        if self._end is not None:
-            waiting = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            await waiting
+    async def over(self) -> bool:
+        """Return when no crowd is told news, or when that takes too long; tell whether it had to be waited for."""
+        if self._end is None:
+            return False
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
+        return True
 
     def _told(self, _: asyncio.Task[T]) -> None:
         self._under_way -= 1

@@ -190,8 +190,8 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self, request: wire.ReportRequest, context: ReportContext
     ) -> wire.ReportResponse:
         """Store one batch of reports."""
-        await self._publisher.rush.over()
-        identity = await self._authenticate(context, self._peer(context.peer()))
+        peer = self._peer(context.peer())
+        identity = await self._authenticate(context, peer)
         outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
         if len(request.reports) > limits.REPORTS_PER_BATCH or outcomes > limits.OUTCOMES_PER_BATCH:
             await _abort(
@@ -200,6 +200,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                 f"{len(request.reports)} reports with {outcomes} outcomes in one batch: send at most "
                 f"{limits.REPORTS_PER_BATCH} and {limits.OUTCOMES_PER_BATCH}",
             )
+        if await self._publisher.rush.over():
+            # The token may have been revoked meanwhile.
+            identity = await self._authenticate(context, peer)
         if not await self._store(identity, request):
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "the reports could not be stored; send them again")
         return wire.ReportResponse()

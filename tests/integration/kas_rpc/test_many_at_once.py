@@ -97,6 +97,19 @@ async def test_a_report_waits_while_a_crowd_is_told_and_is_stored_then(kas: Kas)
         assert len(kas.stored) == 1
 
 
+async def test_while_a_crowd_is_told_a_stranger_s_report_is_refused_at_once(kas: Kas) -> None:
+    read = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(FEW + 1):
+            kas.rush.spawn(tasks, read.wait())
+        async with open_channel(parse_kas_address(kas.url("grpc")), "nobody's", None) as channel:
+            stub = agentlink_pb2_grpc.AgentLinkStub(channel.connection)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.Report(wire.ReportRequest(), metadata=channel.metadata)
+        assert (refused.value.code(), kas.rush.waiting) == (grpc.StatusCode.UNAUTHENTICATED, 0)
+        read.set()
+
+
 @pytest.fixture
 def few_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WAITING_CONNECTIONS", 20)
