@@ -27,7 +27,8 @@ async def agent(control_plane: Cluster, kube: Kube, tmp_path: Path) -> AsyncIter
 
 async def test_a_revision_is_healthy_when_the_object_is_that_it_brought(agent: DrivenAgent, kube: Kube) -> None:
     def pod(name: str) -> dict[str, object]:
-        spec = {"containers": [{"name": "main", "image": "example.com/main:1"}]}
+        # Left alone by the scheduler, which another test may have started.
+        spec = {"containers": [{"name": "main", "image": "example.com/main:1"}], "schedulerName": "nobody"}
         metadata = {"name": name, "namespace": agent.namespace}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
