@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-async def _reports(rush: Rush, tasks: asyncio.TaskGroup, count: int) -> list[asyncio.Task[None]]:
+async def _reports(rush: Rush, tasks: asyncio.TaskGroup, count: int) -> list[asyncio.Task[bool]]:
     """Have so many come that can wait."""
     reports = [tasks.create_task(rush.over()) for _ in range(count)]
     await asyncio.sleep(0)
