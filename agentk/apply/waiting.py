@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from agentk.apply.model import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from agentk.apply.model import Prune
     from agentlink.refs import ObjectRef
@@ -52,7 +52,9 @@ class SupersededError(Exception):
 class Patience:
     """The clock of one revision's waits, over all its runs; ``give_up`` ends every wait of the run at hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Begin; ``on_wait`` is called whenever somebody waits and nobody did."""
+        self._on_wait = on_wait
         self._began: dict[ObjectRef, float] = {}
         self._open: set[asyncio.Timeout] = set()
         self._over = False
@@ -112,6 +114,8 @@ class Patience:
         try:
             async with scope:
                 self._open.add(scope)
+                if len(self._open) == 1:
+                    self._on_wait()
                 return await awaited
         except TimeoutError:
             if self._over:

@@ -25,7 +25,7 @@ from agentk.reports.convert import counted
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agentk.apply.model import Kind, Outcome, ProjectSettings, Snapshot
     from agentk.gitops.standing import Standing
@@ -46,14 +46,24 @@ _NOT_SERVED: Final = frozenset({"UnknownKind", "KindNotServed"})
 class Driving:
     """Syncs one project's revision, again after failures and drift; ``step`` does what falls due."""
 
-    def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore, standing: Standing) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: ProjectSettings,
+        store: InventoryStore,
+        standing: Standing,
+        on_wait: Callable[[], None],
+    ) -> None:
+        """Begin with no revision; ``on_wait`` is called whenever a sync begins to wait: see ``overlooked``."""
         self._observer, self._discovery, self._served = cluster.observer, cluster.discovery, cluster.served
         self._standing = standing
-        self._sync = ProjectSync(cluster, settings, store)
+        self._sync = ProjectSync(cluster, settings, store, on_wait)
         self._health = HealthWatch(cluster.observer, self._sync, standing)
         self._drifting = Drifting(cluster.observer, self._sync, standing)
         self._retry = RetryClock()
         self._changed: dict[ObjectRef, None] = {}
+        # Those of them that nobody has looked at, because no sync waited when it happened.
+        self._overlooked: dict[ObjectRef, None] = {}
         self._applied = False
         self._unconfirmed: frozenset[ObjectRef] = frozenset()
         self._unsettled: set[ObjectRef] | None = None
@@ -94,10 +104,17 @@ class Driving:
         """Take note that something happened to an object; tell whether a sync that waits should make way for it."""
         self._changed[ref] = None
         if not self._sync.waiting:
+            self._overlooked[ref] = None
             return False
         # Who would look at it waits itself: what cannot wait is told here, and put back in between.
         self._health.pass_on((ref,))
         return self.is_to_make_way(ref)
+
+    def overlooked(self) -> list[ObjectRef]:
+        """Return what a sync that begins to wait should make way for: what happened before, as ``notice`` tells."""
+        refs, self._overlooked = self._overlooked, {}
+        self._health.pass_on(refs)
+        return [ref for ref in refs if self.is_to_make_way(ref)]
 
     def is_to_make_way(self, ref: ObjectRef) -> bool:
         """Tell whether a sync waits while an object is to be put back."""
@@ -192,6 +209,7 @@ class Driving:
             await self.drive(snapshot)
         elif self._changed:
             changed, self._changed = self._changed, {}
+            self._overlooked.clear()
             await self._react(changed)
         elif self._health.overdue:
             self.report_health()
@@ -283,6 +301,7 @@ class Driving:
         self._standing.log.warning("Sync failed", reason=reason, why=str(error), retry_in=self._retry.remaining)
         self._standing.tell(wire.SYNC_STATE_FAILED, reason, str(error))
         self._changed.clear()
+        self._overlooked.clear()
 
     async def _react(self, changed: Iterable[ObjectRef]) -> None:
         """Look at objects that something happened to: put drift back, pass their health on."""

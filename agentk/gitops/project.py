@@ -60,7 +60,7 @@ class ProjectLoop:
         self._observer, self._autoscalers, self._served = cluster.observer, cluster.autoscalers, cluster.served
         self._settings = settings
         self._standing = Standing(reports, settings, self._announce)
-        self._driving = Driving(cluster, settings, store, self._standing)
+        self._driving = Driving(cluster, settings, store, self._standing, self._begins_to_wait)
         self._waiting: Snapshot | None = None
         self._orders = Orders()
         self._wake = asyncio.Event()
@@ -124,8 +124,16 @@ class ProjectLoop:
     def observed(self, ref: ObjectRef) -> None:
         """Take note that something happened to one of the project's objects."""
         if self._driving.notice(ref):
-            asyncio.get_running_loop().call_later(_OWN_ANSWER_SECONDS, self._make_way, ref)
+            self._make_way_soon(ref)
         self._wake.set()
+
+    def _begins_to_wait(self) -> None:
+        """Look at what happened before a sync waits as at what happens while it does."""
+        for ref in self._driving.overlooked():
+            self._make_way_soon(ref)
+
+    def _make_way_soon(self, ref: ObjectRef) -> None:
+        asyncio.get_running_loop().call_later(_OWN_ANSWER_SECONDS, self._make_way, ref)
 
     def _make_way(self, ref: ObjectRef) -> None:
         """Interrupt a sync that waits, to put an object back that is still not as it was applied."""

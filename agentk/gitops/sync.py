@@ -72,7 +72,14 @@ class Cluster:
 class ProjectSync:
     """Syncs of one project, and what it remembers between them: what Git wants, and what the inventory says."""
 
-    def __init__(self, cluster: Cluster, settings: ProjectSettings, store: InventoryStore) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: ProjectSettings,
+        store: InventoryStore,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin with nothing known; ``on_wait`` is called whenever a run begins to wait."""
         self._cluster = cluster
         self._book = Bookkeeping(store)
         self._looking = Looking(cluster.observer, cluster.objects, cluster.discovery)
@@ -80,7 +87,8 @@ class ProjectSync:
         self.settings = settings
         self._wanted = Wanted()
         self.rescaled: set[ObjectRef] = set()
-        self._patience = Patience()
+        self._patience = Patience(on_wait)
+        self._on_wait = on_wait
         self._patient_with: tuple[str, ProjectSettings] | None = None
         self._settled: tuple[ProjectSettings, int] | None = None
 
@@ -170,7 +178,7 @@ class ProjectSync:
             InventoryError: The inventory cannot be understood.
         """
         if self._patient_with != (snapshot.sync_id, self.settings):
-            self._patience, self._patient_with = Patience(), (snapshot.sync_id, self.settings)
+            self._patience, self._patient_with = Patience(self._on_wait), (snapshot.sync_id, self.settings)
         self._patience.renew()
         part = await self._narrow(snapshot) if not confirmed else None
         self._settled = None
