@@ -22,7 +22,7 @@ demo: packages venv ## Watch a push reach a real cluster (KEEP=1 leaves it runni
 .PHONY: test
 # In the order of the folders, which has what takes long first: sorted by the number of tests, one worker idles at the end.
 test: test-packages venv servers ## Run every test (ARGS='tests/unit -k name' runs some)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS); status=$$?; \
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS); status=$$?; \
 	if [ -n "$$PYTEST_STATUS_FILE" ]; then echo $$status >"$$PYTEST_STATUS_FILE"; else exit $$status; fi
 
 ## Checking and measuring
