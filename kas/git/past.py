@@ -67,10 +67,10 @@ class Past:
 
     async def is_before(self, commit: str, tip: str) -> bool:
         """Tell whether a commit, perhaps abbreviated, is in the history of another, as far as the mirror has it."""
-        if not self._repository.path.is_dir() or commit == tip:
+        if tip.startswith(commit) or not self._repository.path.is_dir():
             return False
-        finished = await self._repository.run(("merge-base", "--is-ancestor", f"{commit}^{{commit}}", tip))
-        return finished.code == 0 and not tip.startswith(commit)
+        # Whatever git cannot tell, as of a commit that is not here, is no yes.
+        return (await self._repository.run(("merge-base", "--is-ancestor", f"{commit}^{{commit}}", tip))).code == 0
 
     async def _is_ancestor(self, commit: str, of: str) -> bool:
         if not await self._repository.has(commit):

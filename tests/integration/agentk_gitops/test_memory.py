@@ -8,6 +8,10 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other C libraries keep nothing, and there is nothing to tell them"
+)
+
 PROGRAM = """
 import sys
 from agentk.memory import give_back_large_blocks
@@ -49,13 +53,11 @@ def kept(told: str, program: str = PROGRAM) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps large blocks, and can be told not to")
 def test_large_blocks_are_given_back_when_they_are_freed() -> None:
     assert kept("untold") > 32 << 20
     assert kept("told") < 4 << 20
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps what is free below what is not")
 def test_small_blocks_are_given_back_when_that_is_asked_for() -> None:
     assert kept("untold", SMALL) > 32 << 20
     assert kept("told", SMALL) < 4 << 20

@@ -96,10 +96,10 @@ async def test_those_that_waited_go_on_a_part_at_a_time_and_no_new_crowd_stops_t
 
 
 async def test_work_that_is_cancelled_before_it_begins_counts_no_more() -> None:
-    rush = Rush()
+    rush, never = Rush(), asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         for _ in range(FEW + 1):
-            task = rush.spawn(tasks, asyncio.sleep(1000))
+            task = rush.spawn(tasks, never.wait())
             assert task is not None
             task.cancel()
         await rush.over()
