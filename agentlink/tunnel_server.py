@@ -79,7 +79,7 @@ class TunnelServer:
             write_limit=limits.FRAME_BYTES,
             open_timeout=limits.FIRST_BYTES_SECONDS,
             # The gRPC server's pings go through, and find a dead connection just as well; the websocket's own beside
-            # them would be a task for each connection, and a third of what idle agents cost.
+            # them would be one more task, and one more ping, for each connection.
             ping_interval=None,
             close_timeout=CLOSE_SECONDS,
             server_header=None,
