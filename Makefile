@@ -53,6 +53,18 @@ chaos: packages venv ## Disturb agentk at every step of a large plan; takes hour
 images: ## Build the images of agentk and kas (REGISTRY=registry.example.com/group/ puts a name in front)
 	@scripts/images
 
+.PHONY: base-image
+base-image: ## Take the newest base image into both Containerfiles, by digest
+	@scripts/base-image
+
+.PHONY: release
+release: venv ## Make what a release holds into dist/ (KEY=release.key signs, IMAGES=no leaves the images out)
+	@$(BIN)/python -m scripts.release $(if $(KEY),--key $(KEY)) $(if $(filter no,$(IMAGES)),--no-images)
+
+.PHONY: audit
+audit: venv ## Compare the pinned packages with the index: withdrawn, replaced, known to be vulnerable
+	@$(BIN)/python -m scripts.release.audit
+
 ## A cluster to play with
 
 .PHONY: cluster

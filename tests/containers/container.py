@@ -29,10 +29,11 @@ exec chroot "$root" "$@"
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: its file system and how it is run."""
+    """A built image: its file system, how it is run, and its OCI archive."""
 
     root: Path
     configuration: dict[str, Any]
+    archive: Path
 
     @property
     def user(self) -> int:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentlink import __version__
+from scripts.release.contents import image_parts, pinned
 from tests.containers.building import PROGRAMS, ImagesUnavailableError, open_builder
 from tests.containers.container import Image
+from tests.support.paths import ROOT
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
@@ -27,16 +29,22 @@ BUILDERS = {"pip", "pip3", "gcc", "cc", "g++", "c++", "cpp", "make", "ld", "as",
 
 
 @pytest.fixture(scope="module")
-def images() -> Iterator[dict[str, Image]]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Image]]:
     """The images, built unless they are there already."""
     with ExitStack() as stack:
         try:
             builder = stack.enter_context(open_builder())
         except ImagesUnavailableError as error:
             pytest.skip(str(error))
+        built = builder.images()
+        archives = tmp_path_factory.mktemp("archives")
+        for program, image in built.items():
+            builder.buildah("push", "--quiet", image, f"oci-archive:{archives / program}:{program}:1.2.3")
         yield {
-            program: Image(stack.enter_context(builder.mounted(image)), builder.configuration(image))
-            for program, image in builder.images().items()
+            program: Image(
+                stack.enter_context(builder.mounted(image)), builder.configuration(image), archives / program
+            )
+            for program, image in built.items()
         }
 
 
@@ -96,6 +104,21 @@ def test_its_user_can_write_to_nothing_but_what_is_meant_for_data(images: dict[s
     temporary = {"/tmp", "/var/tmp", "/run/lock"}  # noqa: S108 - as Debian has them
     devices = {path for path in writable if path.startswith("/dev/")}
     assert writable - temporary - devices == ({"/var/lib/kas"} if program == "kas" else set())
+
+
+@EACH
+def test_the_bill_of_an_image_has_its_packages_with_their_licences(images: dict[str, Image], program: str) -> None:
+    parts = {(part.origin, part.name): part for part in image_parts(images[program].archive)}
+
+    assert ("pypi", "agentk") in parts
+    assert ("deb", "python3.11") in parts
+    assert (("deb", "git") in parts) == (program == "kas")
+    assert parts["pypi", "cryptography"].licence == "Apache-2.0 OR BSD-3-Clause"
+    assert parts["pypi", "cryptography"].texts
+    pins = pinned(ROOT / "requirements/runtime.txt")
+    assert {part.name: part.version for part in parts.values() if part.name in pins and part.origin == "pypi"} == {
+        name: version for name, version in pins.items() if ("pypi", name) in parts
+    }
 
 
 @EACH
