@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from agentlink import logs
 from agentlink.lifecycle import STOP_SECONDS, run
 from agentlink.manifests.model import Limits
+from kas.data_directory import DataDirectoryError, locked
 from kas.descriptors import take_all_descriptors
 from kas.first_token import first_api_token
 from kas.git import remotes
@@ -46,6 +47,7 @@ from kas.web.observability import Check, observability_app, syncs_by_state
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
     from agentlink.lifecycle import Lifecycle
     from kas.settings import Settings
@@ -84,7 +86,10 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, life: Lifecycle) -> None:
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        await life.start("data-directory", _locked(settings.data_dir))
+    except DataDirectoryError as error:
+        raise StartError(f"data_dir: {error}") from error
     try:
         store = await life.start("store", _store(settings))
         await _pin_projects(settings, store)
@@ -241,6 +246,12 @@ async def _api_certificate(settings: ApiSettings, life: Lifecycle) -> ssl.SSLCon
         raise StartError(f"api.certificate_file, api.key_file: {error}") from error
     await life.start("api-certificate", certificate.following())
     return certificate.context
+
+
+@asynccontextmanager
+async def _locked(data_dir: Path) -> AsyncIterator[None]:
+    with locked(data_dir):
+        yield
 
 
 @asynccontextmanager
