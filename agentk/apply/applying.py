@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from agentk.apply.model import Outcome, Propagation, Result
 from agentk.apply.pointers import PointerError
 from agentk.apply.rules import migrate
-from agentk.apply.rules.autoscale import autoscaled
 from agentk.apply.rules.blame import changes
 from agentk.apply.rules.conflict import refuse_to_force
+from agentk.apply.rules.controllers import left_words
 from agentk.apply.rules.drift import CORRECTED, DRIFTED, describe
 from agentk.apply.rules.ignore import hand_over
 from agentk.apply.rules.recreate import RECREATED, refuse_change
@@ -228,7 +228,7 @@ class _Applying:
         elif told and result is not Result.UNCHANGED:
             reason, message = CORRECTED, told
         else:
-            reason, message = autoscaled(desired)
+            reason, message = left_words(desired)
         return Outcome(
             self._ref,
             result,

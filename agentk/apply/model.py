@@ -185,7 +185,7 @@ class Traits:
     ``drift`` goes before the project's policy; ``force_conflicts`` and ``recreate`` add to its settings. ``left`` are
     fields, as pointers, that are left to others while the object exists: they are not in the body, and ``full`` is the
     body that has them, for creating it. ``scales`` is what this object, an autoscaler, scales; ``scaler`` is the
-    autoscaler that this object's replicas are left to.
+    autoscaler that this object's replicas are left to, ``controller`` says what else is left to a controller.
     """
 
     drift: DriftPolicy | None = None
@@ -195,6 +195,7 @@ class Traits:
     full: bytes | None = field(default=None, repr=False)
     scales: ObjectRef | None = None
     scaler: str = ""
+    controller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

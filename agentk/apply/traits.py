@@ -15,6 +15,7 @@ from agentk.apply.model import Desired, DriftPolicy, Traits
 from agentk.apply.names import DRIFT, FORCE_CONFLICTS, IGNORE_FIELDS, RECREATE
 from agentk.apply.pointers import PointerError
 from agentk.apply.rules.autoscale import REPLICAS, scaled_by
+from agentk.apply.rules.controllers import left_to_a_controller
 from agentk.apply.rules.ignore import leave_out, left_to_others
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def traits_of(
     traits = _NONE if _ANNOTATIONS.isdisjoint(annotations) else _read(annotations)
     if rules:
         traits = replace(traits, left=(*traits.left, *left_to_others(ref, rules)))
+    announced = left_to_a_controller(ref, manifest)
+    if announced is not None:
+        traits = replace(traits, left=(*traits.left, *announced.fields), controller=announced.whom)
     target = scaled_by(ref, manifest)
     if target is not None:
         traits = replace(traits, scales=target)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import DryRun
-from agentk.apply.rules.autoscale import autoscaled
+from agentk.apply.rules.controllers import left_words
 from agentk.health.rules import needs_status
 from agentk.health.summary import HealthSummary, Phase
 from agentk.reports.convert import ObjectStatus, health_of
@@ -94,8 +94,8 @@ class HealthWatch:
             health = self._observer.health(ref)
             if self._summary.update(ref, health) and health is not None:
                 # What is said of an object's health takes the place of what was said when it was applied.
-                reason, scaled = autoscaled(one)
-                message = "; ".join(part for part in (health.message, scaled) if part)
+                reason, left = left_words(one)
+                message = "; ".join(part for part in (health.message, left) if part)
                 news.append(ObjectStatus(ref, health=health_of(health), reason=reason, message=message))
         self._standing.tell_objects(news)
 
