@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import Refusal
-from agentk.apply.names import FORCE_CONFLICTS
+from agentk.apply.names import FORCE_CONFLICTS, IGNORE_FIELDS
 from agentk.apply.rules.migrate import FORMER_APPLIERS
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def refuse_to_force(conflicts: Sequence[tuple[str, str]], summary: str) -> Refus
         whom = "; ".join(f"{_listed(fields)} by {manager!r}" for manager, fields in sorted(appliers.items()))
         return Refusal(
             "FieldConflict",
-            f"fields are applied by another manager: {whom}; remove them from one of the two, or take them with "
-            f'force_conflicts: true or the annotation {FORCE_CONFLICTS}: "true"',
+            f"fields are applied by another manager: {whom}; remove them from one of the two. If the other is to set "
+            f"them, leave them to it with ignore: in config.yaml or the annotation {IGNORE_FIELDS}; if Git is, take "
+            f'them with force_conflicts: true or the annotation {FORCE_CONFLICTS}: "true"',
         )
     stated = _STATED.match(summary)
     if not conflicts or (stated is not None and int(stated[1]) > len(conflicts)):

@@ -170,6 +170,17 @@ async def test_fields_of_another_applier_are_an_error_that_names_it(
     assert "'flux'" in outcome.message
     assert ".data.a" in outcome.message
     assert kube.get(path(namespace, "shared"))["data"] == {"a": "flux"}
+    # Each of the two ways out that the message names, tried.
+    assert "agentk.io/ignore-fields" in outcome.message
+    assert "agentk.io/force-conflicts" in outcome.message
+    left = config_map("shared", a="2", b="1")
+    left["metadata"]["annotations"] = {"agentk.io/ignore-fields": "/data/a"}
+    assert await project.sync(left)
+    assert kube.get(path(namespace, "shared"))["data"] == {"a": "flux", "b": "1"}
+    taken = config_map("shared", a="2")
+    taken["metadata"]["annotations"] = {"agentk.io/force-conflicts": "true"}
+    assert await project.sync(taken)
+    assert kube.get(path(namespace, "shared"))["data"] == {"a": "2"}
 
 
 async def test_what_others_made_is_taken_only_when_the_policy_says_so(
