@@ -1,13 +1,14 @@
 """GitLab's configuration of an agent, ``.gitlab/agents/<name>/config.yaml``, to values.
 
 A file written for GitLab's agent 15 or 16 is read unchanged. Everything that is wrong in it is reported at once, each
-with its key and line; what is unknown is a warning, because a configuration may be newer than this program. What the
-file may hold is in ``agent_schema``.
+with its key and line; what is unknown is a warning, because a configuration may be newer than this program, unless it
+may be a protective key (``protective``). What the file may hold is in ``agent_schema``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +27,7 @@ from kas.desired.agent_schema import (
     PruneConfirmation,
 )
 from kas.desired.globs import GlobError, check_glob
+from kas.desired.protective import lost_protection, meant
 from kas.desired.references import DEFAULT_BRANCH, RefSpec
 from kas.desired.select import DEFAULT_GLOBS
 
@@ -153,12 +155,14 @@ def parse_agent_config(
     document = _read(data, path, limits)
     if document is None:
         return AgentConfig(), ()
-    lines = lines_of(document.text, document.text_line)
+    repeated: list[Path] = []
+    lines = lines_of(document.text, document.text_line, repeated)
     places = _Places(lines, document.line)
     value = _without_nulls(document.value)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not isinstance(document.value, dict):
         raise ConfigError(path, (ConfigFinding("", document.line, "expected a mapping of settings"),))
-    errors = [places.finding(where, message) for where, message in _check_entries(value, own_project, limits)]
+    wrong = chain(lost_protection(document.value, lines, repeated), _check_entries(value, own_project, limits))
+    errors = [places.finding(where, message) for where, message in wrong]
     try:
         file = File.model_validate(value)
     except ValidationError as error:
@@ -169,7 +173,7 @@ def parse_agent_config(
     projects = tuple(_project(entry, own_project) for entry in file.gitops.manifest_projects)
     logging = file.observability.logging
     config = AgentConfig(projects, logging.level, logging.grpc_level, file.ci_access, file.user_access)
-    return config, _sorted(places.finding(where, "unknown key, ignored") for where in _unknown(file, ()))
+    return config, _sorted(places.finding(where, message) for where, message in _unknown(file, ()))
 
 
 def _read(data: bytes, path: str, limits: Limits) -> Document | None:
@@ -278,9 +282,10 @@ def _expectation(detail: ErrorDetails) -> str:
     return _EXPECTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
 
 
-def _unknown(model: BaseModel, where: Path) -> Iterator[Path]:
+def _unknown(model: BaseModel, where: Path) -> Iterator[tuple[Path, str]]:
     for key in model.model_extra or ():
-        yield (*where, key)
+        near = meant(key, type(model).model_fields)
+        yield (*where, key), f"unknown key, ignored; did you mean {near}?" if near else "unknown key, ignored"
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
