@@ -58,16 +58,22 @@ _OTHER_WORDS: Final = {
 
 _NEAR: Final = 0.8
 """Two letters wrong in ten; ``impersonation`` is nearer than that to ``impersonate``."""
+MAX_UNKNOWN: Final = 200
+"""Unknown keys of a file; each is compared with all that are known."""
+_LONGEST: Final = 64
 _PART: Final = 7
 """A word of so many letters that is a part of a key, or has one as a part, may mean it: ``confirmation``."""
 
-_ENTRIES: Final = ("gitops", "manifest_projects")
+ENTRIES: Final[Path] = ("gitops", "manifest_projects")
+"""Where the list of projects is."""
 _REFUSED: Final = "; what may protect something is not ignored"
 _PLACE: Final = "an entry of gitops.manifest_projects"
 
 
 def meant(key: str, known: Collection[str]) -> str | None:
     """Return which of the ``known`` keys an unknown one may be, None where it is like none of them."""
+    if len(key) > _LONGEST:
+        return None
     written = _letters(key)
     if (other := _OTHER_WORDS.get(key.lower().replace("-", "_"))) in known:
         return other
@@ -92,6 +98,10 @@ def lost_protection(
         repeated: paths of keys that are set twice in one mapping.
     """
     yield from _twice(repeated)
+    unknown = sum(len(mapping.keys() - model.model_fields.keys()) for mapping, model in _mappings(value))
+    if unknown > MAX_UNKNOWN:
+        yield (), f"{unknown} unknown keys; at most {MAX_UNKNOWN} are looked at"
+        return
     yield from _unknown(value, (), File, {"gitops"})
     gitops = value.get("gitops")
     if not isinstance(gitops, dict):
@@ -100,16 +110,17 @@ def lost_protection(
     entries = gitops.get("manifest_projects")
     entries = entries if isinstance(entries, list) else []
     for key in gitops.keys() - GitOps.model_fields.keys():
-        for where, name, inner in _own_keys(gitops[key], ("gitops", key)):
+        for where, name, said in _own_keys(gitops[key], ("gitops", key)):
             # A mapping to be merged into entries may stand anywhere.
-            if not any(isinstance(entry, dict) and entry.get(name) == inner for entry in entries):
+            if not any(isinstance(entry, dict) and entry.get(name) == said for entry in entries):
                 yield where, f"means nothing here; put it into {_PLACE}"
+    rank = {path: number for number, path in enumerate(order)}
     for index, entry in enumerate(entries):
         if isinstance(entry, dict):
-            yield from _entry(entry, (*_ENTRIES, index), order)
+            yield from _entry(entry, (*ENTRIES, index), rank)
 
 
-def _entry(entry: Mapping[str, Any], where: Path, order: Mapping[Path, int]) -> Iterator[tuple[Path, str]]:
+def _entry(entry: Mapping[str, Any], where: Path, rank: Mapping[Path, int]) -> Iterator[tuple[Path, str]]:
     """Yield what is wrong in one entry of ``manifest_projects``."""
     for key in entry.keys() - ManifestProject.model_fields.keys():
         if (section := _BELOW.get(key)) is not None:
@@ -118,26 +129,36 @@ def _entry(entry: Mapping[str, Any], where: Path, order: Mapping[Path, int]) -> 
         name = meant(key, PROTECTIVE)
         if name is not None and (name in OWN or name not in entry):
             yield (*where, key), f"unknown key; did you mean {name}?{_REFUSED}"
-        for inner, _, _ in _own_keys(entry[key], (*where, key)):
-            yield inner, f"means nothing here; put it into the entry itself, beside {key}"
+        for inside, _, _ in _own_keys(entry[key], (*where, key)):
+            yield inside, f"means nothing here; put it into the entry itself, beside {key}"
     for key in OWN & entry.keys():
         for path in _nulls(entry[key], (*where, key)):
             yield path, "says nothing; give it a value, or leave the key out"
-    yield from _merged(entry, where, order)
+    yield from _merged(entry, where, rank)
     for key, model in _NESTED.items():
         optional = {name for name, one in model.model_fields.items() if not one.is_required()}
-        for path, section in _sections(entry.get(key), (*where, key)):
-            yield from _unknown(section, path, model, optional, f"the entry itself, beside {key}")
+        for path, inner in _sections(entry.get(key), (*where, key)):
+            yield from _unknown(inner, path, model, optional, f"the entry itself, beside {key}")
 
 
-def _merged(entry: Mapping[str, Any], where: Path, order: Mapping[Path, int]) -> Iterator[tuple[Path, str]]:
+def _mappings(value: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], type[BaseModel]]]:
+    """Yield each mapping of the file whose keys are looked at, and what it should be."""
+    yield value, File
+    gitops = value.get("gitops")
+    if isinstance(gitops, dict):
+        yield gitops, GitOps
+        for _, entry in _sections(gitops.get("manifest_projects"), ENTRIES):
+            yield entry, ManifestProject
+            for key, model in _NESTED.items():
+                for _, section in _sections(entry.get(key), (key,)):
+                    yield section, model
+
+
+def _merged(entry: Mapping[str, Any], where: Path, rank: Mapping[Path, int]) -> Iterator[tuple[Path, str]]:
     """Yield protective keys that a merge key after them may replace: of all keys that are equal, the last counts."""
-    if (*where, "<<") not in order:
-        return
-    paths = list(order)
-    merge = paths.index((*where, "<<"))
+    merge = rank.get((*where, "<<"), 0)
     for key in OWN & entry.keys():
-        if (*where, key) in order and paths.index((*where, key)) < merge:
+        if rank.get((*where, key), merge) < merge:
             yield (*where, key), "stands before '<<', whose keys replace those before it; put '<<' first"
 
 
@@ -156,7 +177,7 @@ def _unknown(
 def _twice(repeated: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield keys that are set twice where the later one would silently take the place of a protection."""
     for path in repeated:
-        if path in {("gitops",), _ENTRIES} or (path[:2] == _ENTRIES and PROTECTIVE & set(path[3:4])):
+        if path in {("gitops",), ENTRIES} or (path[:2] == ENTRIES and PROTECTIVE & set(path[3:4])):
             yield path, "is set twice; keep one of them"
 
 

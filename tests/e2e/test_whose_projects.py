@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 PATH = ".gitlab/agents/alpha/config.yaml"
-SHIPPED = "gitops: {}\n"
+SHIPPED = "project_access: {}\n"
 """What kas.yaml says of this by default."""
 
 
@@ -48,7 +48,7 @@ def test_another_groups_project_is_not_fetched_not_sent_and_said_until_kas_yaml_
     agent = shared.agent("alpha", project="alpha/config")
     own.wait("healthy")
     refused = other.wait("failed", reason="ProjectNotAllowed")
-    for told in (f"{PATH}:{line}: gitops.manifest_projects[1].id", "gitops.project_access", "operator", "kas.yaml"):
+    for told in (f"{PATH}:{line}: gitops.manifest_projects[1].id", "project_access", "operator", "kas.yaml"):
         assert told in refused["message"]
     assert "alpha/config: [beta/secret]" in refused["message"]
 
@@ -61,18 +61,18 @@ def test_another_groups_project_is_not_fetched_not_sent_and_said_until_kas_yaml_
 
     # Neither does anything that people order of the agent lead there.
     for order in (
-        ("diff", "alpha", "--project", "beta/secret"),
-        ("reconcile", "alpha", "--project", "beta/secret"),
-        ("rollback", "alpha", "--project", "beta/secret", "--to", theirs),
+        ("diff", "beta/secret", "--agent", "alpha", "--ref", "main"),
+        ("reconcile", "beta/secret", "--agent", "alpha"),
+        ("rollback", "beta/secret", "--agent", "alpha", "--to", theirs),
     ):
         done = kas.run_cli(*order)
         assert done.returncode != 0, order
         assert "beta/secret" in done.stderr, done.stderr
-        assert "gitops.project_access" in done.stderr, done.stderr
+        assert "project_access" in done.stderr, done.stderr
 
     (audited,) = [one for one in audit(shared) if one["action"] == "project.read"]
-    assert (audited["outcome"], audited["project"], audited["subject"]) == ("refused", "alpha/config", "beta/secret")
-    assert audited["actor"] == "agent alpha"
+    assert (audited["outcome"], audited["project"]) == ("refused", "alpha/config")
+    assert audited["subject"].startswith("beta/secret for agent alpha/config:alpha (id ")
 
     checked = check(shared)
     assert [one["level"] for one in checked] == ["WARNING"]
@@ -81,9 +81,7 @@ def test_another_groups_project_is_not_fetched_not_sent_and_said_until_kas_yaml_
     assert "alpha/config: [beta/secret]" in checked[0]["remedy"]
 
     kas.stop()
-    kas.config.write_text(
-        kas.config.read_text().replace(SHIPPED, "gitops: {project_access: {alpha/config: [beta/secret]}}\n")
-    )
+    kas.config.write_text(kas.config.read_text().replace(SHIPPED, "project_access: {alpha/config: [beta/secret]}\n"))
     kas.start()
     other.wait("healthy", commit=theirs)
     assert other.value("theirs") == "1"
@@ -112,7 +110,7 @@ def test_who_pushes_refused_projects_again_and_again_writes_few_lines_to_the_aud
     )
     assert len(lines) == 1
     assert lines[0]["subject"].startswith("beta/p0, beta/p1, ")
-    assert lines[0]["subject"].endswith("and 40 more")
+    assert " and 40 more for agent alpha/config:alpha" in lines[0]["subject"]
 
 
 def audit(installation: Installation) -> list[dict[str, str]]:
