@@ -5,8 +5,12 @@ Capabilities, not versions: an agent that ignores a protection must not be sent 
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Capability(StrEnum):
@@ -32,6 +36,16 @@ class Capability(StrEnum):
     """What depends on a pruned object stays where it is to be orphaned."""
     SUSPEND = "suspend"
     """Nothing is done for a suspended project."""
+
+
+def able_of(said: Collection[str]) -> frozenset[Capability]:
+    """Return what an agent is able to do of what it has said; of thousands of agents nearly all say the same."""
+    return _shared(frozenset(one for one in Capability if one in said))
+
+
+@functools.cache
+def _shared(able: frozenset[Capability]) -> frozenset[Capability]:
+    return able
 
 
 CAPABILITIES: Final = tuple(sorted(Capability))

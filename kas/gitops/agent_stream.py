@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentlink import logs
+from agentlink.capabilities import able_of
 from agentlink.manifests.model import ManifestError
 from kas.desired.agent_config import ConfigError
 from kas.git.errors import GitError
@@ -35,7 +36,7 @@ from kas.gitops.holds import pin_of, suspension_of
 from kas.gitops.identify import config_path, read_configuration
 from kas.gitops.newest import Newest
 from kas.gitops.outbox import Outbox
-from kas.gitops.protections import TOO_OLD, able_of, withheld
+from kas.gitops.protections import TOO_OLD, withheld
 from kas.gitops.snapshots import Wanted
 from kas.reports.sync_id import sync_id_of
 from kas.spawning import spawn

@@ -6,7 +6,6 @@ whatever it had before: it drives the project no more, and what is in the cluste
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Final
 
 from agentlink.capabilities import Capability
@@ -48,16 +47,6 @@ _PROTECTIONS: Final[tuple[tuple[str, Callable[[ManifestProjectConfig], bool], tu
 
 What a project does not say is as the agent that it runs on has it: defaults ask for nothing.
 """
-
-
-def able_of(said: Collection[str]) -> frozenset[Capability]:
-    """Return what an agent is able to do of what it has said; of thousands of agents nearly all say the same."""
-    return _shared(frozenset(one for one in Capability if one in said))
-
-
-@functools.cache
-def _shared(able: frozenset[Capability]) -> frozenset[Capability]:
-    return able
 
 
 def withheld(

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import grpc
 
 from agentlink import limits, logs
+from agentlink.capabilities import able_of
 from agentlink.metadata import AUTHORIZATION, CONNECTION_ID, RETRY_AFTER
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
@@ -183,6 +184,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             connected_at=datetime.now(UTC),
             transport=peer.transport,
             peer=peer.address,
+            able=able_of(hello.capabilities),
         )
         ending = await self._stream(session, hello, request_iterator, context)
         if ending is not None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from agentlink.capabilities import CAPABILITIES, Capability
+from agentlink.capabilities import CAPABILITIES, Capability, able_of
 from kas.desired.agent_config import IgnoreRule, ManifestProjectConfig
-from kas.gitops.protections import able_of, withheld
+from kas.gitops.protections import withheld
 
 PLAIN = ManifestProjectConfig("group/app")
 USED = [
