@@ -47,11 +47,7 @@ META_CHARACTERS = 256
 """The longest value an agent may give of itself; Kubernetes names end at 253."""
 
 HOLDINGS = 10_000
-"""The most snapshots an agent may say that it holds."""
-
-CAPABILITIES = 1_000
-"""The most capabilities an agent may say that it has; a newer one has more than this kas knows."""
-
+"""The most snapshots an agent may say that it holds, and the most capabilities."""
 _STATUS = {
     Ending.REVOKED: grpc.StatusCode.UNAUTHENTICATED,
     Ending.REMOVED: grpc.StatusCode.UNAUTHENTICATED,
@@ -372,8 +368,10 @@ async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: Co
     hello = first.hello
     meta = hello.meta
     values = (meta.version, meta.commit, meta.pod_namespace, meta.pod_name, meta.kubernetes_version, meta.instance_id)
-    many = len(hello.holding) > HOLDINGS or len(hello.capabilities) > CAPABILITIES
-    if many or any(len(value) > META_CHARACTERS for value in (*values, *hello.capabilities)):
+    if (
+        any(len(value) > META_CHARACTERS for value in (*values, *hello.capabilities))
+        or max(len(hello.holding), len(hello.capabilities)) > HOLDINGS
+    ):
         await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a value in Hello is too long")
     return hello
 
