@@ -19,6 +19,7 @@ from agentk.memory import give_back_large_blocks
 from agentk.observability import observability
 from agentk.reports.queue import ReportQueue
 from agentlink import __version__, logs
+from agentlink.capabilities import CAPABILITIES
 from agentlink.lifecycle import run
 from agentlink.v1 import agentlink_pb2 as wire
 
@@ -98,7 +99,7 @@ async def _serve(options: Options, life: Lifecycle) -> None:
     link = Link(
         options.kas_address,
         token=options.token,
-        hello=lambda: wire.Hello(meta=meta, holding=controller.holding()),
+        hello=lambda: wire.Hello(meta=meta, holding=controller.holding(), capabilities=CAPABILITIES),
         ca_cert_file=options.ca_cert_file,
     )
 

@@ -15,6 +15,7 @@ from agentlink.lifecycle import STOP_SECONDS, run
 from agentlink.manifests.model import Limits
 from kas.data_directory import DataDirectoryError, locked
 from kas.descriptors import take_all_descriptors
+from kas.desired.project_access import ProjectAccess
 from kas.first_token import first_api_token
 from kas.git import remotes
 from kas.git.mirrors import Mirrors
@@ -116,7 +117,8 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         raise StartError(f"redis: {error}") from error
     await replicas.start(life)
     watcher = RefWatcher(mirrors, poll_interval=git.poll_interval, sharing=replicas.refs)
-    limits = _limits(settings)
+    limits = limits_of(settings)
+    access = ProjectAccess(settings.project_access)
     commands, holds = LocalCommands(), HoldBoard(store.holds)
     publisher = Publisher(
         watcher=watcher,
@@ -126,6 +128,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         limits=limits,
         commands=commands,
         holds=holds,
+        access=access,
     )
     events = SessionEvents(store, feed)
     observing = Observing(events)
@@ -136,7 +139,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         publisher=publisher,
         sink=ReportSink(store, feed, count=metrics.report_batch),
         observer=observing,
-        identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits),
+        identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits, access=access),
         answers=commands,
     )
     await life.background("session-events", events.run())
@@ -331,7 +334,8 @@ def _known(settings: CredentialSettings) -> remotes.CredentialSettings:
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> Limits:
+    """Return what files of manifests and configurations may hold."""
     limits = settings.limits
     return Limits(
         file_bytes=limits.file_size,

@@ -193,8 +193,9 @@ _DRY_RUN: Mapping[int, DryRun] = {
     wire.DRY_RUN_STRATEGY_SERVER: DryRun.SERVER,
 }
 _PROPAGATION: Mapping[int, Propagation] = {
+    wire.PROPAGATION_POLICY_UNSPECIFIED: Propagation.FOREGROUND,
+    wire.PROPAGATION_POLICY_FOREGROUND: Propagation.FOREGROUND,
     wire.PROPAGATION_POLICY_BACKGROUND: Propagation.BACKGROUND,
-    wire.PROPAGATION_POLICY_ORPHAN: Propagation.ORPHAN,
 }
 _INVENTORY: Mapping[int, InventoryPolicy] = {
     wire.INVENTORY_POLICY_ADOPT_IF_NO_INVENTORY: InventoryPolicy.ADOPT_IF_NO_INVENTORY,
@@ -212,6 +213,10 @@ _CONFIRMATION: Mapping[int, PruneConfirmation] = {
     wire.PRUNE_CONFIRMATION_NEVER: PruneConfirmation.NEVER,
 }
 _LARGE_PERCENT = 50
+_WHOLE_PERCENT = 100
+
+_NOWHERE = ("none at all",)
+"""In the place of namespaces for a project that is confined to none: what no namespace can be called."""
 
 
 def configured_of(configuration: wire.Configuration) -> Configured:
@@ -233,7 +238,7 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         default_namespace=project.default_namespace or "default",
         dry_run=_DRY_RUN.get(project.dry_run_strategy, DryRun.CLIENT),
         prune=project.prune,
-        propagation=_PROPAGATION.get(project.prune_propagation_policy, Propagation.FOREGROUND),
+        propagation=_PROPAGATION.get(project.prune_propagation_policy, Propagation.ORPHAN),
         inventory_policy=_INVENTORY.get(project.inventory_policy, InventoryPolicy.MUST_MATCH),
         reconcile_timeout=project.reconcile_timeout.ToMilliseconds() / 1000,
         prune_timeout=project.prune_timeout.ToMilliseconds() / 1000,
@@ -247,9 +252,14 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         suspension=_suspension(project.suspension) if project.HasField("suspension") else None,
         health_rules=tuple(HealthRule(rule.group, rule.kind, rule.current, rule.failed) for rule in project.health),
         prune_confirmation=_CONFIRMATION.get(project.prune_confirmation, PruneConfirmation.ALWAYS),
-        prune_large_percent=project.prune_large_percent or _LARGE_PERCENT,
-        allowed_namespaces=tuple(project.allowed_namespaces),
+        prune_large_percent=_percent(project.prune_large_percent),
+        allowed_namespaces=tuple(project.allowed_namespaces) or (_NOWHERE if project.confined else ()),
     )
+
+
+def _percent(said: int) -> int:
+    """Return what share is large; one that cannot be counts as the smallest."""
+    return said if 1 <= said <= _WHOLE_PERCENT else 1 if said else _LARGE_PERCENT
 
 
 def _suspension(suspension: wire.Suspension) -> Suspension:

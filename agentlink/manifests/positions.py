@@ -26,11 +26,12 @@ Path = tuple[str | int, ...]
 Lines = dict[Path, int]
 
 
-def lines_of(text: str, first_line: int) -> Lines:
-    """Return the line of the value at each path: keys as they are written, items by index from 0.
+def lines_of(text: str, first_line: int, repeated: list[Path] | None = None) -> Lines:
+    """Return the line of the value at each path: keys as they are written, items by index from 0; in their order.
 
     An entry of a mapping has the line of its key. What an alias or a merge key brings in has no line of its own.
-    ``text`` holds one document that ``yaml_reader`` has read, and begins at ``first_line``.
+    ``text`` holds one document that ``yaml_reader`` has read, and begins at ``first_line``. Keys that a mapping has
+    twice are added to ``repeated``; their line is that of the last, whose value counts.
     """
     lines: Lines = {}
     next_event: Callable[[], Any] = CParser(text).get_event
@@ -47,6 +48,8 @@ def lines_of(text: str, first_line: int) -> Lines:
                 if pending is None and index is None:
                     # A key. One that is an alias gets a path that nobody looks for.
                     pending = (*path, event.value if isinstance(event, ScalarEvent) else "")
+                    if repeated is not None and pending in lines:
+                        repeated.append(pending)
                     lines[pending] = line
                     continue
                 if pending is None:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _AREA = "database"
 
 
-async def check_database(url: str, password_file: Path | None) -> tuple[list[Finding], tuple[str, ...]]:
+async def check_database(url: str, password_file: Path | None) -> tuple[list[Finding], tuple[tuple[str, str], ...]]:
     """Look at the database without changing it.
 
     Returns:
-        The findings, and the configuration projects of the agents in it, as far as they can be read.
+        The findings, and the names of the agents in it with their configuration projects, as far as they can be read.
     """
     try:
         seen = await look(url, password_file=password_file)
@@ -44,4 +44,4 @@ async def check_database(url: str, password_file: Path | None) -> tuple[list[Fin
         )
     else:
         findings.append(ok(_AREA, "schema", f"schema {seen.schema} is current"))
-    return findings, seen.projects
+    return findings, seen.agents

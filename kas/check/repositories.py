@@ -14,9 +14,11 @@ from kas.git.program import OLDEST, program_version
 from kas.git.refs import DEFAULT_BRANCH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from kas.git.remotes import GitSettings
+
+    Look = Callable[[Mirrors, str, str], Awaitable[Sequence[Finding]]]
 
 _AREA = "git"
 _AT_ONCE = 8
@@ -34,23 +36,24 @@ def check_program() -> Finding:
     return ok(_AREA, "program", f"git {said}")
 
 
-async def check_projects(settings: GitSettings, projects: Sequence[str]) -> list[Finding]:
-    """Fetch the default branch of each project, without its history, and forget it again."""
+async def check_projects(settings: GitSettings, projects: Sequence[str], look: Look) -> list[Finding]:
+    """Fetch the default branch of each project, without its history, ``look`` into it, and forget it again."""
     turns = asyncio.Semaphore(_AT_ONCE)
     with tempfile.TemporaryDirectory(prefix="kas-check-", ignore_cleanup_errors=True) as directory:
         mirrors = Mirrors(settings, Path(directory))
 
-        async def check(project: str) -> Finding:
+        async def check(project: str) -> list[Finding]:
             async with turns:
                 try:
                     commit = await mirrors.mirror(project).fetch(DEFAULT_BRANCH)
                 except GitError as error:
-                    return failed(_AREA, project, f"{error.reason}: {error}")
-            return ok(_AREA, project, f"the default branch is at {commit[:8]}")
+                    return [failed(_AREA, project, f"{error.reason}: {error}")]
+                found = await look(mirrors, project, commit)
+            return [ok(_AREA, project, f"the default branch is at {commit[:8]}"), *found]
 
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(check(project)) for project in projects]
         finally:
             await mirrors.close()
-    return [task.result() for task in tasks]
+    return [finding for task in tasks for finding in task.result()]

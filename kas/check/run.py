@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentlink.findings import Finding, failed, ok, warning
-from kas.app import git_settings
+from kas.app import git_settings, limits_of
 from kas.check.certificates import check_certificate
+from kas.check.configurations import Configurations
 from kas.check.database import check_database
 from kas.check.files import check_data_directory, check_secret_file, check_temporary_directory
 from kas.check.ports import check_ports
 from kas.check.redis import check_redis
 from kas.check.repositories import check_program, check_projects
+from kas.desired.project_access import ProjectAccess
 from kas.first_token import ADMIN_TOKEN_FILE
 from kas.settings import SettingsError, load_settings
 
@@ -44,14 +46,16 @@ async def _check(settings: Settings, projects: Sequence[str]) -> list[Finding]:
         *_certificates(settings, datetime.now(UTC)),
         *await check_ports(list(_addresses(settings)), settings.observability.address),
     ]
-    in_database, configuration_projects = await check_database(settings.database_url, settings.database_password_file)
+    in_database, agents = await check_database(settings.database_url, settings.database_password_file)
     findings += in_database
     if settings.redis is not None:
         findings += await check_redis(settings.redis, settings.redis_password_file, settings.redis_ca_file)
     findings.append(check_program())
-    named = dict.fromkeys([*settings.git.projects, *configuration_projects, *projects])
+    named = dict.fromkeys([*settings.git.projects, *(project for _, project in agents), *projects])
+    configurations = Configurations(agents, limits_of(settings), ProjectAccess(settings.project_access))
     try:
-        findings += await check_projects(git_settings(settings), list(named))
+        findings += await check_projects(git_settings(settings), list(named), configurations.look)
+        findings += configurations.summary()
     except ValueError as error:
         findings.append(failed("git", "settings", str(error)))
     if not named:

@@ -1,13 +1,14 @@
 """GitLab's configuration of an agent, ``.gitlab/agents/<name>/config.yaml``, to values.
 
 A file written for GitLab's agent 15 or 16 is read unchanged. Everything that is wrong in it is reported at once, each
-with its key and line; what is unknown is a warning, because a configuration may be newer than this program. What the
-file may hold is in ``agent_schema``.
+with its key and line; what is unknown is a warning, because a configuration may be newer than this program, unless it
+may be a protective key (``protective``). What the file may hold is in ``agent_schema``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +27,7 @@ from kas.desired.agent_schema import (
     PruneConfirmation,
 )
 from kas.desired.globs import GlobError, check_glob
+from kas.desired.protective import ENTRIES, lost_protection, meant
 from kas.desired.references import DEFAULT_BRANCH, RefSpec
 from kas.desired.select import DEFAULT_GLOBS
 
@@ -79,7 +81,8 @@ class HealthRule:
 class ManifestProjectConfig:
     """One entry of ``gitops.manifest_projects``. Timeouts in seconds; 0 is not to wait.
 
-    ``impersonate_user`` is a Kubernetes user name, empty for the agent itself.
+    ``impersonate_user`` is a Kubernetes user name, empty for the agent itself. ``line`` is where the entry names its
+    project, from 1; an entry that has only moved is the same.
     """
 
     project: str
@@ -102,6 +105,7 @@ class ManifestProjectConfig:
     prune_confirmation: PruneConfirmation = "when_large"
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
+    line: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +157,14 @@ def parse_agent_config(
     document = _read(data, path, limits)
     if document is None:
         return AgentConfig(), ()
-    lines = lines_of(document.text, document.text_line)
+    repeated: list[Path] = []
+    lines = lines_of(document.text, document.text_line, repeated)
     places = _Places(lines, document.line)
     value = _without_nulls(document.value)
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not isinstance(document.value, dict):
         raise ConfigError(path, (ConfigFinding("", document.line, "expected a mapping of settings"),))
-    errors = [places.finding(where, message) for where, message in _check_entries(value, own_project, limits)]
+    wrong = chain(lost_protection(document.value, lines, repeated), _check_entries(value, own_project, limits))
+    errors = [places.finding(where, message) for where, message in wrong]
     try:
         file = File.model_validate(value)
     except ValidationError as error:
@@ -166,10 +172,13 @@ def parse_agent_config(
         raise ConfigError(path, _sorted(errors)) from None
     if errors:
         raise ConfigError(path, _sorted(errors))
-    projects = tuple(_project(entry, own_project) for entry in file.gitops.manifest_projects)
+    projects = tuple(
+        _project(entry, own_project, places.line((*ENTRIES, index, "id")))
+        for index, entry in enumerate(file.gitops.manifest_projects)
+    )
     logging = file.observability.logging
     config = AgentConfig(projects, logging.level, logging.grpc_level, file.ci_access, file.user_access)
-    return config, _sorted(places.finding(where, "unknown key, ignored") for where in _unknown(file, ()))
+    return config, _sorted(places.finding(where, message) for where, message in _unknown(file, ()))
 
 
 def _read(data: bytes, path: str, limits: Limits) -> Document | None:
@@ -192,7 +201,7 @@ def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON has no smaller typ
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
+def _project(entry: ManifestProject, own_project: str, line: int) -> ManifestProjectConfig:
     return ManifestProjectConfig(
         project=entry.id or own_project,
         ref=entry.ref.spec(),
@@ -217,6 +226,7 @@ def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
         prune_confirmation=entry.prune_confirmation,
         prune_large_percent=entry.prune_large_percent,
         allowed_namespaces=tuple(entry.allowed_namespaces),
+        line=line,
     )
 
 
@@ -230,7 +240,7 @@ def _user(impersonate: Impersonate | None) -> str:
 
 def _check_entries(value: dict[str, Any], own_project: str, limits: Limits) -> Iterator[tuple[Path, str]]:
     """Yield what is wrong with the entries together; what is wrong with one alone, the schema finds."""
-    where: Path = ("gitops", "manifest_projects")
+    where: Path = ENTRIES
     gitops = value.get("gitops")
     entries = gitops.get("manifest_projects") if isinstance(gitops, dict) else None
     if not isinstance(entries, list):
@@ -278,9 +288,10 @@ def _expectation(detail: ErrorDetails) -> str:
     return _EXPECTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
 
 
-def _unknown(model: BaseModel, where: Path) -> Iterator[Path]:
-    for key in model.model_extra or ():
-        yield (*where, key)
+def _unknown(model: BaseModel, where: Path) -> Iterator[tuple[Path, str]]:
+    for number, key in enumerate(model.model_extra or ()):
+        near = meant(key, type(model).model_fields) if number < _MAX_SHOWN else None
+        yield (*where, key), f"unknown key, ignored; did you mean {near}?" if near else "unknown key, ignored"
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
@@ -300,7 +311,10 @@ class _Places:
 
     def finding(self, where: tuple[int | str, ...], message: str) -> ConfigFinding:
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        return ConfigFinding(printable_path(key), line_at(self.lines, where, self.default), message)
+        return ConfigFinding(printable_path(key), self.line(where), message)
+
+    def line(self, where: tuple[int | str, ...]) -> int:
+        return line_at(self.lines, where, self.default)
 
 
 def _sorted(findings: Iterable[ConfigFinding]) -> tuple[ConfigFinding, ...]:

@@ -53,6 +53,12 @@ def _namespace(text: str) -> str:
     return text
 
 
+def _some(namespaces: list[str]) -> list[str]:
+    if not namespaces:
+        raise ValueError("names no namespace; name at least one, or leave the key out for every namespace")
+    return namespaces
+
+
 def _expression(text: str) -> str:
     try:
         Expression(text)
@@ -97,6 +103,7 @@ _Kind = Annotated[StrictStr, AfterValidator(_kind)]
 _Group = Annotated[StrictStr, AfterValidator(_group)]
 _Pointer = Annotated[StrictStr, AfterValidator(_pointer)]
 _Expression = Annotated[StrictStr, AfterValidator(_expression)]
+_SOME = Field(max_length=MAX_RULES, json_schema_extra={"minItems": 1})
 _ServiceAccount = Annotated[StrictStr, AfterValidator(_service_account)]
 
 
@@ -190,7 +197,7 @@ class ManifestProject(_Section):
     health: Annotated[list[Health], Field(max_length=MAX_RULES)] = []
     prune_confirmation: PruneConfirmation = "when_large"
     prune_large_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 50
-    allowed_namespaces: Annotated[list[_Namespace], Field(max_length=MAX_RULES)] = []
+    allowed_namespaces: Annotated[list[_Namespace], AfterValidator(_some), _SOME] = []
 
 
 class GitOps(_Section):

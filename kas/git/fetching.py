@@ -22,6 +22,7 @@ from kas.git.explain import explain
 from kas.git.packs import Packs
 from kas.git.parcels import source_of
 from kas.git.refs import GitRef, RefKind, check_ref, mirror_name, server_name
+from kas.git.smart_http import in_same_group
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -336,6 +337,9 @@ class Fetcher:
 
     def _follow_move(self, remote: Remote, moved: str) -> Remote:
         """Take a redirect on the same server, as of a project that was renamed, and say so."""
+        if not in_same_group(self._remotes.url(self._project), self._project, moved):
+            message = "has moved out of its top-level group, where it is not followed; name it where it is now"
+            raise GitError("Redirected", f"{self._project} {message}")
         self._moved = moved
         _log.warning(
             "The repository has moved; it is fetched from where its server says. Correct its path in the configuration",

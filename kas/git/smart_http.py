@@ -13,7 +13,7 @@ import contextlib
 import socket
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -160,6 +160,22 @@ def same_server(url: str, location: str) -> str | None:
         return None
     found = target.removesuffix(_SERVICE)
     return found if same and new.username is None and found != url else None
+
+
+def in_same_group(url: str, project: str, moved: str) -> bool:
+    """Tell whether a repository that has moved is still in its project's top-level group. Pure.
+
+    Who may read a project is decided by its path, so a redirect must not lead out of what that says. A URL without the
+    project's path in it was chosen by kas' operator for this one project.
+    """
+    path = quote(project, safe="/")
+    before, there, after = url.rpartition(path)
+    if not there:
+        return True
+    group, is_grouped, _ = path.partition("/")
+    if is_grouped:
+        return moved.lower().startswith(f"{before}{group}/".lower())
+    return moved.lower().removesuffix(".git") == f"{before}{path}{after}".lower().removesuffix(".git")
 
 
 def _can_ask(remote: Remote) -> bool:

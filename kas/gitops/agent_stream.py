@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentlink import logs
+from agentlink.capabilities import able_of
 from agentlink.manifests.model import ManifestError
 from kas.desired.agent_config import ConfigError
 from kas.git.errors import GitError
@@ -30,10 +32,11 @@ from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
 from kas.git.watcher import RefState
 from kas.gitops.configuration import configuration_message
 from kas.gitops.delta import Offer
-from kas.gitops.holds import pin_of
+from kas.gitops.holds import pin_of, suspension_of
 from kas.gitops.identify import config_path, read_configuration
 from kas.gitops.newest import Newest
 from kas.gitops.outbox import Outbox
+from kas.gitops.protections import TOO_OLD, withheld
 from kas.gitops.snapshots import Wanted
 from kas.reports.sync_id import sync_id_of
 from kas.spawning import spawn
@@ -44,11 +47,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentlink.v1 import agentlink_pb2 as wire
-    from kas.desired.agent_config import AgentConfig, ConfigFinding, ManifestProjectConfig
+    from kas.desired.agent_config import AgentConfig, ManifestProjectConfig
     from kas.desired.model import Snapshot
     from kas.git.watcher import Following
     from kas.gitops.commands import Delivery, Revision
     from kas.gitops.holds import Following as FollowingHolds
+    from kas.gitops.identify import ReadConfiguration
     from kas.gitops.publisher import Publisher
     from kas.rpc.sessions import AgentIdentity
     from kas.store.records import HoldRecord
@@ -73,8 +77,8 @@ class AgentStream:
     """Everything kas does for one connection of one agent. Nothing of it runs while nothing changes."""
 
     __slots__ = (
-        *("_config", "_deliveries", "_has", "_held", "_holding", "_identity", "_newest_config", "_notes"),
-        *("_outbox", "_publisher", "_tasks", "_following", "_following_holds", "_watches"),
+        *("_able", "_config", "_deliveries", "_has", "_held", "_holding", "_identity", "_newest_config", "_notes"),
+        *("_outbox", "_publisher", "_sent", "_tasks", "_following", "_following_holds", "_version", "_watches"),
     )
 
     def __init__(
@@ -88,12 +92,16 @@ class AgentStream:
         self._publisher = publisher
         self._identity = identity
         self._tasks = tasks
+        self._able = able_of(hello.capabilities)
+        self._version = hello.meta.version
         self._has = {holding.project_id: (holding.commit, bytes(holding.digest)) for holding in hello.holding}
         self._held: dict[int, Snapshot] = {}
         self._outbox = Outbox(self._held, ready, publisher.transfers)
         self._watches: dict[tuple[ManifestProjectConfig, str], _Watched] = {}
         self._holding: tuple[HoldRecord, ...] = ()
         self._config: tuple[str, AgentConfig, Mapping[str, int]] | None = None
+        # Ids of the projects that the agent is told of.
+        self._sent: frozenset[int] = frozenset()
         self._deliveries: dict[str, asyncio.Task[None] | None] = {}
         self._newest_config = Newest(publisher.rush, tasks, self._configuration_changed)
         self._following: Following | None = None
@@ -125,7 +133,9 @@ class AgentStream:
 
     def deliver(self, delivery: Delivery) -> None:
         """Send a command; its snapshot is made first."""
-        if delivery.revision is None:
+        untold = self._config is not None and delivery.command.project_id not in self._sent
+        if delivery.revision is None or untold:
+            # An agent that was not told of a project says that it does not drive it, and gets nothing of it.
             self._outbox.order(delivery.command, None)
         else:
             task = spawn(self._tasks, self._deliver(delivery.command, delivery.revision))
@@ -171,22 +181,21 @@ class AgentStream:
             message = f"{path} does not exist in {project} at its default branch; create it to configure this agent"
             await self._configuration_failed(commit, "ConfigurationMissing", message)
             return
-        config, warnings = read
-        for warning in warnings:
+        for warning in read.warnings:
             self._log().warning(
                 "Configuration warning", path=path, key=warning.key, line=warning.line, why=warning.message
             )
         sync_log, agents = self._publisher.sync_log, self._publisher.store.agents
         note = functools.partial
         self._notes.add("recovered", note(sync_log.recovered, self._identity, project, CONFIGURATION_REF))
-        self._notes.add("warnings", note(sync_log.warned, self._identity, project, commit, path, warnings))
+        self._notes.add("warnings", note(sync_log.warned, self._identity, project, commit, path, read.warnings))
         self._notes.add("good configuration", note(agents.set_config_commit, self._identity.agent_id, commit))
-        await self._apply_configuration(commit, config)
+        await self._apply_configuration(commit, read)
 
-    async def _read_configuration(self, commit: str) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
-        publisher = self._publisher
+    async def _read_configuration(self, commit: str) -> ReadConfiguration | None:
+        of = self._publisher
         return await read_configuration(
-            publisher.mirrors, self._identity, commit, publisher.limits, publisher.configurations
+            of.mirrors, self._identity, commit, of.limits, access=of.access, known=of.configurations
         )
 
     async def _configuration_failed(self, commit: str, reason: str, message: str) -> None:
@@ -207,23 +216,31 @@ class AgentStream:
         except (ConfigError, GitError):
             return
         if read is not None:
-            await self._apply_configuration(good, read[0])
+            await self._apply_configuration(good, read)
 
-    async def _apply_configuration(self, commit: str, config: AgentConfig) -> None:
-        paths = [project.project for project in config.projects]
+    async def _apply_configuration(self, commit: str, read: ReadConfiguration) -> None:
+        paths = [project.project for project in (*read.config.projects, *(one.config for one in read.refused))]
         ids_of = self._publisher.store.projects.ids_of
         ids = await when_available(functools.partial(ids_of, paths), what="the ids of projects")
         kept_ids = set(ids.values())
         self._notes.add("left", functools.partial(self._publisher.sync_log.left, self._identity, kept_ids))
-        for project_id in [held for held in self._held if held not in kept_ids]:
-            self._outbox.forget(project_id)
-        self._config = (commit, config, ids)
+        if read.refused:
+            note_not_allowed = functools.partial(self._publisher.note_not_allowed, self._identity, read.refused)
+            self._notes.add("projects that may not be read", note_not_allowed)
+        self._config = (commit, read.config, ids)
         await self._put_in_force()
 
     async def _put_in_force(self) -> None:
         """Tell the agent its configuration with what holds, and watch each project as both say. Waits for nothing."""
         assert self._config is not None  # noqa: S101 -- whoever calls has one
         commit, config, ids = self._config
+        config = replace(config, projects=tuple(one for one in config.projects if self._may_be_sent(one, ids)))
+        sent = frozenset(ids[project.project] for project in config.projects)
+        for project_id in {*self._held, *self._has, *self._sent} - sent:
+            # The agent lets it go, and holds nothing of it any more.
+            self._outbox.forget(project_id)
+            self._has.pop(project_id, None)
+        self._sent = sent
         self._outbox.configure(
             configuration_message(
                 agent_id=self._identity.agent_id,
@@ -243,6 +260,15 @@ class AgentStream:
                 project_id = ids[project.project]
                 watched = self._watch(project, project_id) if pin is None else self._stay(project, project_id, pin)
                 self._watches[project, commit_id] = watched
+
+    def _may_be_sent(self, config: ManifestProjectConfig, ids: Mapping[str, int]) -> bool:
+        """Tell whether the agent holds to what protects a project; note it where it does not."""
+        suspension = suspension_of(ids[config.project], self._holding)
+        by = None if suspension is None else suspension.by
+        why = withheld(config, suspended_by=by, able=self._able, version=self._version)
+        if why is not None:
+            self._failed(config, ref_of(config), "", TOO_OLD, why)
+        return why is None
 
     def _watch(self, config: ManifestProjectConfig, project_id: int) -> _Watched:
         """Offer each revision of one manifest project."""

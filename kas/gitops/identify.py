@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.agent_config import MAX_CONFIG_BYTES, AgentConfig, ConfigError, ConfigFinding, parse_agent_config
+from kas.desired.project_access import NOT_ALLOWED, OWN_GROUP, NotAllowed, ProjectAccess, held_to
 from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH
 
@@ -24,6 +26,15 @@ READ_CONFIGURATIONS = 10_000
 """How many configurations are kept; each that is in force is in memory anyway."""
 
 _Read = tuple[AgentConfig, tuple[ConfigFinding, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConfiguration:
+    """A configuration that can be used: without the projects that it may not read, which are ``refused``."""
+
+    config: AgentConfig
+    warnings: tuple[ConfigFinding, ...] = ()
+    refused: tuple[NotAllowed, ...] = ()
 
 
 def config_path(agent_name: str) -> str:
@@ -53,11 +64,25 @@ class ReadConfigurations:
 
 
 async def read_configuration(
-    mirrors: Mirrors, identity: AgentIdentity, commit: str, limits: Limits, known: ReadConfigurations | None = None
-) -> tuple[AgentConfig, tuple[ConfigFinding, ...]] | None:
-    """Read the configuration at a commit, and what is odd in it; None where the file does not exist.
+    mirrors: Mirrors,
+    identity: AgentIdentity,
+    commit: str,
+    limits: Limits,
+    *,
+    access: ProjectAccess,
+    known: ReadConfigurations | None = None,
+) -> ReadConfiguration | None:
+    """Read the configuration at a commit; None where the file does not exist.
 
-    ``known`` are those that were read before; all with the same ``limits``.
+    Everything that an agent's configuration leads kas to goes through here, and so through ``access``.
+
+    Args:
+        mirrors: have the configuration project.
+        identity: the agent.
+        commit: of the configuration project.
+        limits: what the file may hold.
+        access: which projects it may name.
+        known: those that were read before; all with the same limits.
 
     Raises:
         ConfigError: it cannot be used.
@@ -68,25 +93,31 @@ async def read_configuration(
     file = await mirror.blob_at(commit, path)
     if file is None:
         return None
-    if known is not None and (read := known.get(file.object_id, identity.project)) is not None:
-        return read
-    if file.size > MAX_CONFIG_BYTES:
-        message = f"the file has {file.size} bytes; at most {MAX_CONFIG_BYTES} are read"
-        raise ConfigError(path, (ConfigFinding("", 1, message),))
-    data = (await mirror.blobs([file.object_id]))[file.object_id]
-    read = parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
-    if known is not None:
-        known.put(file.object_id, identity.project, read)
-    return read
+    read = known.get(file.object_id, identity.project) if known is not None else None
+    if read is None:
+        if file.size > MAX_CONFIG_BYTES:
+            message = f"the file has {file.size} bytes; at most {MAX_CONFIG_BYTES} are read"
+            raise ConfigError(path, (ConfigFinding("", 1, message),))
+        data = (await mirror.blobs([file.object_id]))[file.object_id]
+        read = parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
+        if known is not None:
+            known.put(file.object_id, identity.project, read)
+    config, warnings = read
+    # Not kept: two agents may have the same file, and what is refused is said with its path.
+    config, refused = held_to(access, config, own_project=identity.project, path=path)
+    return ReadConfiguration(config, warnings, refused)
 
 
 class Identifier:
     """Answers for the configuration of any agent."""
 
-    def __init__(self, *, watcher: RefWatcher, mirrors: Mirrors, limits: Limits) -> None:
+    def __init__(
+        self, *, watcher: RefWatcher, mirrors: Mirrors, limits: Limits, access: ProjectAccess = OWN_GROUP
+    ) -> None:
         self._watcher = watcher
         self._mirrors = mirrors
         self._limits = limits
+        self._access = access
 
     async def configuration(self, identity: AgentIdentity) -> wire.ConfigurationState | None:
         """Return how the newest configuration stands; None where that is not known in time."""
@@ -108,7 +139,7 @@ class Identifier:
         if state.error is not None:
             return wire.ConfigurationState(commit=commit, reason=state.error.reason, message=str(state.error))
         try:
-            read = await read_configuration(self._mirrors, identity, commit, self._limits)
+            read = await read_configuration(self._mirrors, identity, commit, self._limits, access=self._access)
         except ConfigError as error:
             return wire.ConfigurationState(commit=commit, reason="InvalidConfiguration", message=str(error))
         except GitError as error:
@@ -119,5 +150,8 @@ class Identifier:
                 "create it to configure this agent"
             )
             return wire.ConfigurationState(commit=commit, reason="ConfigurationMissing", message=message)
-        projects = dict.fromkeys(project.project for project in read[0].projects)
-        return wire.ConfigurationState(commit=commit, projects=list(projects))
+        projects = [project.project for project in read.config.projects]
+        if read.refused:
+            message = "\n".join(map(str, read.refused))
+            return wire.ConfigurationState(commit=commit, reason=NOT_ALLOWED, message=message, projects=projects)
+        return wire.ConfigurationState(commit=commit, projects=projects)

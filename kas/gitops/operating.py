@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.agent_config import ConfigError
+from kas.desired.project_access import NOT_ALLOWED
 from kas.git.errors import GitError
 from kas.git.refs import GitRef, RefKind, is_commit_id
 from kas.gitops.agent_stream import ref_of, wanted_of
@@ -20,9 +21,10 @@ from kas.store.records import SyncKind
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from kas.desired.agent_config import AgentConfig, ManifestProjectConfig
+    from kas.desired.agent_config import ManifestProjectConfig
     from kas.git.history import CommitInfo
     from kas.gitops.commands import Commands
+    from kas.gitops.identify import ReadConfiguration
     from kas.gitops.publisher import Publisher
     from kas.store.records import AgentRecord
 
@@ -64,43 +66,51 @@ class Operator:
         self._publisher = publisher
         self._commands = commands
 
-    async def config(self, agent: AgentRecord) -> AgentConfig | None:
-        """Return the configuration in force of an agent; None where there is none that can be read."""
-        commit = await self._publisher.store.agents.config_commit(agent.id)
-        if not commit:
-            return None
-        try:
-            read = await read_configuration(self._publisher.mirrors, _identity(agent), commit, self._publisher.limits)
-        except (ConfigError, GitError):
-            return None
-        return None if read is None else read[0]
-
-    async def projects(self, agent: AgentRecord) -> tuple[ManifestProjectConfig, ...]:
-        """Return the manifest projects of an agent.
+    async def _read(self, agent: AgentRecord) -> ReadConfiguration:
+        """Return the configuration in force of an agent.
 
         Raises:
-            OperationError: it has no configuration in force.
+            OperationError: it has none that can be read.
         """
-        config = await self.config(agent)
-        if config is None:
+        publisher = self._publisher
+        commit = await publisher.store.agents.config_commit(agent.id)
+        read = None
+        if commit:
+            with suppress(ConfigError, GitError):
+                read = await read_configuration(
+                    publisher.mirrors, _identity(agent), commit, publisher.limits, access=publisher.access
+                )
+        if read is None:
             path = config_path(agent.name)
             raise OperationError(
                 "NotConfigured",
                 f"agent {agent.name} has no configuration that could be used yet",
                 f"{path} in {agent.project} is read when the agent connects; `kas get syncs` says what is wrong",
             )
-        return config.projects
+        return read
+
+    async def projects(self, agent: AgentRecord) -> tuple[ManifestProjectConfig, ...]:
+        """Return the manifest projects of an agent, without those that its configuration may not read.
+
+        Raises:
+            OperationError: it has no configuration in force.
+        """
+        return (await self._read(agent)).config.projects
 
     async def project(self, agent: AgentRecord, path: str) -> ManifestProjectConfig:
         """Return one manifest project of an agent.
 
         Raises:
-            OperationError: it has none of that path, or no configuration in force.
+            OperationError: it has none of that path, may not read it, or has no configuration in force.
         """
-        projects = await self.projects(agent)
+        read = await self._read(agent)
+        projects = read.config.projects
         for project in projects:
             if project.project == path:
                 return project
+        for refused in read.refused:
+            if refused.config.project == path:
+                raise OperationError(NOT_ALLOWED, refused.message, refused.remedy)
         names = ", ".join(project.project for project in projects[:10]) or "none"
         raise OperationError(
             "NotFound", f"agent {agent.name} has no manifest project {path!r}", f"its configuration names: {names}"

@@ -28,6 +28,10 @@ def values_schema() -> str:
     schema: dict[str, Any] = Values.model_json_schema(by_alias=True)
     # Helm gives a chart inside another chart the values that all charts share.
     schema["properties"]["global"] = {"type": "object"}
+    # A null takes a default away from Helm's values, and what then is not there would narrow nothing.
+    schema["required"] = ["scope", "networkPolicy"]
+    for name in ("Scope", "NetworkPolicyValues"):
+        schema["$defs"][name]["required"] = list(schema["$defs"][name]["properties"])
     return json.dumps(_without_titles(schema), indent=2) + "\n"
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import orjson
 
+from agentlink.capabilities import able_of
 from agentlink.logs import get_logger
 from agentlink.v1.agentlink_pb2 import AgentMeta
 from kas.replicas.port import Gap
@@ -251,12 +252,14 @@ def _told(session: Session) -> dict[str, object]:
         "at": session.connected_at.isoformat(),
         "transport": session.transport,
         "peer": session.peer,
+        "able": sorted(session.able),
     }
 
 
 def _session_of(told: dict[str, object]) -> Session:
-    agent = told["agent"]
+    agent, able = told["agent"], told.get("able", [])
     assert isinstance(agent, list)  # noqa: S101 -- our own format
+    assert isinstance(able, list)  # noqa: S101 -- as above
     return Session(
         connection_id=str(told["id"]),
         identity=AgentIdentity(*agent),
@@ -264,4 +267,5 @@ def _session_of(told: dict[str, object]) -> Session:
         connected_at=datetime.fromisoformat(str(told["at"])),
         transport=str(told["transport"]),
         peer=str(told["peer"]),
+        able=able_of(able),
     )

@@ -90,18 +90,18 @@ class SyncLog:
 
     async def failed(  # noqa: PLR0917  # in the order of ``received``: who, what, where, and then why
         self, identity: Identity, project: str, ref: str, commit: str, reason: str, message: str
-    ) -> None:
+    ) -> bool:
         """Note that kas cannot use a revision, or with the ref ``configuration`` the configuration.
 
-        The same failure again is no news. ``commit`` is empty where there is none: a missing ref, a repository that is
-        gone.
+        Tells whether that is news: the same failure again is none. ``commit`` is empty where there is none: a missing
+        ref, a repository that is gone.
         """
         project_id = await self._store.projects.id_of(project)
         ref, reason = inert(ref, _REF), inert(reason, WORD)
         message = inert(message, SENTENCE, lines=True)
         sync_id = failure_id_of(identity.agent_id, project_id, ref, commit, reason)
         event = self._event(identity, project_id, reason, message, warning=True, sync_id=sync_id)
-        await self._noted(
+        noted = await self._noted(
             self._store.syncs.failed(
                 identity.agent_id,
                 project_id,
@@ -113,6 +113,7 @@ class SyncLog:
                 event=event,
             )
         )
+        return bool(noted.events)
 
     async def recovered(self, identity: Identity, project: str, ref: str) -> None:
         """Note that what failed under this ref can be used again; no news where nothing had failed."""
@@ -176,7 +177,7 @@ class SyncLog:
             if added is not None:
                 self._feed.publish([EventAdded(added)])
 
-    async def _noted(self, note: Awaitable[Noted]) -> None:
+    async def _noted(self, note: Awaitable[Noted]) -> Noted:
         try:
             noted = await note
         except BaseException:
@@ -184,6 +185,7 @@ class SyncLog:
             raise
         self._feed.publish(SyncChanged(sync) for sync in noted.changed)
         self._feed.publish(EventAdded(event) for event in noted.events)
+        return noted
 
     def _event(
         self,

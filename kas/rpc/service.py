@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import grpc
 
 from agentlink import limits, logs
+from agentlink.capabilities import able_of
 from agentlink.metadata import AUTHORIZATION, CONNECTION_ID, RETRY_AFTER
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
@@ -46,8 +47,7 @@ META_CHARACTERS = 256
 """The longest value an agent may give of itself; Kubernetes names end at 253."""
 
 HOLDINGS = 10_000
-"""The most snapshots an agent may say that it holds."""
-
+"""The most snapshots an agent may say that it holds, and the most capabilities."""
 _STATUS = {
     Ending.REVOKED: grpc.StatusCode.UNAUTHENTICATED,
     Ending.REMOVED: grpc.StatusCode.UNAUTHENTICATED,
@@ -180,6 +180,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             connected_at=datetime.now(UTC),
             transport=peer.transport,
             peer=peer.address,
+            able=able_of(hello.capabilities),
         )
         ending = await self._stream(session, hello, request_iterator, context)
         if ending is not None:
@@ -367,7 +368,10 @@ async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: Co
     hello = first.hello
     meta = hello.meta
     values = (meta.version, meta.commit, meta.pod_namespace, meta.pod_name, meta.kubernetes_version, meta.instance_id)
-    if any(len(value) > META_CHARACTERS for value in values) or len(hello.holding) > HOLDINGS:
+    if (
+        any(len(value) > META_CHARACTERS for value in (*values, *hello.capabilities))
+        or max(len(hello.holding), len(hello.capabilities)) > HOLDINGS
+    ):
         await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a value in Hello is too long")
     return hello
 

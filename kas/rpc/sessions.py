@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from agentlink.capabilities import Capability
     from agentlink.v1.agentlink_pb2 import AgentMeta
 
 
@@ -30,7 +31,8 @@ class AgentIdentity:
 class Session:
     """One open Connect stream.
 
-    ``transport`` is ``websocket`` or ``grpc``, ``peer`` the caller's address, ``meta`` what the agent says of itself.
+    ``transport`` is ``websocket`` or ``grpc``, ``peer`` the caller's address, ``meta`` what the agent says of itself
+    and ``able`` what it is able to hold to.
     """
 
     connection_id: str
@@ -39,6 +41,7 @@ class Session:
     connected_at: datetime
     transport: str
     peer: str
+    able: frozenset[Capability] = frozenset()
 
 
 class Ending(StrEnum):

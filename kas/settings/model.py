@@ -1,6 +1,6 @@
 """What an operator may set. Every setting has a default that works on a laptop, and a description for the document.
 
-The sections ``git`` and ``webhooks`` are files of their own.
+The sections ``git`` and ``webhooks`` are files of their own, and so is ``project_access``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from kas.settings.access import Access
 from kas.settings.git import GitSettings
 from kas.settings.section import Count, Section
 from kas.settings.values import Address, Duration, File, KasUrl, ListenAddress, Pause, Size, WebUrl
@@ -160,6 +161,12 @@ class Settings(Section):
     )
     replica_name: str | None = Field(
         default=None, description="What this kas is called among several; null for the name of its machine or pod."
+    )
+    project_access: Access = Field(
+        default_factory=dict,
+        description="Manifest projects that a config.yaml may name outside its own top-level group: projects and "
+        "groups, by the configuration project, or by a group of such; `'*'` stands for all, on either side.",
+        json_schema_extra={"shown": "`{}`"},
     )
     agent_listener: AgentListenerSettings = AgentListenerSettings()
     api: ApiSettings = ApiSettings()

@@ -22,8 +22,7 @@ class Seen:
 
     ``where`` names the database without its password; ``file`` is that of SQLite. ``exists`` is False where no kas has
     written yet. ``schema`` is the version found, empty for none; ``newest`` is that of this kas, and ``unknown`` tells
-    that the former is none this kas ever had. ``projects`` are the agents' configuration projects, if the schema is
-    current.
+    that the former is none this kas ever had. ``agents`` are names of agents with their configuration projects.
     """
 
     where: str
@@ -32,7 +31,7 @@ class Seen:
     schema: str
     newest: str
     unknown: bool = False
-    projects: tuple[str, ...] = ()
+    agents: tuple[tuple[str, str], ...] = ()
 
 
 async def look(url: str, *, password_file: Path | None = None) -> Seen:
@@ -53,13 +52,11 @@ async def look(url: str, *, password_file: Path | None = None) -> Seen:
     try:
         async with database.read() as connection:
             schema = await schema_of(connection)
-            paths: tuple[str, ...] = ()
-            if schema == newest:
-                rows = await connection.scalars(
-                    select(projects.c.path).join(agents, agents.c.project_id == projects.c.id).distinct()
-                )
-                paths = tuple(sorted(rows))
-        unknown = bool(schema) and not is_known(schema)
-        return Seen(where, file, bool(schema), schema, newest, unknown, paths)
+            unknown = bool(schema) and not is_known(schema)
+            found: tuple[tuple[str, str], ...] = ()
+            if schema and not unknown:  # what is read here, every schema has
+                query = select(agents.c.name, projects.c.path).join(projects, agents.c.project_id == projects.c.id)
+                found = tuple(sorted((row.name, row.path) for row in await connection.execute(query)))
+        return Seen(where, file, bool(schema), schema, newest, unknown, found)
     finally:
         await database.close()

@@ -44,6 +44,7 @@ class Connection(TypedDict):
     pod_namespace: str
     pod_name: str
     kubernetes_version: str
+    capabilities: list[str]
 
 
 class SyncTotals(TypedDict):

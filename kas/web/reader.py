@@ -272,4 +272,5 @@ def _connection(session: Session) -> payloads.Connection:
         pod_namespace=meta.pod_namespace,
         pod_name=meta.pod_name,
         kubernetes_version=meta.kubernetes_version,
+        capabilities=sorted(session.able),
     )

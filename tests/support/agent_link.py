@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from agentk.gitops.link import Link
 from agentlink.address import parse_kas_address
+from agentlink.capabilities import CAPABILITIES
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.auth import new_agent_token
 from kas.rpc.listener import AgentListener, ListenerSettings
@@ -176,7 +177,9 @@ async def agent(
     link = Link(
         parse_kas_address(url),
         token=token or (lambda: secret),
-        hello=lambda: wire.Hello(meta=wire.AgentMeta(version="1.0", instance_id=instance_id)),
+        hello=lambda: wire.Hello(
+            meta=wire.AgentMeta(version="1.0", instance_id=instance_id), capabilities=CAPABILITIES
+        ),
         ca_cert_file=ca,
     )
     async with asyncio.TaskGroup() as group:

@@ -18,6 +18,7 @@ from agentk.kube.own import Own
 from agentk.leadership.guard import Guard, now
 from agentk.reports.queue import ReportQueue
 from agentlink.address import parse_kas_address
+from agentlink.capabilities import CAPABILITIES
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.rpc.listener import ListenerSettings
 from tests.support.agent_link import Kas, running
@@ -160,7 +161,9 @@ async def driven_agent(
         link = driven.link = Link(
             parse_kas_address(kas.url("grpc")),
             token=lambda: secret,
-            hello=lambda: wire.Hello(meta=wire.AgentMeta(version="1.0"), holding=controller.holding()),
+            hello=lambda: wire.Hello(
+                meta=wire.AgentMeta(version="1.0"), holding=controller.holding(), capabilities=CAPABILITIES
+            ),
         )
         reports = ReportQueue(link.report, connected=link.wait_connected, failure=LinkError, rejection=ReportRejected)
         controller = Controller(kube, reports, link=link, own=Own(kube, namespace="", pod=""), stand=lambda _: None)

@@ -74,7 +74,10 @@ webhooks: {{gitlab: {{secret_token_file: {secret}}}}}
         git = (
             f'git: {{url_template: "{git_template}", allowed_schemes: [https, http], poll_interval: {poll_interval}}}\n'
         )
-        self.config.write_text(self._base + (settings if "\ngit:" in f"\n{settings}" else git + settings))
+        # Most tests are about something else, and call their groups as they like.
+        access = "" if "project_access" in settings else 'project_access: {"*": ["*"]}\n'
+        git = "" if "\ngit:" in f"\n{settings}" else git
+        self.config.write_text(self._base + git + access + settings)
 
     @property
     def address(self) -> str:

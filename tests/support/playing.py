@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agentk.gitops.link import Link, LinkError
 from agentk.gitops.receive import Accompanied, Ordered, Received, Receiver
 from agentlink.address import parse_kas_address
+from agentlink.capabilities import CAPABILITIES
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ class Player:
             wire.Holding(project_id=project, commit=snapshot.commit, digest=snapshot.digest)
             for project, snapshot in self.receiver.held.items()
         ]
-        return wire.Hello(meta=wire.AgentMeta(version="1.0", instance_id=self.instance), holding=holding)
+        return wire.Hello(
+            meta=wire.AgentMeta(version="1.0", instance_id=self.instance), holding=holding, capabilities=CAPABILITIES
+        )
 
     async def _consume(self, message: wire.KasMessage) -> None:
         if message.WhichOneof("message") == "configuration":

@@ -133,6 +133,30 @@ def test_what_the_generator_refuses_the_chart_refuses(mistake: str, helm: Helm, 
     assert "0123456789" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"scope": None},
+        {"scope": {"namespaces": None}},
+        {"scope": {"kinds": None, "namespaces": ["a"]}},
+        {"scope": {"namespace": ["a"]}},
+        {"scope": {"Namespaces": ["a"]}},
+        {"Scope": {"namespaces": ["a"]}},
+        {"namespaces": ["a"]},
+        {"networkPolicy": None},
+        {"networkPolicy": {"enabled": None}},
+    ],
+    ids=json.dumps,
+)
+def test_a_scope_that_gets_lost_is_refused_and_not_the_whole_cluster(
+    lost: dict[str, object], helm: Helm, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="error: "):
+        generated({**NEEDED, **lost}, tmp_path)
+    with pytest.raises(HelmError):
+        helm.template("agentk", {**NEEDED, **lost})
+
+
 def test_the_charts_values_are_written_from_the_model() -> None:
     again = "run python -m kas.install.schema manifests/charts/agentk"
     assert (CHART / "values.yaml").read_text() == values_yaml(), again

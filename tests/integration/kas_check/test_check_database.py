@@ -37,24 +37,24 @@ def files_in(folder: Path) -> list[Path]:
 
 async def test_an_empty_database_is_well_and_stays_empty(url: str, tmp_path: Path) -> None:
     for _ in range(2):
-        findings, projects = await check_database(url, None)
+        findings, agents = await check_database(url, None)
 
         assert [finding.level for finding in findings] == [Level.OK]
         assert "the first start fills it" in findings[0].message
-        assert projects == ()
+        assert agents == ()
     assert files_in(tmp_path) == []
 
 
-async def test_a_database_in_use_is_current_and_tells_the_configuration_projects(url: str) -> None:
+async def test_a_database_in_use_is_current_and_tells_the_agents(url: str) -> None:
     store = await Store.open(url)
     try:
         await store.agents.create("group/config", "one")
         await store.agents.create("group/config", "two")
 
-        findings, projects = await check_database(url, None)
+        findings, agents = await check_database(url, None)
     finally:
         await store.close()
 
     assert {finding.level for finding in findings} == {Level.OK}
     assert [finding.check for finding in findings][-2:] == ["connection", "schema"]
-    assert projects == ("group/config",)
+    assert agents == (("one", "group/config"), ("two", "group/config"))

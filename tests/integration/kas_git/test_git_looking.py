@@ -165,6 +165,23 @@ async def test_credentials_are_sent_and_rotated_while_asking(git_server: GitServ
     await mirrors.close()
 
 
+async def test_a_project_that_has_moved_to_another_group_is_not_followed_there(
+    mirrors: Mirrors, git_server: GitServer
+) -> None:
+    git_server.create(PROJECT)
+    git_server.create("other/secret").push_files({"a.yaml": "a: theirs\n"})
+    git_server.redirect(PROJECT, "other/secret", HTTPStatus.MOVED_PERMANENTLY)
+    before = len(git_server.requests)
+
+    error = (await mirrors.mirror(PROJECT).look([MAIN]))[MAIN]
+
+    assert isinstance(error, GitError)
+    assert (error.reason, error.retryable) == ("Redirected", False)
+    assert str(error).startswith(f"{PROJECT} has moved out of its top-level group")
+    paths = {request.split()[1].partition(".git")[0] for request in git_server.requests[before:]}
+    assert paths == {f"/{PROJECT}"}
+
+
 async def test_a_project_that_was_renamed_is_followed_on_its_server_and_that_is_said(
     mirrors: Mirrors, git_server: GitServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,6 +75,7 @@ def connection(at: str, version: str) -> Connection:
         pod_namespace="agentk",
         pod_name="agentk-0",
         kubernetes_version="v1.36.3",
+        capabilities=[],
     )
 
 

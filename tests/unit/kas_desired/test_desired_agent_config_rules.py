@@ -6,14 +6,19 @@ import pytest
 
 from agentk.apply.model import (
     DriftPolicy,
+    DryRun,
     HealthRule,
     IgnoreRule,
+    InventoryPolicy,
     ProjectSettings,
+    Propagation,
     PruneConfirmation,
     Suspension,
 )
+from agentk.apply.rules.confine import refuse_place
 from agentk.gitops.receive import configured_of
 from agentlink.manifests.model import Limits
+from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.desired.agent_config import ConfigError, parse_agent_config
 from kas.gitops.configuration import configuration_message
@@ -106,7 +111,48 @@ gitops:
     assert "expected a CEL expression over self: line 2, column 14: undeclared reference to 'object" in finding.message
 
 
-def test_a_policy_of_a_newer_kas_counts_as_the_careful_one() -> None:
-    project = wire.ManifestProject(id=3, path="p", drift_policy=99, prune_confirmation=99)  # type: ignore[arg-type]
+NEWER = 99
+"""A value of a kas that is newer than this agentk."""
+
+
+def received(**said: object) -> ProjectSettings:
+    """Return what agentk makes of what a kas of another version may say."""
+    project = wire.ManifestProject(id=3, path="p", **said)  # type: ignore[arg-type]
     (settings,) = configured_of(wire.Configuration(agent_id=7, projects=[project])).projects
+    return settings
+
+
+def test_a_policy_of_a_newer_kas_counts_as_the_one_that_does_the_least() -> None:
+    settings = received(
+        drift_policy=NEWER,
+        prune_confirmation=NEWER,
+        dry_run_strategy=NEWER,
+        inventory_policy=NEWER,
+        prune_propagation_policy=NEWER,
+    )
     assert (settings.drift, settings.prune_confirmation) == (DriftPolicy.REPORT, PruneConfirmation.ALWAYS)
+    assert (settings.dry_run, settings.inventory_policy) == (DryRun.CLIENT, InventoryPolicy.MUST_MATCH)
+    assert settings.propagation is Propagation.ORPHAN
+
+
+@pytest.mark.parametrize(("said", "percent"), [(0, 50), (1, 1), (100, 100), (101, 1), (4_000_000_000, 1)])
+def test_a_share_that_cannot_be_counts_as_the_smallest(said: int, percent: int) -> None:
+    assert received(prune_large_percent=said).prune_large_percent == percent
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        ({}, True),
+        ({"confined": True}, False),
+        ({"allowed_namespaces": ["b"]}, False),
+        ({"allowed_namespaces": ["b"], "confined": True}, False),
+        ({"allowed_namespaces": ["a"], "confined": True}, True),
+    ],
+)
+def test_who_is_confined_and_has_lost_where_to_may_have_objects_nowhere(
+    said: dict[str, object], *, allowed: bool
+) -> None:
+    namespaces = received(**said).allowed_namespaces
+    assert (refuse_place(ObjectRef("", "ConfigMap", "a", "x"), namespaces) is None) == allowed
+    assert (refuse_place(ObjectRef("", "Namespace", "", "x"), namespaces) is None) == (said == {})

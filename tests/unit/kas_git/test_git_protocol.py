@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kas.git.protocol import PackAnswer, ProtocolError, gives_packs, pack_request, parse_refs, refs_request, tells_refs
-from kas.git.smart_http import same_server
+from kas.git.smart_http import in_same_group, same_server
 
 ONE, TWO = "1" * 40, "2" * 40
 
@@ -180,3 +180,28 @@ def test_any_bytes_are_an_answer_with_a_pack_or_refused(answer: bytes) -> None:
 )
 def test_a_redirect_counts_on_the_same_server_only(location: str, found: str | None) -> None:
     assert same_server("https://git.example.com/old.git", location) == found
+
+
+TEMPLATE = "https://git.example.com/scm/{}.git"
+
+
+@pytest.mark.parametrize(
+    ("project", "url", "moved", "within"),
+    [
+        ("group/app", "", "scm/group/renamed.git", True),
+        ("group/app", "", "scm/group/team/app.git", True),
+        ("group/app", "", "scm/Group/app", True),
+        ("group/app", "", "scm/group2/app.git", False),
+        ("group/app", "", "scm/other/app.git", False),
+        ("group/app", "", "group/app.git", False),
+        ("group/c++", "", "scm/group/cpp.git", True),
+        ("app", "", "scm/app", True),
+        ("app", "", "scm/other.git", False),
+        ("app", "", "scm/app/other.git", False),
+        # The operator's own URL for this project.
+        ("group/app", "https://git.example.com/elsewhere.git", "moved.git", True),
+    ],
+)
+def test_who_has_moved_is_followed_within_the_group(project: str, url: str, moved: str, *, within: bool) -> None:
+    url = url or TEMPLATE.format(project.replace("+", "%2B"))
+    assert in_same_group(url, project, f"https://git.example.com/{moved}") == within

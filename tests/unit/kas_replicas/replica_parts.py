@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from agentlink.capabilities import able_of
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.gitops.commands import LocalCommands
 from kas.replicas.commands import RoutedCommands
@@ -52,7 +53,9 @@ class Replica:
 
     def connect(self, connection_id: str = "c", instance: str = "") -> None:
         identity, meta = AgentIdentity(AGENT, "a", "g/p", 1), wire.AgentMeta(instance_id=instance)
-        session = Session(connection_id, identity, meta, datetime.now(UTC), "grpc", "peer")
+        session = Session(
+            connection_id, identity, meta, datetime.now(UTC), "grpc", "peer", able_of(["prune", "suspend"])
+        )
         self.sessions.append(session)
         self.presence.added(session)
 
