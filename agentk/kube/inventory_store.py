@@ -76,11 +76,16 @@ class InventoryStore:
             namespace: Where a new one is put, and where it is looked for if the whole cluster may not be searched.
             retries: How often and how far apart requests are repeated.
         """
+        self._client = client
         self._sender = Sender(client, retries or RetryPolicy())
         self._id = inventory_id
         self._namespace = namespace
         self._layout: Layout | None = None
         self._stored: dict[int, StoredMap] = {}
+
+    def beside(self) -> InventoryStore:
+        """Return a view of the same inventory to read it by, while this one may be at work."""
+        return InventoryStore(self._client, self._id, namespace=self._namespace)
 
     @property
     def head(self) -> StoredMap:

@@ -18,6 +18,7 @@ from agentk.apply.managers import APPLY, Entry, entries, is_ours
 from agentk.apply.model import Live
 from agentk.apply.rules.annotated import ordering_of_live
 from agentk.apply.rules.migrate import is_applied_by_kubectl, is_due
+from agentk.apply.rules.secretive import holds_secrets
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _NOBODY: Final[frozenset[str]] = frozenset()
 
 _OBEYED: Final = frozenset({names.LIFECYCLE_DELETION, names.LIFECYCLE_MUTATION, names.ON_REMOVE})
 """Annotations that say what is not to be done to an object."""
+
+_FILLED: Final = frozenset({names.APPLY_TIME_MUTATION, names.FROM_SECRETS})
+"""Annotations of objects that may have been filled from a Secret."""
 
 
 def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = None) -> Live:
@@ -59,6 +63,7 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
         appliers=_NOBODY if alone else _appliers(managed),
         migrate=not alone and is_due(managed),
         ordering=ordering_of_live(annotations, ref),
+        from_secrets=not _FILLED.isdisjoint(annotations) and holds_secrets(annotations, ref),
     )
 
 

@@ -22,6 +22,7 @@ from kas.desired.agent_schema import (
     Impersonate,
     InventoryPolicy,
     ManifestProject,
+    MutationFromSecrets,
     PropagationPolicy,
     PruneConfirmation,
 )
@@ -102,6 +103,7 @@ class ManifestProjectConfig:
     prune_confirmation: PruneConfirmation = "when_large"
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
+    mutation_from_secrets: MutationFromSecrets = "secrets_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
         prune_confirmation=entry.prune_confirmation,
         prune_large_percent=entry.prune_large_percent,
         allowed_namespaces=tuple(entry.allowed_namespaces),
+        mutation_from_secrets=entry.mutation_from_secrets,
     )
 
 

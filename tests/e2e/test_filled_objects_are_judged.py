@@ -1,5 +1,7 @@
-"""Rules judge an object as it is sent: what apply-time mutation brings in gets past none of them. And strangers' objects
-hold nothing of others in the cluster, whatever their labels and annotations say."""
+"""Rules judge an object as it is sent: what apply-time mutation brings in gets past none of them.
+
+And strangers' objects keep nothing of others in the cluster, whatever their labels and annotations say.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +53,18 @@ def account(kube: Kube, started_control_plane: ControlPlane, tmp_path: Path) -> 
     kube.delete(f"/api/v1/namespaces/default/serviceaccounts/{name}")
 
 
-def filled(api_version: str, kind: str, name: str, target: str, key: str, **content: Any) -> str:  # noqa: ANN401 - JSON
-    """Return a manifest with one field that is filled from a key of the ConfigMap ``words``."""
-    ref = {"apiVersion": "v1", "kind": "ConfigMap", "name": "words"}
+def filled(
+    api_version: str,
+    kind: str,
+    name: str,
+    target: str,
+    key: str,
+    *,
+    place: str = "",
+    **content: Any,  # noqa: ANN401 - JSON
+) -> str:
+    """Return a manifest with one field that is filled from a key of the ConfigMap ``words``, which is in ``place``."""
+    ref = {"apiVersion": "v1", "kind": "ConfigMap", "name": "words", **({"namespace": place} if place else {})}
     mutation = json.dumps([{"sourceRef": ref, "sourcePath": f"$.data.{key}", "targetPath": target}])
     metadata = {"name": name, "annotations": {MUTATION: mutation}, "labels": {"x": "y"}}
     return json.dumps({"apiVersion": api_version, "kind": kind, "metadata": metadata, **content})
@@ -64,10 +75,12 @@ def filled_map(name: str, target: str, key: str) -> str:
     return filled("v1", "ConfigMap", name, target, key, data={"value": "1"})
 
 
-def bound(name: str, subject: dict[str, str]) -> dict[str, Any]:
-    """Return what a binding of view rights holds besides its name."""
+def binding(name: str, kind: str, key: str, place: str) -> str:
+    """Return a binding of view rights whose subject's name is filled in."""
     role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
-    return {"roleRef": role, "subjects": [{"apiGroup": RBAC, "name": name, **subject}]}
+    subjects = [{"apiGroup": RBAC, "kind": kind, "name": "nobody"}]
+    made = (f"{RBAC}/v1", "ClusterRoleBinding", name, "$.subjects[0].name", key)
+    return filled(*made, place=place, roleRef=role, subjects=subjects)
 
 
 def test_what_is_filled_gets_past_no_rule(
@@ -90,8 +103,6 @@ def test_what_is_filled_gets_past_no_rule(
         "keep": "keep",
         "inventory": "7-9",
     }
-    binding = (f"{RBAC}/v1", "ClusterRoleBinding")
-    at_name, group = "$.subjects[0].name", {"kind": "Group"}
     files = {
         "name": filled_map("name", "$.metadata.name", "name"),
         "namespace": filled_map("namespace", "$.metadata.namespace", "name"),
@@ -102,12 +113,13 @@ def test_what_is_filled_gets_past_no_rule(
         "inventory": filled_map("inventory", f"$.metadata.labels['{INVENTORY}']", "inventory"),
         "owner": filled_map("owner", f'$.metadata.annotations["{OWNING}"]', "inventory"),
         "keep": filled_map("keep", "$.metadata.annotations['cli-utils.sigs.k8s.io/on-remove']", "keep"),
-        "user": filled(*binding, f"{account}-user", at_name, "account", **bound("x", {"kind": "User"})),
-        "accounts": filled(*binding, f"{account}-accounts", at_name, "accounts", **bound("x", group)),
-        "everybody": filled(*binding, f"{account}-everybody", at_name, "everybody", **bound("x", group)),
+        "user": binding(f"{account}-user", "User", "account", namespace),
+        "accounts": binding(f"{account}-accounts", "Group", "accounts", namespace),
+        "everybody": binding(f"{account}-everybody", "Group", "everybody", namespace),
     }
-    plain = json.loads(filled(*binding, f"{account}-plain", at_name, "name", **bound("system:authenticated", group)))
+    plain = json.loads(binding(f"{account}-plain", "Group", "name", namespace))
     del plain["metadata"]["annotations"]
+    plain["subjects"][0]["name"] = "system:authenticated"
     source = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": words}
     commit = driven.push(
         {

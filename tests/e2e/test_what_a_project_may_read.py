@@ -1,4 +1,4 @@
-"""What the author of a manifest project learns of the cluster: of what is not the project's, and of Secrets, nothing."""
+"""What a manifest project's author learns of the cluster: of what is not the project's, and of Secrets, nothing."""
 
 from __future__ import annotations
 
@@ -111,9 +111,7 @@ def test_a_diff_of_a_branch_that_nobody_merged_shows_nothing_of_a_secret(
     assert ENCODED not in shown
 
 
-def test_what_a_secret_filled_once_is_shown_by_no_later_diff(
-    running: Installation, kube: Kube, namespace: str
-) -> None:
+def test_what_a_secret_filled_once_is_shown_by_no_later_diff(running: Installation, kube: Kube, namespace: str) -> None:
     one = driven(running, kube, namespace, "later", "    mutation_from_secrets: any\n")
     keys = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": {"word": ENCODED}})
     holder = manifest("holder", filled("Secret", "keys", "$.data.word"), value="x", beside="1")

@@ -141,9 +141,18 @@ async def syncing(kubeconfig: Path, namespace: str, *, projects: int = 1) -> Asy
         agent_id = secrets.randbelow(2**40)
         observer = Observer(kube, agent_id, tasks)
         objects, discovery = Objects(kube), Discovery(kube)
-        cluster = Cluster(agent_id, discovery, objects, observer, Executor(objects, discovery))
+        found: list[Synced] = []
+        cluster = Cluster(
+            agent_id,
+            discovery,
+            objects,
+            observer,
+            Executor(objects, discovery),
+            holders=lambda: {one.sync.settings.inventory_id: one.sync for one in found},
+        )
+        found += [Synced(kube, cluster, number + 1, namespace) for number in range(projects)]
         try:
-            yield [Synced(kube, cluster, number + 1, namespace) for number in range(projects)]
+            yield found
         finally:
             observer.stop()
 
