@@ -48,8 +48,32 @@ def account(kube: Kube, started_control_plane: ControlPlane, tmp_path: Path) -> 
     """The name of agentk's service account, in ``default``."""
     name = f"judged-{secrets.token_hex(3)}"
     administrator(started_control_plane, kube, name, tmp_path / "kubeconfig")
+    # A role that gathers its rules by a label, by way of another one, bound to the account as a user.
+    roles, bindings = f"/apis/{RBAC}/v1/clusterroles", f"/apis/{RBAC}/v1/clusterrolebindings"
+    for role, label, selected in (("outer", "none", "outer"), ("inner", "outer", "inner")):
+        selector = {"matchLabels": {f"{name}/to": selected}}
+        metadata = {"name": f"{name}-{role}", "labels": {f"{name}/to": label}}
+        kube.create(
+            roles,
+            {
+                "apiVersion": f"{RBAC}/v1",
+                "kind": "ClusterRole",
+                "metadata": metadata,
+                "aggregationRule": {"clusterRoleSelectors": [selector]},
+            },
+        )
+    bound = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": f"{name}-outer"},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": f"{name}-outer"},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": f"system:serviceaccount:default:{name}"}],
+    }
+    kube.create(bindings, bound)
     yield name
-    kube.delete(f"/apis/{RBAC}/v1/clusterrolebindings/{name}")
+    for path in (f"{bindings}/{name}-outer", f"{roles}/{name}-outer", f"{roles}/{name}-inner"):
+        kube.delete(path)
+    kube.delete(f"{bindings}/{name}")
     kube.delete(f"/api/v1/namespaces/default/serviceaccounts/{name}")
 
 
@@ -101,6 +125,7 @@ def test_what_is_filled_gets_past_no_rule(
         "accounts": "system:serviceaccounts",
         "everybody": "system:authenticated",
         "keep": "keep",
+        "inner": "inner",
         "inventory": "7-9",
     }
     files = {
@@ -116,6 +141,14 @@ def test_what_is_filled_gets_past_no_rule(
         "user": binding(f"{account}-user", "User", "account", namespace),
         "accounts": binding(f"{account}-accounts", "Group", "accounts", namespace),
         "everybody": binding(f"{account}-everybody", "Group", "everybody", namespace),
+        "role": filled(
+            f"{RBAC}/v1",
+            "ClusterRole",
+            f"{account}-role",
+            f"$.metadata.labels['{account}/to']",
+            "inner",
+            place=namespace,
+        ),
     }
     plain = json.loads(binding(f"{account}-plain", "Group", "name", namespace))
     del plain["metadata"]["annotations"]
@@ -137,11 +170,13 @@ def test_what_is_filled_gets_past_no_rule(
         tree: dict[str, Any] = running.kas.get("tree", agent="judged")
         said = {one["path"]: one for project in tree["projects"] for one in project["objects"]}
         reasons = {name: said[f"manifests/{name}.yaml"]["reason"] for name in (*files, "plain")}
-        assert {reasons[name] for name in ("user", "accounts", "everybody", "plain")} == {"Protected"}
-        assert {reasons[name] for name in files if name not in {"user", "accounts", "everybody"}} == {"InvalidMutation"}
+        rights = {"user", "accounts", "everybody", "role"}
+        assert {reasons[name] for name in (*rights, "plain")} == {"Protected"}
+        assert {reasons[name] for name in files if name not in rights} == {"InvalidMutation"}
         assert driven.value("fine") == "other"
-        bindings = kube.get(f"/apis/{RBAC}/v1/clusterrolebindings")["items"]
-        assert [one["metadata"]["name"] for one in bindings if one["metadata"]["name"].startswith(account)] == [account]
+        bindings = [one["metadata"]["name"] for one in kube.get(f"/apis/{RBAC}/v1/clusterrolebindings")["items"]]
+        assert {name for name in bindings if name.startswith(account)} == {account, f"{account}-outer"}
+        assert kube.find(f"/apis/{RBAC}/v1/clusterroles/{account}-role") is None
     finally:
         agent.stop()
 

@@ -129,6 +129,13 @@ class Synced:
         live = self._cluster.observer.live
         await eventually(lambda: all(ref.name != name for ref in live), what=f"{name} is seen gone")
 
+    async def misses_owner(self, name: str) -> None:
+        """Come back when the agent has seen that an object is not the project's any more."""
+        live, own = self._cluster.observer.live, self.sync.settings.inventory_id
+        await eventually(
+            lambda: any(ref.name == name and one.owner != own for ref, one in live.items()), what=f"{name} is another's"
+        )
+
     async def waits(self) -> None:
         """Come back when the sync under way waits for something."""
         await eventually(lambda: self.sync.waiting, what="the sync waits")

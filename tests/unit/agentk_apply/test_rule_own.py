@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from agentk.apply.rules.own import OwnObjects, namespaces_of_rights, refuse_binding, refuse_own
+from agentk.apply.rules.own import (
+    OwnObjects,
+    Selector,
+    namespaces_of_rights,
+    refuse_aggregated,
+    refuse_binding,
+    refuse_own,
+    selects,
+)
 from agentlink.refs import ObjectRef
 
 DEPLOYMENT = ObjectRef("apps", "Deployment", "agents", "gitlab-agent")
-OWN = OwnObjects(("agents", "gitlab-agent"), frozenset({DEPLOYMENT}))
+OWN = OwnObjects(("agents", "gitlab-agent"), frozenset({DEPLOYMENT}), frozenset({"agents-of-the-house"}))
 RBAC = "rbac.authorization.k8s.io"
 BINDING = ObjectRef(RBAC, "RoleBinding", "team", "b")
 
@@ -31,7 +39,12 @@ def test_an_object_of_the_agent_is_refused_and_one_beside_it_is_not() -> None:
         ({"kind": "ServiceAccount", "name": "gitlab-agent"}, False),
         ({"kind": "User", "name": "system:serviceaccount:agents:gitlab-agent"}, True),
         ({"kind": "Group", "name": "system:serviceaccounts:agents"}, True),
+        ({"kind": "Group", "name": "system:serviceaccounts"}, True),
+        ({"kind": "Group", "name": "system:authenticated"}, True),
+        ({"kind": "Group", "name": "agents-of-the-house"}, True),
+        ({"kind": "Group", "name": "system:serviceaccounts:team"}, False),
         ({"kind": "Group", "name": "developers"}, False),
+        ({"kind": "User", "name": "system:authenticated"}, False),
         ("no mapping", False),
     ],
 )
@@ -59,3 +72,29 @@ def test_other_kinds_and_an_agent_outside_the_cluster_are_not_looked_at() -> Non
     manifest = {"subjects": [{"kind": "ServiceAccount", "namespace": "agents", "name": "gitlab-agent"}]}
     assert refuse_binding(ObjectRef("", "ConfigMap", "team", "b"), manifest, OWN) is None
     assert refuse_binding(BINDING, manifest, OwnObjects()) is None
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        (Selector(), True),
+        (Selector((("a", "1"),)), True),
+        (Selector((("a", "2"),)), False),
+        (Selector((("a", "1"),), (("b", "Exists", ()),)), False),
+        (Selector(expressions=(("a", "In", ("0", "1")),)), True),
+        (Selector(expressions=(("a", "NotIn", ("0", "1")),)), False),
+        (Selector(expressions=(("b", "NotIn", ("0",)),)), True),
+        (Selector(expressions=(("b", "DoesNotExist", ()),)), True),
+        (Selector(expressions=(("a", "Later", ()),)), True),
+    ],
+)
+def test_a_selector_selects_as_kubernetes_does(selector: Selector, selected: bool) -> None:  # noqa: FBT001 - a case
+    assert selects(selector, {"a": "1"}) is selected
+
+
+def test_a_cluster_role_may_not_be_added_to_one_of_the_agents() -> None:
+    own = OwnObjects(("agents", "gitlab-agent"), aggregated=(Selector((("to-admin", "true"),)),))
+    role = ObjectRef(RBAC, "ClusterRole", "", "more")
+    assert refuse_aggregated(role, {"to-admin": "true"}, own) is not None
+    assert refuse_aggregated(role, {"to-edit": "true"}, own) is None
+    assert refuse_aggregated(role._replace(kind="Role"), {"to-admin": "true"}, own) is None
