@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.api_door import ApiDoor
 from tests.support.driven import Driven, installed
 from tests.support.manifests import config_files, config_map
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.controlplane.cluster import Cluster
+    from tests.controlplane.server import ControlPlane
     from tests.support.installation import Installation
     from tests.support.kube import Kube
 
@@ -53,13 +56,22 @@ def vault(kube: Kube) -> Iterator[str]:
     kube.delete(f"/api/v1/namespaces/{name}")
 
 
-def driven(running: Installation, kube: Kube, namespace: str, name: str, more: str = "") -> Driven:
+@pytest.fixture
+def door(started_control_plane: ControlPlane, tmp_path: Path) -> Iterator[ApiDoor]:
+    """A way to the API server on which is seen what it says."""
+    with ApiDoor(started_control_plane, tmp_path / "door") as found:
+        yield found
+
+
+def driven(
+    running: Installation, kube: Kube, namespace: str, name: str, *, more: str = "", kubeconfig: Path | None = None
+) -> Driven:
     """Start an agent for one project, with ``more`` keys of its own, whose first revision is healthy."""
     config = running.git.create(f"config/{name}")
     config.push_files(config_files(name, namespace, f"group/{name}", more=more))
     one = Driven(running.kas, name, f"group/{name}", running.git.create(f"group/{name}"), kube, namespace)
     one.repository.push_files({"manifests/first.yaml": config_map(f"first-{name}")})
-    running.agent(name, project=f"config/{name}")
+    running.agent(name, project=f"config/{name}", kubeconfig=kubeconfig)
     one.wait("healthy")
     return one
 
@@ -111,8 +123,11 @@ def test_a_diff_of_a_branch_that_nobody_merged_shows_nothing_of_a_secret(
     assert ENCODED not in shown
 
 
-def test_what_a_secret_filled_once_is_shown_by_no_later_diff(running: Installation, kube: Kube, namespace: str) -> None:
-    one = driven(running, kube, namespace, "later", "    mutation_from_secrets: any\n")
+def test_what_a_secret_filled_once_is_shown_by_no_later_diff(
+    running: Installation, kube: Kube, namespace: str, door: ApiDoor
+) -> None:
+    any_target = "    mutation_from_secrets: any\n"
+    one = driven(running, kube, namespace, "later", more=any_target, kubeconfig=door.kubeconfig)
     keys = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": {"word": ENCODED}})
     holder = manifest("holder", filled("Secret", "keys", "$.data.word"), value="x", beside="1")
     copy = manifest("copy", filled("ConfigMap", "holder", "$.data.value"), value="x")
@@ -121,6 +136,7 @@ def test_what_a_secret_filled_once_is_shown_by_no_later_diff(running: Installati
     one.wait("healthy", commit=one.push({"manifests/copy.yaml": copy}))
     assert one.value("copy") == ENCODED
 
+    door.said = bytearray()
     shown = diff_of_branch(
         one,
         "laid-open",
@@ -136,6 +152,10 @@ def test_what_a_secret_filled_once_is_shown_by_no_later_diff(running: Installati
     assert "/data/word" in shown
     assert WORD not in shown
     assert ENCODED not in shown
+    # Not even agentk has it.
+    assert b"PartialObjectMetadata" in door.said
+    assert ENCODED.encode() not in door.said
+    door.said = None
 
     # Left to others and no longer filled, the value stays in the object: for as long as that exists it is not shown.
     left = {"agentk.io/ignore-fields": "/data/value"}
@@ -150,7 +170,7 @@ def test_what_a_secret_filled_once_is_shown_by_no_later_diff(running: Installati
 def test_a_confined_project_reads_and_learns_of_nothing_outside_its_namespaces(
     running: Installation, kube: Kube, namespace: str, vault: str
 ) -> None:
-    one = driven(running, kube, namespace, "confined", f"    allowed_namespaces: [{namespace}]\n")
+    one = driven(running, kube, namespace, "confined", more=f"    allowed_namespaces: [{namespace}]\n")
     kube.create(
         f"/api/v1/namespaces/{namespace}/secrets",
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "near"}, "data": {"word": ENCODED}},
