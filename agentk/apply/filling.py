@@ -90,9 +90,7 @@ class Filling:
         mutations = desired.ordering.mutations if desired.ordering is not None else ()
         sources: dict[ObjectRef, Mapping[str, Any]] = {}
         for ref in dict.fromkeys(one.source for one in mutations):
-            kind = served_as(self.kinds, ref)
-            found = await self.objects.read(kind, ref) if kind is not None else None
-            sources[ref] = found or {}
+            sources[ref] = await self._read_one(ref)
             _check(refuse_source(ref, sources[ref], self.bounds))
         tainted = frozenset(ref for ref, found in sources.items() if is_tainted(ref, found))
         if self.rehearsal and tainted:
@@ -100,6 +98,15 @@ class Filling:
         for one in mutations:
             _check(refuse_target(desired.ref, one, self.bounds, from_secret=one.source in tainted))
         return sources, tainted
+
+    async def _read_one(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Read a source, empty where there is none."""
+        kind = served_as(self.kinds, ref)
+        if kind is None:
+            return {}
+        if self.rehearsal and (live := await self.objects.get(kind, ref)) is not None and live.from_secrets:
+            raise _UntriedError
+        return await self.objects.read(kind, ref) or {}
 
     def _filled(
         self,

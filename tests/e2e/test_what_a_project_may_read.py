@@ -162,9 +162,19 @@ def test_what_a_secret_filled_once_is_shown_by_no_later_diff(
     commit = one.push({"manifests/holder.yaml": manifest("holder", left, value="open", beside="2")})
     one.wait("healthy", commit=commit)
     assert one.value("holder") == ENCODED
-    shown = diff_of_branch(one, "two-later", {"manifests/holder.yaml": manifest("holder", {}, value="o", beside="3")})
+    door.said = bytearray()
+    shown = diff_of_branch(
+        one,
+        "two-later",
+        {
+            "manifests/holder.yaml": manifest("holder", {}, value="o", beside="3"),
+            "manifests/more.yaml": manifest("more", filled("ConfigMap", "copy", "$.data.value"), value="x"),
+        },
+    )
     assert "/data/beside" in shown
+    assert "configmap/more" in shown
     assert ENCODED not in shown
+    assert ENCODED.encode() not in door.said
 
 
 def test_a_confined_project_reads_and_learns_of_nothing_outside_its_namespaces(
