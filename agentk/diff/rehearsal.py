@@ -1,8 +1,8 @@
 """A view of the cluster that only tries: each apply is a server-side dry run, and what it would change is kept.
 
-Of an object that holds a Secret's value, or did, nothing but metadata is asked for, and no value is compared with what
-is there: "it differs" answers a guess. What is told of it is the difference between what Git says in the revision that
-runs and in the one that is asked for.
+Of a Secret, and of an object that was filled from one, nothing but metadata is asked for, and no value is compared with
+what is there: "it differs" answers a guess. What is told of it, and of all that is filled, is the difference between
+what Git says in the revision that runs and in the one that is asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agentk.apply.model import Live, Result
-from agentk.apply.rules.secretive import holds_secrets, is_secret, takes_secrets
+from agentk.apply.names import APPLY_TIME_MUTATION, FROM_SECRETS
+from agentk.apply.rules.secretive import is_secret
 from agentk.diff.fields import changes
 from agentk.kube.errors import KubeError
 from agentk.kube.objects import Applied, Objects
@@ -59,9 +60,10 @@ class Rehearsal(Objects):
         it stands.
         """
         del dry_run
-        before = None if _is_secretive(self._actions[ref]) else await self.read(kind, ref)
+        hidden = _is_hidden(self._actions[ref])
+        before = None if hidden else await self.read(kind, ref)
         try:
-            if _is_secretive(self._actions[ref]) or _holds_secrets(before, ref):
+            if hidden or _was_filled(before):
                 return await super().apply(kind, ref, body, force=force, dry_run=True)
             applied, after = await self.rehearse(kind, ref, body, force=force)
         except KubeError as error:
@@ -73,11 +75,14 @@ class Rehearsal(Objects):
         return applied
 
 
-def _is_secretive(action: Apply) -> bool:
-    """Tell whether the object may not be looked at, as far as was known when the plan was made."""
-    return is_secret(action.desired.ref) or action.from_secrets or takes_secrets(action.desired.ordering)
+def _is_hidden(action: Apply) -> bool:
+    """Tell whether an object may not be looked at, as far as was known when the plan was made."""
+    ordering = action.desired.ordering
+    filled = ordering is not None and bool(ordering.mutations)
+    return filled or is_secret(action.desired.ref) or action.from_secrets
 
 
-def _holds_secrets(document: dict[str, Any] | None, ref: ObjectRef) -> bool:
-    """Tell whether an object says that it may not be looked at: it was filled since the plan was made."""
-    return document is not None and holds_secrets(document["metadata"].get("annotations") or {}, ref)
+def _was_filled(document: dict[str, Any] | None) -> bool:
+    """Tell whether an object was filled, with whatever its source had been filled with."""
+    annotations = document["metadata"].get("annotations") or {} if document is not None else {}
+    return APPLY_TIME_MUTATION in annotations or FROM_SECRETS in annotations

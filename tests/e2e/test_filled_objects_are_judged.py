@@ -107,6 +107,22 @@ def binding(name: str, kind: str, key: str, place: str) -> str:
     return filled(*made, place=place, roleRef=role, subjects=subjects)
 
 
+def as_agentk(account: str) -> dict[str, dict[str, Any]]:
+    """Return objects that would come by agentk's own account."""
+    metadata = {"name": f"{account}-taken", "namespace": "default"}
+    token = {**metadata, "annotations": {"kubernetes.io/service-account.name": account}}
+    pod = {"serviceAccountName": account, "containers": [{"name": "a", "image": "a"}]}
+    return {
+        "token": {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": token,
+            "type": "kubernetes.io/service-account-token",
+        },
+        "pod": {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod},
+    }
+
+
 def test_what_is_filled_gets_past_no_rule(
     running: Installation, kube: Kube, namespace: str, account: str, tmp_path: Path
 ) -> None:
@@ -159,6 +175,7 @@ def test_what_is_filled_gets_past_no_rule(
             **config_files("judged", namespace),
             **{f"manifests/{name}.yaml": text for name, text in files.items()},
             "manifests/plain.yaml": json.dumps(plain),
+            **{f"manifests/{name}.yaml": json.dumps(one) for name, one in as_agentk(account).items()},
             "manifests/words.yaml": json.dumps(source),
             "manifests/fine.yaml": filled_map("fine", "$.data.value", "name"),
         }
@@ -166,12 +183,12 @@ def test_what_is_filled_gets_past_no_rule(
     try:
         agent.start()
         sync = driven.wait("failed", commit=commit)
-        assert (sync["counts"]["failed"], sync["counts"]["created"]) == (len(files) + 1, 2)
+        assert (sync["counts"]["failed"], sync["counts"]["created"]) == (len(files) + 3, 2)
         tree: dict[str, Any] = running.kas.get("tree", agent="judged")
         said = {one["path"]: one for project in tree["projects"] for one in project["objects"]}
-        reasons = {name: said[f"manifests/{name}.yaml"]["reason"] for name in (*files, "plain")}
+        reasons = {name: said[f"manifests/{name}.yaml"]["reason"] for name in (*files, "plain", "token", "pod")}
         rights = {"user", "accounts", "everybody", "role"}
-        assert {reasons[name] for name in (*rights, "plain")} == {"Protected"}
+        assert {reasons[name] for name in (*rights, "plain", "token", "pod")} == {"Protected"}
         assert {reasons[name] for name in files if name not in rights} == {"InvalidMutation"}
         assert driven.value("fine") == "other"
         bindings = [one["metadata"]["name"] for one in kube.get(f"/apis/{RBAC}/v1/clusterrolebindings")["items"]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentk.apply.rules.confine import refuse_place
-from agentk.apply.rules.own import refuse_aggregated, refuse_binding, refuse_own
+from agentk.apply.rules.own import refuse_account, refuse_aggregated, refuse_binding, refuse_own
 from agentk.apply.rules.own_inventory import refuse_inventory
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def refuse_manifest(ref: ObjectRef, manifest: Mapping[str, Any], bounds: Bounds)
     return (
         refuse_place(ref, bounds.allowed_namespaces)
         or refuse_own(ref, bounds.own)
+        or refuse_account(ref, manifest, bounds.own)
         or refuse_binding(ref, manifest, bounds.own)
         or refuse_aggregated(ref, labels, bounds.own)
         or refuse_inventory(ref, labels, bounds.inventory_id)

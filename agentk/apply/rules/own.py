@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from agentk.apply.model import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agentlink.refs import ObjectRef
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _BINDINGS: Final = frozenset({(_RBAC, "RoleBinding"), (_RBAC, "ClusterRoleBinding")})
+_HOLDS_TOKEN_OF: Final = "kubernetes.io/service-account.name"  # noqa: S105 - an annotation
+"""Annotation of a Secret that Kubernetes fills with a token of that account."""
+
 _EVERYBODY: Final = frozenset({"system:authenticated", "system:serviceaccounts"})
 """Groups that every service account is in."""
 
@@ -75,6 +78,34 @@ def refuse_binding(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects)
         f"binds rights to agentk's own service account {namespace}/{name}{group}; bind the accounts that need them, and"
         " give agentk rights where it was installed, not by a project that it syncs",
     )
+
+
+def refuse_account(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects) -> Refusal | None:
+    """Return why a manifest may not be applied by which others would come by agentk's own account."""
+    if own.service_account is None or ref.namespace != own.service_account[0]:
+        return None
+    name = own.service_account[1]
+    annotations = manifest["metadata"].get("annotations")
+    token = ref.kind == "Secret" and isinstance(annotations, dict) and annotations.get(_HOLDS_TOKEN_OF) == name
+    if not token and not any(_account_of(spec) == name for spec in _pod_specs(manifest)):
+        return None
+    what = "would hold a token of" if token else "would run as"
+    return Refusal(
+        "Protected", f"{what} agentk's own service account {ref.namespace}/{name}; use an account made for it"
+    )
+
+
+def _pod_specs(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what may be the specification of a pod: of the object itself, its template, its job's template."""
+    at: object = manifest
+    for step in ("spec", "jobTemplate", "spec", "template", "spec"):
+        at = at.get(step, at) if isinstance(at, dict) else None
+        if step == "spec" and isinstance(at, dict) and "containers" in at:
+            yield at
+
+
+def _account_of(spec: Mapping[str, Any]) -> object:
+    return spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
 
 
 def refuse_aggregated(ref: ObjectRef, labels: Mapping[str, object], own: OwnObjects) -> Refusal | None:

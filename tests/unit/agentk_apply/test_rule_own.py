@@ -10,6 +10,7 @@ from agentk.apply.rules.own import (
     OwnObjects,
     Selector,
     namespaces_of_rights,
+    refuse_account,
     refuse_aggregated,
     refuse_binding,
     refuse_own,
@@ -98,3 +99,27 @@ def test_a_cluster_role_may_not_be_added_to_one_of_the_agents() -> None:
     assert refuse_aggregated(role, {"to-admin": "true"}, own) is not None
     assert refuse_aggregated(role, {"to-edit": "true"}, own) is None
     assert refuse_aggregated(role._replace(kind="Role"), {"to-admin": "true"}, own) is None
+
+
+POD = {"containers": [], "serviceAccountName": "gitlab-agent"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "manifest", "refused"),
+    [
+        ("Pod", {"spec": POD}, True),
+        ("Pod", {"spec": {"containers": [], "serviceAccount": "gitlab-agent"}}, True),
+        ("Pod", {"spec": {"containers": []}}, False),
+        ("Deployment", {"spec": {"template": {"spec": POD}}}, True),
+        ("CronJob", {"spec": {"jobTemplate": {"spec": {"template": {"spec": POD}}}}}, True),
+        ("Deployment", {"spec": {"template": {"spec": {**POD, "serviceAccountName": "web"}}}}, False),
+        ("Secret", {"metadata": {"annotations": {"kubernetes.io/service-account.name": "gitlab-agent"}}}, True),
+        ("Secret", {"metadata": {"annotations": {"kubernetes.io/service-account.name": "web"}}}, False),
+        ("ConfigMap", {"spec": "text"}, False),
+    ],
+)
+def test_nothing_may_run_as_the_agent_or_hold_its_token(kind: str, manifest: dict[str, Any], refused: bool) -> None:  # noqa: FBT001 - a case
+    whole = {"metadata": {}, **manifest}
+    assert (refuse_account(ObjectRef("", kind, "agents", "x"), whole, OWN) is not None) is refused
+    assert refuse_account(ObjectRef("", kind, "team", "x"), whole, OWN) is None
+    assert refuse_account(ObjectRef("", kind, "agents", "x"), whole, OwnObjects()) is None
