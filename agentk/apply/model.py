@@ -343,7 +343,7 @@ class Apply:
 class Prune:
     """Delete one object that left Git, if it still has this UID.
 
-    ``after`` are objects of the same plan that must be gone before.
+    ``after`` are objects of the same plan that must be gone before. ``from_secrets`` is that of the live object.
     """
 
     ref: ObjectRef
@@ -351,16 +351,21 @@ class Prune:
     uid: str
     propagation: Propagation
     after: tuple[ObjectRef, ...] = ()
+    from_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let go of one object that left Git and stays, if it still has this UID: it loses our label and annotation."""
+    """Let go of one object that left Git and stays, if it still has this UID: it loses our label and annotation.
+
+    ``from_secrets`` is that of the live object.
+    """
 
     ref: ObjectRef
     kind: Kind
     uid: str
     message: str
+    from_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agentk.apply.applying import failed
+from agentk.apply.filling import withheld
 from agentk.apply.model import Outcome, Propagation, Refusal, Result
 from agentk.apply.rules.vanished import is_definition
 from agentk.apply.waiting import STOPPED, SupersededError
@@ -103,7 +104,7 @@ class Prunes:
         except UidConflictError:
             return _skipped(release.ref, _RECREATED)
         except KubeError as error:
-            return failed(error, release.ref, "")
+            return _failed(error, release)
         return _skipped(release.ref, Refusal("DryRun" if self._dry_run else "Released", release.message))
 
     async def _delete_all(self, wave: Sequence[Prune]) -> None:
@@ -141,7 +142,7 @@ class Prunes:
         except UidConflictError:
             return _skipped(prune.ref, _RECREATED)
         except KubeError as error:
-            return failed(error, prune.ref, "")
+            return _failed(error, prune)
         if gone or self._readiness is None or prune.propagation is Propagation.ORPHAN:
             return Outcome(prune.ref, Result.PRUNED, reason="DryRun" if self._dry_run else "", uid=prune.uid)
         return None
@@ -179,3 +180,8 @@ class Prunes:
 
 def _skipped(ref: ObjectRef, why: Refusal) -> Outcome:
     return Outcome(ref, Result.SKIPPED, reason=why.reason, message=why.message)
+
+
+def _failed(error: KubeError, one: Prune | Release) -> Outcome:
+    outcome = failed(error, one.ref, "")
+    return withheld(outcome) if one.from_secrets else outcome

@@ -94,6 +94,16 @@ async def test_an_object_that_no_agent_applied_is_asked_for(
         assert not (await running).failed
         assert project.results == {"of-foreign": "created"}
 
+        # That it has failed is told, and what it says of itself is not: it is nobody's here.
+        kube.create(gates.path(namespace, ""), gates.gate("failing"))
+        gates.fail(namespace, "failing")
+        await project.push(
+            named, config_map("after-failing", annotations={DEPENDS_ON: gates.ref(namespace, "failing")})
+        )
+        assert project.reason("after-failing") == "DependencyFailed"
+        assert "has failed" in project.message("after-failing")
+        assert "hinge" not in project.message("after-failing")
+
 
 async def test_something_newer_ends_the_wait_at_once(control_plane: Cluster, namespace: str, gates: Gates) -> None:
     async with syncing(control_plane.kubeconfig, namespace) as (project,), asyncio.TaskGroup() as group:
