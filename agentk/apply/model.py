@@ -343,7 +343,7 @@ class Apply:
 class Prune:
     """Delete one object that left Git, if it still has this UID.
 
-    ``after`` are objects of the same plan that must be gone before. ``from_secrets`` is that of the live object.
+    ``after`` are objects of the same plan that must be gone before.
     """
 
     ref: ObjectRef
@@ -351,21 +351,16 @@ class Prune:
     uid: str
     propagation: Propagation
     after: tuple[ObjectRef, ...] = ()
-    from_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let go of one object that left Git and stays, if it still has this UID: it loses our label and annotation.
-
-    ``from_secrets`` is that of the live object.
-    """
+    """Let go of one object that left Git and stays, if it still has this UID: it loses our label and annotation."""
 
     ref: ObjectRef
     kind: Kind
     uid: str
     message: str
-    from_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,7 +435,8 @@ class Plan:
     inventory to write before the first action (every name that may exist from now on), None when it is already so.
     ``forget`` are recorded objects that are gone. ``blocked``: nothing at all is done, and this is why. The timeouts
     are for one wait, in seconds; 0: as long as it takes. ``body_of`` tells what is sent for an object, ``bounds`` what
-    one that is filled may take and become; None: nothing is filled.
+    one that is filled may take and become; None: nothing is filled. ``hidden`` hold what Secrets hold, so that nothing
+    that the server says about them is passed on.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -456,3 +452,4 @@ class Plan:
     prune_timeout: float = 0.0
     body_of: Callable[[Desired], bytes] = field(default=given_body, repr=False, compare=False)
     bounds: Bounds | None = None
+    hidden: frozenset[ObjectRef] = frozenset()

@@ -110,6 +110,7 @@ def plan(
         prune_timeout=settings.prune_timeout,
         body_of=resolved.body_of,
         bounds=resolved.basis.bounds if resolved.basis is not None else None,
+        hidden=frozenset(one.ref for one in left if (there_now := live.get(one.ref)) and there_now.from_secrets),
     )
 
 

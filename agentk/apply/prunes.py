@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
 
 _RECREATED = Refusal("Recreated", "is no longer in the manifests, and stays because somebody created it anew")
+_TIMEOUT = "PruneTimeout"
 _WAITS = Refusal("PruneWaits", "is no longer in the manifests, and stays until everything before it has succeeded")
 
 
@@ -67,9 +68,11 @@ class Prunes:
         self._dry_run = dry_run
         self._settle = None if dry_run else settle
         self._staying: dict[ObjectRef, None] = {}
+        self._hidden: frozenset[ObjectRef] = frozenset()
 
     async def run(self, plan: Plan, *, allowed: bool) -> bool:
         """Let go and delete, if that is ``allowed``; tell whether all of it succeeded."""
+        self._hidden = plan.hidden
         if not allowed:
             refs = (*(one.ref for one in plan.releases), *(prune.ref for wave in plan.prunes for prune in wave))
             for ref in refs:
@@ -104,7 +107,7 @@ class Prunes:
         except UidConflictError:
             return _skipped(release.ref, _RECREATED)
         except KubeError as error:
-            return _failed(error, release)
+            return failed(error, release.ref, "")
         return _skipped(release.ref, Refusal("DryRun" if self._dry_run else "Released", release.message))
 
     async def _delete_all(self, wave: Sequence[Prune]) -> None:
@@ -142,7 +145,7 @@ class Prunes:
         except UidConflictError:
             return _skipped(prune.ref, _RECREATED)
         except KubeError as error:
-            return _failed(error, prune)
+            return failed(error, prune.ref, "")
         if gone or self._readiness is None or prune.propagation is Propagation.ORPHAN:
             return Outcome(prune.ref, Result.PRUNED, reason="DryRun" if self._dry_run else "", uid=prune.uid)
         return None
@@ -157,7 +160,7 @@ class Prunes:
             self._note(_skipped(prune.ref, Refusal("Superseded", message)))
         except TimeoutError:
             message = f"is still there {self._seconds:g} s after its deletion{await self._held_by(prune)}"
-            self._note(Outcome(prune.ref, Result.FAILED, reason="PruneTimeout", message=message))
+            self._note(Outcome(prune.ref, Result.FAILED, reason=_TIMEOUT, message=message))
         else:
             self._note(Outcome(prune.ref, Result.PRUNED, uid=prune.uid))
 
@@ -175,13 +178,9 @@ class Prunes:
     def _note(self, outcome: Outcome) -> None:
         if outcome.result is not Result.PRUNED and outcome.reason not in {"Released", "DryRun", _RECREATED.reason}:
             self._staying[outcome.ref] = None
-        self._report(outcome)
+        hides = outcome.ref in self._hidden and outcome.reason != _TIMEOUT
+        self._report(withheld(outcome) if hides else outcome)
 
 
 def _skipped(ref: ObjectRef, why: Refusal) -> Outcome:
     return Outcome(ref, Result.SKIPPED, reason=why.reason, message=why.message)
-
-
-def _failed(error: KubeError, one: Prune | Release) -> Outcome:
-    outcome = failed(error, one.ref, "")
-    return withheld(outcome) if one.from_secrets else outcome

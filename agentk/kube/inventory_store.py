@@ -8,6 +8,7 @@ order a change is written ``agentk.apply.shards``; what belongs into an inventor
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -76,7 +77,6 @@ class InventoryStore:
             namespace: Where a new one is put, and where it is looked for if the whole cluster may not be searched.
             retries: How often and how far apart requests are repeated.
         """
-        self._client = client
         self._sender = Sender(client, retries or RetryPolicy())
         self._id = inventory_id
         self._namespace = namespace
@@ -85,7 +85,9 @@ class InventoryStore:
 
     def beside(self) -> InventoryStore:
         """Return a view of the same inventory to read it by, while this one may be at work."""
-        return InventoryStore(self._client, self._id, namespace=self._namespace)
+        view = copy(self)
+        view._layout, view._stored = None, {}
+        return view
 
     @property
     def head(self) -> StoredMap:

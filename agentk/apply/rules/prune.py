@@ -163,9 +163,10 @@ def _judge(
     if foreign is not None:
         return _Forget(foreign)
     if live.keep_on_remove:
-        message = "is no longer in the manifests, and stays because its annotations ask for it"
-        return Release(ref, kind, live.uid, message, from_secrets=live.from_secrets)
-    return Prune(ref, kind, live.uid, settings.propagation, from_secrets=live.from_secrets)
+        return Release(
+            ref, kind, live.uid, "is no longer in the manifests, and stays because its annotations ask for it"
+        )
+    return Prune(ref, kind, live.uid, settings.propagation)
 
 
 def _protected(ref: ObjectRef, settings: ProjectSettings, own: OwnObjects) -> Refusal | None:
