@@ -86,7 +86,7 @@ class InventoryStore:
     def beside(self) -> InventoryStore:
         """Return a view of the same inventory to read it by, while this one may be at work."""
         view = copy(self)
-        view._layout, view._stored = None, {}
+        view._layout, view._stored = None, {}  # noqa: SLF001 - a view of our own
         return view
 
     @property

@@ -74,6 +74,9 @@ async def test_an_object_of_another_project_is_waited_for_too_and_stays_while_it
         assert not (await running).failed
         assert app.results == {"app": "created"}
 
+        # As after a restart: what the other project holds is read from its inventory.
+        app.sync.distrust()
+        assert [ref.name for ref in (await app.sync.held()).recorded] == ["app"]
         await platform.push(config_map("more"))
         assert platform.reason("platform") == "DependedOn"
         assert "configmap/app" in platform.message("platform")
