@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from agentk.apply.model import DryRun, InventoryPolicy, ProjectSettings, PruneConfirmation
+from agentk.apply.model import DryRun, InventoryPolicy, ProjectSettings, PruneConfirmation, SecretTargets
 from agentk.cli_options import context_option, kubeconfig_option
 from agentlink.durations import parse_duration
 from agentlink.loading import loading
@@ -85,6 +85,13 @@ def _name(_: click.Context, __: click.Parameter, value: str) -> str:
     help="Delete and create again what cannot be changed in place and holds no data.",
 )
 @click.option(
+    "--mutation-from-secrets",
+    type=click.Choice([one.value for one in SecretTargets]),
+    default=SecretTargets.SECRETS_ONLY.value,
+    show_default=True,
+    help="Which objects may be filled from Secrets.",
+)
+@click.option(
     "--dry-run", type=click.Choice([one.value for one in DryRun]), default="none", show_default=True, help="Only try."
 )
 @click.option("--wait", is_flag=True, help="Wait until every object is healthy.")
@@ -104,6 +111,7 @@ def apply(
     adopt: str,
     force_conflicts: bool,
     recreate: bool,
+    mutation_from_secrets: str,
     dry_run: str,
     wait: bool,
     timeout: float,
@@ -135,6 +143,7 @@ def apply(
         prune_timeout=timeout,
         force_conflicts=force_conflicts,
         recreate=recreate,
+        mutation_from_secrets=SecretTargets(mutation_from_secrets),
         prune_confirmation=PruneConfirmation.NEVER if yes else PruneConfirmation.WHEN_LARGE,
     )
     options = Options(settings, kubeconfig, context, wait=timeout if wait else None)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.applying import apply_one, failed
-from agentk.apply.filling import fill, takes_secrets, withheld
+from agentk.apply.filling import Filling, may_tell_secrets, withheld
 from agentk.apply.model import Outcome, Refusal, Result, Until
 from agentk.apply.needs import home_of
 from agentk.apply.rules.depend import failed as dependency_failed
@@ -20,6 +20,7 @@ from agentk.kube.errors import KubeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
+    from agentk.apply.bounds import Bounds
     from agentk.apply.kinds import Kinds
     from agentk.apply.model import Apply, Desired, Kind, Need, Stage
     from agentk.apply.serving import Serving
@@ -46,6 +47,7 @@ class Applies:
         *,
         serving: Serving,
         body_of: Callable[[Desired], bytes],
+        bounds: Bounds | None,
         report: Callable[[Outcome], None],
         seconds: float,
         width: int,
@@ -60,13 +62,14 @@ class Applies:
             patience: How long, and whether still.
             serving: To wait for kinds.
             body_of: Tells what is sent for an object.
+            bounds: What one that is filled may take and become.
             report: Told of each outcome.
             seconds: How long an object may take to become healthy; 0: as long as it takes.
             width: Requests in flight or waiting for their turn.
             dry_run: Whether the server is to store nothing.
         """
         self._objects = objects
-        self._kinds = kinds
+        self._filling = Filling.of(objects, kinds, bounds, rehearsal=dry_run)
         self._serving = serving
         self._body_of = body_of
         self._readiness = readiness
@@ -139,17 +142,17 @@ class Applies:
             result = Result.CREATED if action.live_version is None else Result.CONFIGURED
             return Outcome(desired.ref, result, desired.path, "DryRun")
         try:
-            filled = await fill(self._objects, self._kinds, action, self._body_of(desired))
+            filled = await self._filling.fill(action, self._body_of(desired))
         except KubeError as error:
             return failed(error, desired.ref, desired.path)
         if isinstance(filled, Outcome):
             return filled
-        outcome = await self._apply_or_try(filled)
-        return withheld(outcome) if takes_secrets(action) else outcome
+        return await self._apply_or_try(filled)
 
     async def _apply_or_try(self, action: Apply) -> Outcome:
         body = self._body_of(action.desired)
         outcome = await apply_one(self._objects, action, body, dry_run=self._dry_run)
+        outcome = withheld(outcome) if may_tell_secrets(action) else outcome
         if self._dry_run and outcome.result is Result.FAILED and outcome.reason in _NOT_THERE:
             home = home_of(action.desired.ref.namespace)
             coming = (need.ref for need in action.after if need.ref == home or need.until is Until.SERVED)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import Outcome, Propagation, Result
+from agentk.apply.names import FROM_SECRETS
 from agentk.apply.pointers import PointerError
 from agentk.apply.rules import migrate
 from agentk.apply.rules.blame import changes
@@ -34,6 +35,9 @@ _CONFLICT: Final = 409
 _INVALID: Final = 422
 _CLUSTER_LOST: Final = frozenset({"Unreachable", "Untrusted", "NoCredentials", "Unauthorized", "NotLeader"})
 """Failures that are not about the object: every other one would fail the same way, each after all its retries."""
+
+_MARK: Final = FROM_SECRETS.encode()
+_MARKED: Final = f"/metadata/annotations/{FROM_SECRETS.replace('/', '~1')}"
 
 _ATTEMPTS: Final = 5
 """How often it is decided anew whose fields are whose, when controllers keep changing the object meanwhile."""
@@ -88,6 +92,9 @@ class _Applying:
         self._writes = not dry_run and not action.rehearse
         traits = action.desired.traits
         self._left = traits.left if traits is not None else ()
+        if action.from_secrets and _MARK not in body:
+            # It is not filled from a Secret any more; what it was filled with may still be there, and so stays marked.
+            self._left = (*self._left, _MARKED)
         self._full = traits.full if traits is not None else None
         self._said = ("", "")
 

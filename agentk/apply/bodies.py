@@ -7,46 +7,27 @@ would be most of what agentk holds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from agentk.apply.names import AGENT_LABEL, OWNING_INVENTORY
+from agentk.apply.rules.identity import SERVER_FIELDS
 from agentk.apply.traits import traits_of, written
 
 if TYPE_CHECKING:
+    from agentk.apply.bounds import Bounds
     from agentk.apply.files import Files
     from agentk.apply.model import Desired, IgnoreRule, Kind
-    from agentk.apply.rules.own import OwnObjects
-
-_SERVER_FIELDS: Final = frozenset(
-    {
-        "creationTimestamp",
-        "deletionGracePeriodSeconds",
-        "deletionTimestamp",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-        "selfLink",
-        "uid",
-    }
-)
-"""Metadata that ``kubectl get -o yaml`` exports and only the server writes.
-
-Dropped, not refused: whoever exported an object into Git wants its content, and kept they would make every apply fail
-(``managedFields``) or fail as soon as anybody touches the object (``resourceVersion``, ``uid``).
-"""
 
 
 class Basis(NamedTuple):
     """What every resolved object depends on besides its manifest and its kind."""
 
     agent_id: str
-    inventory_id: str
     default_namespace: str
     ignore: tuple[IgnoreRule, ...]
-    allowed_namespaces: tuple[str, ...]
-    own: OwnObjects
+    bounds: Bounds
 
 
 class Bodies:
@@ -80,8 +61,8 @@ def complete(manifest: dict[str, Any], kind: Kind, basis: Basis) -> None:
         metadata.pop("namespace", None)
     labels, annotations = metadata.get("labels"), metadata.get("annotations")
     metadata["labels"] = {**(labels or {}), AGENT_LABEL: basis.agent_id}
-    metadata["annotations"] = {**(annotations or {}), OWNING_INVENTORY: basis.inventory_id}
-    if not _SERVER_FIELDS.isdisjoint(metadata):
-        for field in _SERVER_FIELDS:
+    metadata["annotations"] = {**(annotations or {}), OWNING_INVENTORY: basis.bounds.inventory_id}
+    if not SERVER_FIELDS.isdisjoint(metadata):
+        for field in SERVER_FIELDS:
             metadata.pop(field, None)
     manifest.pop("status", None)

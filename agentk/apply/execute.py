@@ -118,6 +118,7 @@ class Executor:
             patience,
             serving=Serving(self._discovery, self._establish_seconds),
             body_of=plan.body_of,
+            bounds=plan.bounds,
             report=report,
             seconds=plan.reconcile_timeout,
             width=self._width,

@@ -12,6 +12,8 @@ from agentk.apply.model import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agentlink.refs import ObjectRef
+
 
 class Kinds(Protocol):
     """Where kinds are looked up."""
@@ -42,6 +44,15 @@ class KindsWithDefined:
     def verbs(self, kind: Kind) -> frozenset[str]:
         """Return what can be done with a kind that is served; nothing is known of one that is yet to be."""
         return self._served.verbs(kind)
+
+
+def served_as(kinds: Kinds, ref: ObjectRef) -> Kind | None:
+    """Return how an object that somebody names is served; None too where its kind has no namespaces and it names one.
+
+    Such a name would pass for one in a namespace, and be answered with an object of the whole cluster.
+    """
+    kind = kinds.find(ref.group, ref.kind, "")
+    return kind if kind is not None and kind.namespaced == bool(ref.namespace) else None
 
 
 def defined_by(crd: Mapping[str, object]) -> tuple[Kind, ...]:

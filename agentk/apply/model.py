@@ -15,6 +15,7 @@ from agentk.apply.files import Files
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agentk.apply.bounds import Bounds
     from agentlink.refs import ObjectRef
 
 
@@ -48,6 +49,13 @@ class DriftPolicy(StrEnum):
     CORRECT = "correct"
     REPORT = "report"
     IGNORE = "ignore"
+
+
+class SecretTargets(StrEnum):
+    """Which objects may be filled from Secrets."""
+
+    SECRETS_ONLY = "secrets_only"
+    ANY = "any"
 
 
 class PruneConfirmation(StrEnum):
@@ -95,7 +103,7 @@ class ProjectSettings:
     ``impersonate_user`` is the Kubernetes user on whose behalf its objects are read and written, empty for the agent
     itself. ``force_conflicts`` takes fields from other appliers too; ``recreate`` deletes and creates again what cannot
     be changed in place. ``allowed_namespaces``, where not empty, are all that the project may have objects in, and then
-    no cluster-scoped ones.
+    no cluster-scoped ones. ``mutation_from_secrets`` are the objects that may be filled from Secrets.
     """
 
     project_id: int
@@ -118,6 +126,7 @@ class ProjectSettings:
     prune_confirmation: PruneConfirmation = PruneConfirmation.WHEN_LARGE
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
+    mutation_from_secrets: SecretTargets = SecretTargets.SECRETS_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +246,8 @@ class Live:
     ``fingerprint`` (16 hex digits) is of the fields that we own (our ``managedFields`` entry), None when we own none.
     ``owner`` is the annotation ``config.k8s.io/owning-inventory``. ``appliers`` are other managers that used
     server-side apply on it. ``ordering`` is what its annotations say, by which it is deleted too. ``migrate``: others,
-    whose ownership becomes ours, hold fields that we apply or would remove (see ``rules.migrate``).
+    whose ownership becomes ours, hold fields that we apply or would remove (see ``rules.migrate``). ``from_secrets``:
+    it holds what a Secret was the source of, now or once, so that nothing of its content is told.
     """
 
     ref: ObjectRef
@@ -252,6 +262,7 @@ class Live:
     appliers: frozenset[str] = frozenset()
     ordering: Ordering | None = None
     migrate: bool = False
+    from_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +322,7 @@ class Apply:
     ``migrate``: first the ownership of others becomes ours. ``force_conflicts`` takes fields from other appliers too.
     ``drift`` is what is put back, ``explain``: find out who did it. ``rehearse``: only tell what drifted, and write
     nothing. ``recreate`` is the UID of the object that may be deleted if it cannot be changed, empty if none may.
+    ``from_secrets`` is that of the live object, or of what is to be sent.
     """
 
     desired: Desired
@@ -325,6 +337,7 @@ class Apply:
     explain: bool = False
     rehearse: bool = False
     recreate: str = ""
+    from_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +435,9 @@ class Plan:
     unchanged, skipped, refused. Every object has exactly one outcome in the end, ``total`` of them. ``record`` is the
     inventory to write before the first action (every name that may exist from now on), None when it is already so.
     ``forget`` are recorded objects that are gone. ``blocked``: nothing at all is done, and this is why. The timeouts
-    are for one wait, in seconds; 0: as long as it takes. ``body_of`` tells what is sent for an object.
+    are for one wait, in seconds; 0: as long as it takes. ``body_of`` tells what is sent for an object, ``bounds`` what
+    one that is filled may take and become; None: nothing is filled. ``hidden`` hold what Secrets hold, so that nothing
+    that the server says about them is passed on.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -437,3 +452,5 @@ class Plan:
     reconcile_timeout: float = 0.0
     prune_timeout: float = 0.0
     body_of: Callable[[Desired], bytes] = field(default=given_body, repr=False, compare=False)
+    bounds: Bounds | None = None
+    hidden: frozenset[ObjectRef] = frozenset()

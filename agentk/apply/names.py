@@ -66,8 +66,24 @@ FORCE_CONFLICTS: Final = "agentk.io/force-conflicts"
 RECREATE: Final = "agentk.io/recreate"
 """Annotation: ``true`` deletes and creates the object again when what changed cannot be changed in place."""
 
+FROM_SECRETS: Final = "agentk.io/from-secrets"
+"""Annotation on an object other than a Secret that was filled with a Secret's value once; stays with it for good."""
+
 WAVE: Final = "agentk.io/wave"
 """Annotation: the wave of an object, an integer. Lower waves are applied and healthy before the next begins."""
 
 ARGO_CD_WAVE: Final = "argocd.argoproj.io/sync-wave"
 """Argo CD's annotation of that meaning, obeyed where ``WAVE`` is not set."""
+
+_DOMAINS: Final = (
+    "agentk.io/",
+    "cli-utils.sigs.k8s.io/",
+    "client.lifecycle.config.k8s.io/",
+    "config.k8s.io/",
+    "config.kubernetes.io/",
+)
+
+
+def steers(key: str) -> bool:
+    """Tell whether a label or annotation is one of those that say whose an object is, and what is done about it."""
+    return key.startswith(_DOMAINS) or key == ARGO_CD_WAVE

@@ -57,7 +57,7 @@ def narrow(
     if len(changed) > len(files) * _MOST:
         return None
     fresh, stale = (
-        resolve(replace(snapshot, files=of.only(changed)), settings, kinds, agent_id, own=basis.own)
+        resolve(replace(snapshot, files=of.only(changed)), settings, kinds, agent_id, own=basis.bounds.own)
         for of in (files, before)
     )
     if fresh.basis != basis or fresh.refused or stale.refused or fresh.blocked is not None:

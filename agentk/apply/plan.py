@@ -88,7 +88,7 @@ def plan(
         kinds=kinds,
         owned=len(recorded),
         hold=_EMPTY if resolved.empty else None if complete else _INCOMPLETE,
-        own=resolved.basis.own if resolved.basis is not None else NOTHING_OWN,
+        own=resolved.basis.bounds.own if resolved.basis is not None else NOTHING_OWN,
         confirmed=prune_confirmed,
         desired=resolved.desired,
         others=others,
@@ -109,6 +109,8 @@ def plan(
         reconcile_timeout=settings.reconcile_timeout,
         prune_timeout=settings.prune_timeout,
         body_of=resolved.body_of,
+        bounds=resolved.basis.bounds if resolved.basis is not None else None,
+        hidden=frozenset(one.ref for one in left if (there_now := live.get(one.ref)) and there_now.from_secrets),
     )
 
 

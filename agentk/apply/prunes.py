@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agentk.apply.applying import failed
+from agentk.apply.filling import withheld
 from agentk.apply.model import Outcome, Propagation, Refusal, Result
 from agentk.apply.rules.vanished import is_definition
 from agentk.apply.waiting import STOPPED, SupersededError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
 
 _RECREATED = Refusal("Recreated", "is no longer in the manifests, and stays because somebody created it anew")
+_TIMEOUT = "PruneTimeout"
 _WAITS = Refusal("PruneWaits", "is no longer in the manifests, and stays until everything before it has succeeded")
 
 
@@ -66,9 +68,11 @@ class Prunes:
         self._dry_run = dry_run
         self._settle = None if dry_run else settle
         self._staying: dict[ObjectRef, None] = {}
+        self._hidden: frozenset[ObjectRef] = frozenset()
 
     async def run(self, plan: Plan, *, allowed: bool) -> bool:
         """Let go and delete, if that is ``allowed``; tell whether all of it succeeded."""
+        self._hidden = plan.hidden
         if not allowed:
             refs = (*(one.ref for one in plan.releases), *(prune.ref for wave in plan.prunes for prune in wave))
             for ref in refs:
@@ -156,7 +160,7 @@ class Prunes:
             self._note(_skipped(prune.ref, Refusal("Superseded", message)))
         except TimeoutError:
             message = f"is still there {self._seconds:g} s after its deletion{await self._held_by(prune)}"
-            self._note(Outcome(prune.ref, Result.FAILED, reason="PruneTimeout", message=message))
+            self._note(Outcome(prune.ref, Result.FAILED, reason=_TIMEOUT, message=message))
         else:
             self._note(Outcome(prune.ref, Result.PRUNED, uid=prune.uid))
 
@@ -174,7 +178,8 @@ class Prunes:
     def _note(self, outcome: Outcome) -> None:
         if outcome.result is not Result.PRUNED and outcome.reason not in {"Released", "DryRun", _RECREATED.reason}:
             self._staying[outcome.ref] = None
-        self._report(outcome)
+        hides = outcome.ref in self._hidden and outcome.reason != _TIMEOUT
+        self._report(withheld(outcome) if hides else outcome)
 
 
 def _skipped(ref: ObjectRef, why: Refusal) -> Outcome:

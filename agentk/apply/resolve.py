@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agentk.apply.bodies import Basis, Bodies, complete
+from agentk.apply.bounds import Bounds
 from agentk.apply.files import NO_FILES, Files
 from agentk.apply.kinds import KindsWithDefined, defined_by
-from agentk.apply.model import Desired, Kind, Outcome, ProjectSettings, Result, given_body
+from agentk.apply.model import Desired, Kind, Outcome, ProjectSettings, Result, SecretTargets, given_body
 from agentk.apply.names import LIFECYCLE_MUTATION, LIFECYCLE_MUTATION_IGNORE
 from agentk.apply.rules.annotated import read_ordering
-from agentk.apply.rules.confine import refuse_place
 from agentk.apply.rules.depend import InvalidOrderError
-from agentk.apply.rules.own import NOTHING_OWN, refuse_binding, refuse_own
-from agentk.apply.rules.own_inventory import refuse_inventory
+from agentk.apply.rules.manifest import refuse_manifest
+from agentk.apply.rules.own import NOTHING_OWN
+from agentk.apply.rules.reach import refuse_reach
 from agentk.apply.rules.unappliable import refuse_kind
 from agentk.apply.traits import InvalidTraitError, traits_of, written
 from agentlink.refs import ObjectRef, group_of
@@ -108,14 +109,9 @@ class _Resolver:
     def __init__(
         self, settings: ProjectSettings, kinds: Kinds, agent_id: int, previous: Resolved | None, own: OwnObjects
     ) -> None:
-        self._basis = Basis(
-            str(agent_id),
-            settings.inventory_id,
-            settings.default_namespace,
-            settings.ignore,
-            settings.allowed_namespaces,
-            own,
-        )
+        anywhere = settings.mutation_from_secrets is SecretTargets.ANY
+        bounds = Bounds(settings.inventory_id, settings.allowed_namespaces, own, secrets_anywhere=anywhere)
+        self._basis = Basis(str(agent_id), settings.default_namespace, settings.ignore, bounds)
         self._kinds: Kinds = kinds
         self._asked: dict[tuple[str, str], Kind | None] = {}
         self._before = NO_FILES
@@ -151,8 +147,22 @@ class _Resolver:
                 found[position] = self._resolve(path, number, source)
             except _RefusedError as error:
                 self._refuse(path, error)
-        desired = tuple(one for one in found if one is not None)
+        desired = self._within_reach([one for one in found if one is not None])
         return Resolved(desired, tuple(self._refused), _twice(desired), self._basis, files)
+
+    def _within_reach(self, found: list[Desired]) -> tuple[Desired, ...]:
+        """Refuse what waits for, or takes fields from, objects that the project may not reach."""
+        if all(one.ordering is None for one in found):
+            return tuple(found)
+        among = {one.ref for one in found} | {outcome.ref for outcome in self._refused}
+        within = []
+        for one in found:
+            refusal = refuse_reach(one.ref, one.ordering, among, self._basis.bounds) if one.ordering else None
+            if refusal is None:
+                within.append(one)
+            else:
+                self._refuse(one.path, _RefusedError(one.ref, refusal.reason, refusal.message))
+        return tuple(within)
 
     def _refuse(self, path: str, error: _RefusedError) -> None:
         self._refused.append(Outcome(error.ref, Result.FAILED, path, error.reason, error.message))
@@ -186,9 +196,7 @@ class _Resolver:
         namespace = (namespace or self._basis.default_namespace) if kind.namespaced else ""
         ref = ObjectRef(kind.group, kind.kind, intern(str(namespace)), name)
         self._check(ref, kind, manifest)
-        refusal = refuse_inventory(ref, _strings(ref, metadata, "labels"), self._basis.inventory_id)
-        if refusal is not None:
-            raise _RefusedError(ref, refusal.reason, refusal.message)
+        _strings(ref, metadata, "labels")
         annotations = _strings(ref, metadata, "annotations")
         complete(manifest, kind, self._basis)
         defines = defined_by(manifest) if kind_name == "CustomResourceDefinition" else ()
@@ -214,12 +222,8 @@ class _Resolver:
 
     def _check(self, ref: ObjectRef, kind: Kind, manifest: Mapping[str, Any]) -> None:
         """Refuse what a project may not have, whatever the cluster says of it."""
-        refusal = (
-            refuse_kind(kind, self._kinds.verbs(kind))
-            or refuse_place(ref, self._basis.allowed_namespaces)
-            or refuse_own(ref, self._basis.own)
-            or refuse_binding(ref, manifest, self._basis.own)
-        )
+        bounds = self._basis.bounds
+        refusal = refuse_kind(kind, self._kinds.verbs(kind)) or refuse_manifest(ref, manifest, bounds)
         if refusal is not None:
             raise _RefusedError(ref, refusal.reason, refusal.message)
 

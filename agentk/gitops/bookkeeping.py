@@ -60,6 +60,15 @@ class Bookkeeping:
             self._trusted = True
         return self._records
 
+    async def peek(self) -> Mapping[ObjectRef, Recorded]:
+        """Return what is recorded now, without a trace: nothing is known from it afterwards.
+
+        Raises:
+            KubeError, InventoryError: It cannot be read.
+        """
+        inventory = await self._store.beside().read()
+        return inventory.records if inventory else Records()
+
     def distrust(self) -> None:
         """Read it anew the next time."""
         self._trusted = False

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.model import ProjectSettings, Snapshot
     from agentk.gitops.commands import Answering
+    from agentk.gitops.holders import Holder
     from agentk.kube.client import KubeClient
     from agentk.kube.own import Own
     from agentk.leadership.campaign import Trouble
@@ -230,8 +231,22 @@ class Controller:
             observer = Observer(kube, agent_id, tasks)
             scalers = Autoscalers(kube, self._discovery, tasks)
             served = ServedKinds(kube, self._discovery, tasks)
-            self._cluster = Cluster(agent_id, self._discovery, objects, observer, executor, self._own, scalers, served)
+            self._cluster = Cluster(
+                agent_id,
+                self._discovery,
+                objects,
+                observer,
+                executor,
+                self._own,
+                scalers,
+                served,
+                holders=self._holders,
+            )
         return self._cluster
+
+    def _holders(self) -> dict[str, Holder]:
+        """Return the projects by the ids of their inventories, those that have yet to begin among them."""
+        return {loop.settings.inventory_id: loop for loop, _ in self._loops.values()}
 
 
 def _place_of(settings: ProjectSettings) -> tuple[str, str]:

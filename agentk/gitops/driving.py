@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from agentk.apply.model import Kind, Outcome, ProjectSettings, Snapshot
+    from agentk.gitops.holders import Held
     from agentk.gitops.standing import Standing
     from agentk.gitops.sync import Cluster
     from agentk.kube.inventory_store import InventoryStore
@@ -89,6 +90,14 @@ class Driving:
     def unconfirmed(self) -> frozenset[ObjectRef]:
         """Return the objects that wait for somebody to confirm that they are deleted."""
         return self._unconfirmed
+
+    async def held(self) -> Held:
+        """Return what the project holds, as ``ProjectSync.held``."""
+        return await self._sync.held()
+
+    def body_in_git(self, ref: ObjectRef) -> bytes | None:
+        """Return what the revision at hand says of an object, as ``ProjectSync.body_in_git``."""
+        return self._sync.body_in_git(ref)
 
     def go_by(self, settings: ProjectSettings) -> None:
         """Go over to what the configuration now says."""

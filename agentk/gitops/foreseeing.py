@@ -13,16 +13,22 @@ from agentk.gitops.sync import ProjectSync
 from agentk.kube.inventory_store import InventoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from agentk.apply.model import ProjectSettings, Snapshot
     from agentk.gitops.sync import Cluster
     from agentk.kube.client import KubeClient
+    from agentlink.refs import ObjectRef
     from agentlink.v1 import agentlink_pb2 as wire
 
 
 async def foresee(
-    kube: KubeClient, cluster: Cluster, settings: ProjectSettings, snapshot: Snapshot
+    kube: KubeClient,
+    cluster: Cluster,
+    settings: ProjectSettings,
+    snapshot: Snapshot,
+    *,
+    running: Callable[[ObjectRef], bytes | None],
 ) -> AsyncGenerator[wire.ObjectDiff, None]:
     """Yield what would become of each object if a revision were synced now, suspended or not.
 
@@ -31,6 +37,7 @@ async def foresee(
         cluster: The parts that projects share, with the project's own executor and objects.
         settings: The project's.
         snapshot: The revision.
+        running: Tells what the revision that runs says of an object, None where it does not hold it.
 
     Raises:
         KubeError: The cluster could not be asked.
@@ -38,5 +45,5 @@ async def foresee(
     """
     store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
     plan = await ProjectSync(cluster, replace(settings, suspension=None), store).foresee(snapshot)
-    for one in await diff(kube, cluster, plan):
+    for one in await diff(kube, cluster, plan, running):
         yield one

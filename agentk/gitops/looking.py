@@ -6,6 +6,7 @@ from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from agentk.apply.kinds import served_as
 from agentk.apply.rules.forbidden import hidden_by, place_of, why_hidden
 from agentk.kube.errors import KubeError
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 class Looking:
     """Looks through one view of the cluster, with the rights of one project."""
 
-    def __init__(self, observer: Observer, objects: Objects, discovery: Discovery) -> None:
+    def __init__(self, observer: Observer, objects: Objects, discovery: Discovery, *, as_agent: bool) -> None:
+        """Look through ``objects``; the watches are the agent's: without ``as_agent`` they tell of own ones alone."""
+        self._as_agent = as_agent
         self._observer = observer
         self._objects = objects
         self._discovery = discovery
@@ -50,18 +53,24 @@ class Looking:
         return await self._observer.ensure(wanted)
 
     async def look_at(
-        self, desired: Iterable[Desired], recorded: Iterable[ObjectRef]
+        self, desired: Iterable[Desired], recorded: Iterable[ObjectRef], needed: Iterable[ObjectRef] = ()
     ) -> tuple[Seen, dict[Place, Refusal]]:
         """Take what the watches know, and ask for the rest, which may exist without our label.
+
+        Args:
+            desired: What Git wants.
+            recorded: What the inventory remembers.
+            needed: What these depend on, which may be anybody's.
 
         Returns:
             What exists, and the places that we cannot look at, with the reason.
         """
-        refs = dict.fromkeys((*(one.ref for one in desired), *recorded))
-        live = self._observer.live.some(refs)
+        own = dict.fromkeys((*(one.ref for one in desired), *recorded))
+        refs = own | dict.fromkeys(needed)
+        live = self._observer.live.some(refs if self._as_agent else own)
         ask: defaultdict[Kind, list[ObjectRef]] = defaultdict(list)
         for ref in refs:
-            if ref not in live and (kind := self._discovery.find(ref.group, ref.kind, "")):
+            if ref not in live and (kind := served_as(self._discovery, ref)):
                 ask[kind].append(ref)
         hidden: dict[Place, Refusal] = {}
         for kind, unseen in ask.items():

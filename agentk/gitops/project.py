@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.model import Kind, ProjectSettings, Snapshot
     from agentk.gitops.announcing import Announcement
+    from agentk.gitops.holders import Held
     from agentk.gitops.sync import Cluster
     from agentk.kube.client import KubeClient
     from agentk.kube.errors import KubeError
@@ -107,9 +108,18 @@ class ProjectLoop:
         except TimeoutError:
             return None
 
+    async def held(self) -> Held:
+        """Return what the project holds, for others that would prune what it needs.
+
+        Raises:
+            KubeError, InventoryError: Nobody can tell now.
+        """
+        return await self._driving.held()
+
     def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None]:
         """Tell what a revision would change."""
-        return foresee(self._kube, self._cluster, self._settings, snapshot)
+        running = self._driving.body_in_git
+        return foresee(self._kube, self._cluster, self._settings, snapshot, running=running)
 
     async def _order(self, order: Order) -> Refusal | None:
         if self._standing.snapshot is None and self._waiting is None:

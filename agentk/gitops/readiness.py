@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from agentk.apply.kinds import served_as
 from agentk.apply.model import Refusal
 from agentk.health.model import Status, current
 from agentk.health.rules import assess
 from agentk.kube.errors import KubeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agentk.apply.model import Kind, Prune
     from agentk.gitops.observer import Observer
@@ -41,7 +42,11 @@ _EXISTS: Final = current("exists")
 class Readiness:
     """The port ``agentk.apply.waiting.Readiness`` over one observer."""
 
-    def __init__(self, observer: Observer, objects: Objects, discovery: Discovery) -> None:
+    def __init__(
+        self, observer: Observer, objects: Objects, discovery: Discovery, is_own: Callable[[ObjectRef], bool]
+    ) -> None:
+        """Look at objects; of those that are not ``is_own`` it is told whether they are healthy, and nothing else."""
+        self._is_own = is_own
         self._observer = observer
         self._objects = objects
         self._discovery = discovery
@@ -57,7 +62,7 @@ class Readiness:
     def told(self, ref: ObjectRef) -> str:
         """Return what keeps an object from being healthy, as far as is known."""
         health = self._observer.health(ref)
-        return health.message if health is not None else ""
+        return health.message if health is not None and self._is_own(ref) else ""
 
     async def healthy(self, ref: ObjectRef) -> Refusal | None:
         """Wait until an object is healthy; return why it will not be, once that is known."""
@@ -70,7 +75,7 @@ class Readiness:
                 if health is not None and health.status is Status.CURRENT:
                     return None
                 if health is not None and health.status is Status.FAILED:
-                    return Refusal("Failed", f"has failed: {health.message}")
+                    return Refusal("Failed", f"has failed: {health.message}" if self._is_own(ref) else "has failed")
                 await _either(changed, _LOOK_SECONDS if watched else next(pauses))
 
     def sees(self, prune: Prune) -> bool:
@@ -118,13 +123,17 @@ class Readiness:
         if kind is None:
             return None
         try:
+            if not self._observer.judges(kind):
+                # Its content says nothing about its health, and is not for us to read.
+                live = await self._objects.get(kind, ref)
+                return _EXISTS if live is not None and not live.deleting else None
             found = await self._objects.read(kind, ref)
         except KubeError:
             return None
         return assess(found) if found is not None else None
 
     def _kind(self, ref: ObjectRef) -> Kind | None:
-        return self._discovery.find(ref.group, ref.kind, "")
+        return served_as(self._discovery, ref)
 
 
 def _growing(pause: float, longest: float) -> Iterator[float]:

@@ -19,6 +19,7 @@ from agentk.apply.model import (
     ProjectSettings,
     Propagation,
     PruneConfirmation,
+    SecretTargets,
     Snapshot,
     Suspension,
 )
@@ -212,6 +213,7 @@ _CONFIRMATION: Mapping[int, PruneConfirmation] = {
     wire.PRUNE_CONFIRMATION_WHEN_LARGE: PruneConfirmation.WHEN_LARGE,
     wire.PRUNE_CONFIRMATION_NEVER: PruneConfirmation.NEVER,
 }
+_FROM_SECRETS: Mapping[int, SecretTargets] = {wire.MUTATION_FROM_SECRETS_ANY: SecretTargets.ANY}
 _LARGE_PERCENT = 50
 _WHOLE_PERCENT = 100
 
@@ -254,6 +256,7 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         prune_confirmation=_CONFIRMATION.get(project.prune_confirmation, PruneConfirmation.ALWAYS),
         prune_large_percent=_percent(project.prune_large_percent),
         allowed_namespaces=tuple(project.allowed_namespaces) or (_NOWHERE if project.confined else ()),
+        mutation_from_secrets=_FROM_SECRETS.get(project.mutation_from_secrets, SecretTargets.SECRETS_ONLY),
     )
 
 

@@ -83,7 +83,13 @@ class Seen(Mapping[ObjectRef, Live]):
     def _packed(self, live: Live) -> bytes | None:
         """Return an object packed, None of one that is not as usual."""
         uid, version, fingerprint = uids.packed(live.uid), live.resource_version, live.fingerprint
-        if uid is None or live.ordering is not None or live.appliers or not _VERSION.fullmatch(version):
+        if (
+            uid is None
+            or live.ordering is not None
+            or live.appliers
+            or live.from_secrets
+            or not _VERSION.fullmatch(version)
+        ):
             return None
         if fingerprint is not None and not _FINGERPRINT.fullmatch(fingerprint):
             return None

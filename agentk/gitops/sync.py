@@ -27,6 +27,7 @@ from agentk.apply.waiting import Patience
 from agentk.apply.wanted import Wanted
 from agentk.gitops.bookkeeping import Bookkeeping
 from agentk.gitops.computing import computed
+from agentk.gitops.holders import Held, genuine
 from agentk.gitops.looking import Looking, dependencies
 from agentk.gitops.outcomes import Outcomes
 from agentk.gitops.readiness import Readiness
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from agentk.apply.resolve import Resolved
     from agentk.apply.rules.own import OwnObjects
     from agentk.gitops.autoscalers import Autoscalers
+    from agentk.gitops.holders import Holder
     from agentk.gitops.observer import Observer
     from agentk.gitops.served_kinds import ServedKinds
     from agentk.kube.discovery import Discovery
@@ -55,7 +57,8 @@ class Cluster:
     """The parts that every project of an agent shares.
 
     Without ``own`` nothing in the cluster is taken for a part of agentk itself; without ``autoscalers`` only those in a
-    project's own revision are known; without ``served`` nobody notices that kinds begin to be served.
+    project's own revision are known; without ``served`` nobody notices that kinds begin to be served. ``holders`` are
+    the agent's projects by inventory id; without, nobody knows of others, and objects are taken for what they claim.
     """
 
     agent_id: int
@@ -67,6 +70,7 @@ class Cluster:
     autoscalers: Autoscalers | None = None
     served: ServedKinds | None = None
     events_refused: dict[str, float] = field(default_factory=dict)
+    holders: Callable[[], Mapping[str, Holder]] | None = None
 
 
 class ProjectSync:
@@ -82,8 +86,9 @@ class ProjectSync:
         """Begin with nothing known; ``on_wait`` is called whenever a run begins to wait."""
         self._cluster = cluster
         self._book = Bookkeeping(store)
-        self._looking = Looking(cluster.observer, cluster.objects, cluster.discovery)
-        self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery)
+        as_agent = not settings.impersonate_user
+        self._looking = Looking(cluster.observer, cluster.objects, cluster.discovery, as_agent=as_agent)
+        self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery, self._holds)
         self.settings = settings
         self._wanted = Wanted()
         self.rescaled: set[ObjectRef] = set()
@@ -97,10 +102,28 @@ class ProjectSync:
         """Return what the last snapshot wants, by name."""
         return self._wanted.by_ref
 
+    def _holds(self, ref: ObjectRef) -> bool:
+        """Tell whether an object is one of the project's own."""
+        return ref in self.desired
+
     @property
     def refused(self) -> tuple[Outcome, ...]:
         """Return what of the last snapshot cannot be applied, whatever the cluster holds."""
         return self._wanted.refused
+
+    async def held(self) -> Held:
+        """Return what the project holds; what its inventory says is read if it has not been, beside a run of its own.
+
+        Raises:
+            KubeError, InventoryError: It cannot be read.
+        """
+        known = self._book.known
+        return Held(self.desired, await self._book.peek() if known is None else known)
+
+    def body_in_git(self, ref: ObjectRef) -> bytes | None:
+        """Return what the last snapshot says of an object, before its fields are filled; None where it has none."""
+        one, outline = self.desired.get(ref), self._wanted.outline
+        return outline.body_of(one) if one is not None and outline is not None else None
 
     def recorded(self, ref: ObjectRef) -> Recorded | None:
         """Return what was recorded of an object when it was last applied."""
@@ -201,7 +224,7 @@ class ProjectSync:
         if part is None or part.changed.basis is None:
             return None
         own = await self._own(one.ref for one in part.changed.desired)
-        return part if own == part.changed.basis.own else None
+        return part if own == part.changed.basis.bounds.own else None
 
     async def _run_part(self, part: Narrowed, report: Callable[[Outcome], None]) -> SyncResult:
         """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
@@ -252,8 +275,9 @@ class ProjectSync:
         recorded = await self._book.read()
         hidden = await self._looking.watch(resolved, recorded)
         visible = leave_out(resolved, (), hidden).desired
-        named = (ref for ref in (*recorded, *dependencies(visible)) if place_of(ref) not in hidden)
-        live, unseen = await self._looking.look_at(visible, named)
+        remembered = (ref for ref in recorded if place_of(ref) not in hidden)
+        needed = (ref for ref in dependencies(visible) if place_of(ref) not in hidden)
+        live, unseen = await self._looking.look_at(visible, remembered, needed)
         resolved = leave_out(resolved, recorded, hidden | unseen)
         resolved = self._with_damage(resolved)
         todo = await self._decide(resolved, recorded, live)
@@ -278,7 +302,7 @@ class ProjectSync:
             self.settings,
             kinds=self._cluster.discovery,
             prune_confirmed=prune_confirmed,
-            others=self._others(recorded),
+            others=await self._others(recorded),
             former=self._cluster.discovery.former,
         )
 
@@ -378,11 +402,12 @@ class ProjectSync:
         damaged = Outcome(self._book.place, Result.FAILED, reason="InventoryDamaged", message=str(self._book.damage))
         return replace(resolved, refused=(damaged, *resolved.refused))
 
-    def _others(self, recorded: Mapping[ObjectRef, Recorded]) -> tuple[Live, ...]:
+    async def _others(self, recorded: Mapping[ObjectRef, Recorded]) -> tuple[Live, ...]:
         """Return other projects' objects, if there is anything of ours to prune, which they may need."""
         if recorded.keys() <= self.desired.keys():
             return ()
-        return self._cluster.observer.live.of_others(self.settings.inventory_id)
+        own = self.settings.inventory_id
+        return await genuine(self._cluster.observer.live.of_others(own), self._cluster.holders, but=own)
 
     async def _carry_out(
         self, todo: Plan, recorded: Mapping[ObjectRef, Recorded], report: Callable[[Outcome], None]
@@ -431,7 +456,9 @@ class ProjectSync:
         )
         if not opening:
             return todo
-        await self._cluster.executor.run(Plan(stages=(Stage(opening),), total=1, body_of=todo.body_of), note)
+        await self._cluster.executor.run(
+            Plan(stages=(Stage(opening),), total=1, body_of=todo.body_of, bounds=todo.bounds), note
+        )
         stages = tuple(
             replace(
                 stage,

@@ -64,13 +64,13 @@ class Judge:
                 while self._waiting:
                     ref = next(iter(self._waiting))
                     live, raw, rule = self._waiting.pop(ref)
-                    health = await self._evaluate(raw, rule)
+                    health = await self._evaluate(live, raw, rule)
                     if ref not in self._waiting:
                         self._settled(live, health)
                 self._wake.clear()
                 await self._wake.wait()
 
-    async def _evaluate(self, raw: Mapping[str, object], rule: HealthRule) -> Health:
+    async def _evaluate(self, live: Live, raw: Mapping[str, object], rule: HealthRule) -> Health:
         obj = orjson.dumps(raw)
         evaluate = self._evaluator.evaluate
         return by_rule(
@@ -78,4 +78,5 @@ class Judge:
             await evaluate(rule.failed, obj) if rule.failed else None,
             await evaluate(rule.current, obj) if rule.current else None,
             lambda: assess(raw),
+            hides=live.from_secrets,
         )

@@ -8,6 +8,7 @@ order a change is written ``agentk.apply.shards``; what belongs into an inventor
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -81,6 +82,12 @@ class InventoryStore:
         self._namespace = namespace
         self._layout: Layout | None = None
         self._stored: dict[int, StoredMap] = {}
+
+    def beside(self) -> InventoryStore:
+        """Return a view of the same inventory to read it by, while this one may be at work."""
+        view = copy(self)
+        view._layout, view._stored = None, {}  # noqa: SLF001 - a view of our own
+        return view
 
     @property
     def head(self) -> StoredMap:

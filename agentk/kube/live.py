@@ -18,6 +18,7 @@ from agentk.apply.managers import APPLY, Entry, entries, is_ours
 from agentk.apply.model import Live
 from agentk.apply.rules.annotated import ordering_of_live
 from agentk.apply.rules.migrate import is_applied_by_kubectl, is_due
+from agentk.apply.rules.secretive import holds_secrets
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
@@ -29,8 +30,16 @@ if TYPE_CHECKING:
 _NOBODY: Final[frozenset[str]] = frozenset()
 """For nearly every object; each empty set would be one of its own, of 216 bytes."""
 
-_OBEYED: Final = frozenset({names.LIFECYCLE_DELETION, names.LIFECYCLE_MUTATION, names.ON_REMOVE})
-"""Annotations that say what is not to be done to an object."""
+_TELLING: Final = frozenset(
+    {
+        names.APPLY_TIME_MUTATION,
+        names.FROM_SECRETS,
+        names.LIFECYCLE_DELETION,
+        names.LIFECYCLE_MUTATION,
+        names.ON_REMOVE,
+    }
+)
+"""Annotations that say what is not to be done to an object, or not to be told of it."""
 
 
 def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = None) -> Live:
@@ -45,7 +54,7 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
     ref = ref or ref_of(kind, metadata)
     # Nearly every object has one entry, which is ours: nobody else applies it, and there is nothing to take over.
     alone = len(managed) == 1 and is_ours(managed[0])
-    quiet = _OBEYED.isdisjoint(annotations)
+    quiet = _TELLING.isdisjoint(annotations)
     return Live(
         ref=ref,
         uid=str(metadata.get("uid", "")),
@@ -59,6 +68,7 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
         appliers=_NOBODY if alone else _appliers(managed),
         migrate=not alone and is_due(managed),
         ordering=ordering_of_live(annotations, ref),
+        from_secrets=not quiet and holds_secrets(annotations, ref),
     )
 
 

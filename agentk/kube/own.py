@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from agentk.apply.model import Kind
-from agentk.apply.rules.own import NOTHING_OWN, OwnObjects
+from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, Selector, names_account, selects
 from agentk.kube.errors import KubeError
 from agentk.kube.failures import read_document
 from agentk.kube.paths import collection_path, object_path
@@ -32,6 +32,7 @@ _RBAC: Final = "rbac.authorization.k8s.io"
 _POD: Final = Kind("", "v1", "Pod", "pods", namespaced=True)
 _REPLICA_SET: Final = Kind("apps", "v1", "ReplicaSet", "replicasets", namespaced=True)
 _ROLE_BINDING: Final = Kind(_RBAC, "v1", "RoleBinding", "rolebindings", namespaced=True)
+_CLUSTER_ROLE: Final = Kind(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False)
 _CLUSTER_ROLE_BINDING: Final = Kind(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
 _REVIEW_PATH: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _REVIEW: Final = orjson.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
@@ -79,6 +80,8 @@ class _Search:
         self._namespace = namespace
         self._found: set[ObjectRef] = {ObjectRef("", "Namespace", "", namespace)}
         self._account: tuple[str, str] | None = None
+        self._groups: frozenset[str] = frozenset()
+        self._aggregated: tuple[Selector, ...] = ()
         self._looked_in: set[str] = set()
 
     async def run(self, pod: str) -> None:
@@ -89,19 +92,25 @@ class _Search:
         if self._account is not None:
             self._found.add(ObjectRef("", "ServiceAccount", *self._account))
             await self._bindings(_CLUSTER_ROLE_BINDING, "", self._account)
+            await self._aggregations()
 
     async def look_in(self, namespaces: Iterable[str]) -> OwnObjects:
         """Find roles and bindings in these namespaces too, each asked for once; return all that was found."""
         if self._account is not None:
             for namespace in sorted({self._namespace, *namespaces} - self._looked_in):
+                before = len(self._found)
                 await self._bindings(_ROLE_BINDING, namespace, self._account)
+                if len(self._found) != before:
+                    await self._aggregations()
                 self._looked_in.add(namespace)
-        return OwnObjects(self._account, frozenset(self._found))
+        return OwnObjects(self._account, frozenset(self._found), self._groups, self._aggregated)
 
     async def _myself(self) -> tuple[str, str] | None:
         """Return the namespace and name of the service account that we are, None when we are somebody else."""
         review = await self._read("POST", _REVIEW_PATH, _REVIEW)
-        user = str(((review.get("status") or {}).get("userInfo") or {}).get("username", ""))
+        known = (review.get("status") or {}).get("userInfo") or {}
+        self._groups = frozenset(str(group) for group in known.get("groups") or ())
+        user = str(known.get("username", ""))
         namespace, _, name = user.removeprefix(_ACCOUNT).partition(":")
         return (namespace, name) if user.startswith(_ACCOUNT) and name else None
 
@@ -122,19 +131,39 @@ class _Search:
 
     async def _bindings(self, kind: Kind, namespace: str, account: tuple[str, str]) -> None:
         """Add the bindings that give us rights, and the roles that they bind."""
-        path = collection_path(kind, namespace)
+        for item in await self._list(collection_path(kind, namespace)):
+            if any(names_account(subject, account) for subject in item.get("subjects") or ()):
+                self._found.add(ObjectRef(_RBAC, kind.kind, namespace, item["metadata"]["name"]))
+                role = item.get("roleRef") or {}
+                where = namespace if role.get("kind") == "Role" else ""
+                self._found.add(ObjectRef(_RBAC, str(role.get("kind")), where, str(role.get("name"))))
+
+    async def _aggregations(self) -> None:
+        """Find what selects the ClusterRoles that are added to those we are bound to, directly or by way of others."""
+        bound = {ref.name for ref in self._found if (ref.group, ref.kind) == (_RBAC, "ClusterRole")}
+        if not bound:
+            return
+        roles = await self._list(collection_path(_CLUSTER_ROLE, ""))
+        found: dict[Selector, None] = {}
+        queue = [role for role in roles if role["metadata"]["name"] in bound]
+        seen = {role["metadata"]["name"] for role in queue}
+        for role in queue:
+            for selector in map(_selector, (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()):
+                found[selector] = None
+                for other in roles:
+                    name = other["metadata"]["name"]
+                    if name not in seen and selects(selector, other["metadata"].get("labels") or {}):
+                        seen.add(name)
+                        queue.append(other)
+        self._aggregated = tuple(found)
+
+    async def _list(self, path: str) -> list[dict[str, Any]]:
+        """Return all objects of a collection, none where we may not see them."""
         try:
-            pages = [page async for page in self._sender.pages(path)]
+            return [item async for page in self._sender.pages(path) for item in page.items]
         except KubeError as error:
             self._pass_over(error, path)
-            return
-        for page in pages:
-            for item in page.items:
-                if any(_names_account(subject, account) for subject in item.get("subjects") or ()):
-                    self._found.add(ObjectRef(_RBAC, kind.kind, namespace, item["metadata"]["name"]))
-                    role = item.get("roleRef") or {}
-                    where = namespace if role.get("kind") == "Role" else ""
-                    self._found.add(ObjectRef(_RBAC, str(role.get("kind")), where, str(role.get("name"))))
+            return []
 
     async def _read(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         """Return one object, an empty one where we may not see it or it is not there."""
@@ -156,5 +185,11 @@ def _controllers(document: Mapping[str, Any], namespace: str) -> Iterator[Object
         yield ObjectRef(group_of(str(owner["apiVersion"])), str(owner["kind"]), namespace, str(owner["name"]))
 
 
-def _names_account(subject: Mapping[str, Any], account: tuple[str, str]) -> bool:
-    return subject.get("kind") == "ServiceAccount" and (subject.get("namespace"), subject.get("name")) == account
+def _selector(selector: Mapping[str, Any]) -> Selector:
+    return Selector(
+        tuple(sorted((selector.get("matchLabels") or {}).items())),
+        tuple(
+            (str(one.get("key")), str(one.get("operator")), tuple(one.get("values") or ()))
+            for one in selector.get("matchExpressions") or ()
+        ),
+    )

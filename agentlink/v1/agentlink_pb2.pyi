@@ -19,6 +19,12 @@ class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LOG_LEVEL_WARN: _ClassVar[LogLevel]
     LOG_LEVEL_ERROR: _ClassVar[LogLevel]
 
+class MutationFromSecrets(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MUTATION_FROM_SECRETS_UNSPECIFIED: _ClassVar[MutationFromSecrets]
+    MUTATION_FROM_SECRETS_SECRETS_ONLY: _ClassVar[MutationFromSecrets]
+    MUTATION_FROM_SECRETS_ANY: _ClassVar[MutationFromSecrets]
+
 class DriftPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DRIFT_POLICY_UNSPECIFIED: _ClassVar[DriftPolicy]
@@ -89,6 +95,9 @@ LOG_LEVEL_DEBUG: LogLevel
 LOG_LEVEL_INFO: LogLevel
 LOG_LEVEL_WARN: LogLevel
 LOG_LEVEL_ERROR: LogLevel
+MUTATION_FROM_SECRETS_UNSPECIFIED: MutationFromSecrets
+MUTATION_FROM_SECRETS_SECRETS_ONLY: MutationFromSecrets
+MUTATION_FROM_SECRETS_ANY: MutationFromSecrets
 DRIFT_POLICY_UNSPECIFIED: DriftPolicy
 DRIFT_POLICY_CORRECT: DriftPolicy
 DRIFT_POLICY_REPORT: DriftPolicy
@@ -209,7 +218,7 @@ class Configuration(_message.Message):
     def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., commit: _Optional[str] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., projects: _Optional[_Iterable[_Union[ManifestProject, _Mapping]]] = ...) -> None: ...
 
 class ManifestProject(_message.Message):
-    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user", "drift_policy", "ignore", "force_conflicts", "recreate", "suspension", "health", "prune_confirmation", "prune_large_percent", "allowed_namespaces", "confined")
+    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user", "drift_policy", "ignore", "force_conflicts", "recreate", "suspension", "health", "prune_confirmation", "prune_large_percent", "allowed_namespaces", "confined", "mutation_from_secrets")
     ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +239,7 @@ class ManifestProject(_message.Message):
     PRUNE_LARGE_PERCENT_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_NAMESPACES_FIELD_NUMBER: _ClassVar[int]
     CONFINED_FIELD_NUMBER: _ClassVar[int]
+    MUTATION_FROM_SECRETS_FIELD_NUMBER: _ClassVar[int]
     id: int
     path: str
     default_namespace: str
@@ -250,7 +260,8 @@ class ManifestProject(_message.Message):
     prune_large_percent: int
     allowed_namespaces: _containers.RepeatedScalarFieldContainer[str]
     confined: bool
-    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ..., impersonate_user: _Optional[str] = ..., drift_policy: _Optional[_Union[DriftPolicy, str]] = ..., ignore: _Optional[_Iterable[_Union[IgnoreRule, _Mapping]]] = ..., force_conflicts: _Optional[bool] = ..., recreate: _Optional[bool] = ..., suspension: _Optional[_Union[Suspension, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthRule, _Mapping]]] = ..., prune_confirmation: _Optional[_Union[PruneConfirmation, str]] = ..., prune_large_percent: _Optional[int] = ..., allowed_namespaces: _Optional[_Iterable[str]] = ..., confined: _Optional[bool] = ...) -> None: ...
+    mutation_from_secrets: MutationFromSecrets
+    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ..., impersonate_user: _Optional[str] = ..., drift_policy: _Optional[_Union[DriftPolicy, str]] = ..., ignore: _Optional[_Iterable[_Union[IgnoreRule, _Mapping]]] = ..., force_conflicts: _Optional[bool] = ..., recreate: _Optional[bool] = ..., suspension: _Optional[_Union[Suspension, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthRule, _Mapping]]] = ..., prune_confirmation: _Optional[_Union[PruneConfirmation, str]] = ..., prune_large_percent: _Optional[int] = ..., allowed_namespaces: _Optional[_Iterable[str]] = ..., confined: _Optional[bool] = ..., mutation_from_secrets: _Optional[_Union[MutationFromSecrets, str]] = ...) -> None: ...
 
 class IgnoreRule(_message.Message):
     __slots__ = ("group", "kind", "namespace", "name", "fields")

@@ -23,6 +23,7 @@ from kas.desired.agent_schema import (
     Impersonate,
     InventoryPolicy,
     ManifestProject,
+    MutationFromSecrets,
     PropagationPolicy,
     PruneConfirmation,
 )
@@ -105,6 +106,7 @@ class ManifestProjectConfig:
     prune_confirmation: PruneConfirmation = "when_large"
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
+    mutation_from_secrets: MutationFromSecrets = "secrets_only"
     line: int = field(default=1, compare=False)
 
 
@@ -226,6 +228,7 @@ def _project(entry: ManifestProject, own_project: str, line: int) -> ManifestPro
         prune_confirmation=entry.prune_confirmation,
         prune_large_percent=entry.prune_large_percent,
         allowed_namespaces=tuple(entry.allowed_namespaces),
+        mutation_from_secrets=entry.mutation_from_secrets,
         line=line,
     )
 

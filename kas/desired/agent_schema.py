@@ -27,6 +27,7 @@ PropagationPolicy = Literal["orphan", "foreground", "background"]
 InventoryPolicy = Literal["must_match", "adopt_if_no_inventory", "adopt_all"]
 DriftPolicy = Literal["correct", "report", "ignore"]
 PruneConfirmation = Literal["when_large", "always", "never"]
+MutationFromSecrets = Literal["secrets_only", "any"]
 
 MAX_RULES = 200
 """Ignore rules, health rules and namespaces that one project may have, of each."""
@@ -198,6 +199,7 @@ class ManifestProject(_Section):
     prune_confirmation: PruneConfirmation = "when_large"
     prune_large_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 50
     allowed_namespaces: Annotated[list[_Namespace], AfterValidator(_some), _SOME] = []
+    mutation_from_secrets: MutationFromSecrets = "secrets_only"
 
 
 class GitOps(_Section):

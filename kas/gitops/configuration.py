@@ -44,6 +44,10 @@ _CONFIRMATION = {
     "always": wire.PRUNE_CONFIRMATION_ALWAYS,
     "never": wire.PRUNE_CONFIRMATION_NEVER,
 }
+_FROM_SECRETS = {
+    "secrets_only": wire.MUTATION_FROM_SECRETS_SECRETS_ONLY,
+    "any": wire.MUTATION_FROM_SECRETS_ANY,
+}
 
 
 def configuration_message(
@@ -104,6 +108,7 @@ def _project(project_id: int, config: ManifestProjectConfig, holding: Collection
         prune_large_percent=config.prune_large_percent,
         allowed_namespaces=config.allowed_namespaces,
         confined=bool(config.allowed_namespaces),
+        mutation_from_secrets=_FROM_SECRETS[config.mutation_from_secrets],
     )
     project.reconcile_timeout.FromMilliseconds(round(config.reconcile_timeout * 1000))
     project.prune_timeout.FromMilliseconds(round(config.prune_timeout * 1000))

@@ -143,7 +143,26 @@ def test_one_agent_serves_tenants_who_cannot_reach_each_others_namespaces(
     installation.git.create("group/config").push_files({".gitlab/agents/shared/config.yaml": configuration})
     one, two = (installation.git.create(f"tenants/{name}") for name in ("one", "two"))
     first = one.push_files({"mine.yaml": config_map("mine")})
-    intruding = two.push_files({"mine.yaml": config_map("mine"), "theirs.yaml": config_map("x", namespace=namespace)})
+    looking = {
+        name: json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {
+                    "name": f"after-{name}",
+                    "annotations": {"config.kubernetes.io/depends-on": f"/namespaces/{namespace}/ConfigMap/{name}"},
+                },
+            }
+        )
+        for name in ("mine", "none")
+    }
+    intruding = two.push_files(
+        {
+            "mine.yaml": config_map("mine"),
+            "theirs.yaml": config_map("x", namespace=namespace),
+            **{f"z-{name}.yaml": text for name, text in looking.items()},
+        }
+    )
 
     installation.agent("shared", project="group/config")
 
@@ -154,6 +173,12 @@ def test_one_agent_serves_tenants_who_cannot_reach_each_others_namespaces(
     assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/x") is None
     mine = kube.get(f"/api/v1/namespaces/{other_namespace}/configmaps/mine")
     assert mine["data"]["value"] == "1"
+    # Nor does it learn of what the agent itself sees there.
+    tree = kas.get("tree", agent="shared")
+    said = {item["path"]: item for project in tree["projects"] for item in project["objects"]}
+    there, nowhere = said["z-mine.yaml"], said["z-none.yaml"]
+    assert there["reason"] == nowhere["reason"] == "DependencyNotFound"
+    assert there["message"].replace("configmap/mine", "configmap/none") == nowhere["message"]
 
 
 def test_an_account_that_may_not_be_impersonated_is_refused_and_nothing_is_done_instead(

@@ -88,6 +88,7 @@ class ApiDoor:
     Attributes:
         kubeconfig: of the door, with the credentials of the API server's administrator.
         writes: how many have come since ``arm``.
+        said: takes what the API server answers, while it is not None.
         spoil: says what becomes of a request, by its number, method and target; None: nothing does.
     """
 
@@ -104,6 +105,7 @@ class ApiDoor:
         self._lock = threading.Lock()
         self._strike: Strike | None = None
         self.writes = 0
+        self.said: bytearray | None = None
         self.spoil: Callable[[int, bytes, bytes], Fault | None] | None = None
         self._requests = 0
         self._open: set[asyncio.Task[None]] = set()
@@ -231,6 +233,8 @@ class _Connection:
     async def answers(self) -> None:
         """Pass answers on, in whatever pieces they come."""
         while data := await self._target_reader.read(_CHUNK):
+            if (said := self._door.said) is not None:
+                said += data
             if self._struck is not None:
                 strike, self._struck = self._struck, None
                 await _do(strike)

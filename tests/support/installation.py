@@ -347,8 +347,9 @@ class Installation:
     ) -> None:
         self._stack.close()
 
-    def agent(self, name: str, *, project: str, start: bool = True) -> Agent:
-        """Register and start an agent; it ends before kas."""
-        agent = Agent(self.kas, name, project=project, kubeconfig=self.kubeconfig, directory=self.directory / "agents")
+    def agent(self, name: str, *, project: str, start: bool = True, kubeconfig: Path | None = None) -> Agent:
+        """Register and start an agent, of another cluster than usual if it is named; it ends before kas."""
+        directory, kubeconfig = self.directory / "agents", kubeconfig or self.kubeconfig
+        agent = Agent(self.kas, name, project=project, kubeconfig=kubeconfig, directory=directory)
         self._stack.callback(agent.stop)
         return agent.start() if start else agent

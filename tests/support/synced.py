@@ -129,6 +129,13 @@ class Synced:
         live = self._cluster.observer.live
         await eventually(lambda: all(ref.name != name for ref in live), what=f"{name} is seen gone")
 
+    async def misses_owner(self, name: str) -> None:
+        """Come back when the agent has seen that an object is not the project's any more."""
+        live, own = self._cluster.observer.live, self.sync.settings.inventory_id
+        await eventually(
+            lambda: any(ref.name == name and one.owner != own for ref, one in live.items()), what=f"{name} is another's"
+        )
+
     async def waits(self) -> None:
         """Come back when the sync under way waits for something."""
         await eventually(lambda: self.sync.waiting, what="the sync waits")
@@ -141,9 +148,18 @@ async def syncing(kubeconfig: Path, namespace: str, *, projects: int = 1) -> Asy
         agent_id = secrets.randbelow(2**40)
         observer = Observer(kube, agent_id, tasks)
         objects, discovery = Objects(kube), Discovery(kube)
-        cluster = Cluster(agent_id, discovery, objects, observer, Executor(objects, discovery))
+        found: list[Synced] = []
+        cluster = Cluster(
+            agent_id,
+            discovery,
+            objects,
+            observer,
+            Executor(objects, discovery),
+            holders=lambda: {one.sync.settings.inventory_id: one.sync for one in found},
+        )
+        found += [Synced(kube, cluster, number + 1, namespace) for number in range(projects)]
         try:
-            yield [Synced(kube, cluster, number + 1, namespace) for number in range(projects)]
+            yield found
         finally:
             observer.stop()
 

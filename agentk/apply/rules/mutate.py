@@ -6,7 +6,7 @@ sources from the cluster is ``agentk.apply.applying``'s. No text made here quote
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -14,6 +14,7 @@ from agentk.apply.jsonpath import PathError, get, parse, put
 from agentk.apply.model import Mutation
 from agentk.apply.names import APPLY_TIME_MUTATION
 from agentk.apply.rules.depend import InvalidOrderError
+from agentk.apply.rules.identity import is_fixed
 from agentlink.manifests.documents import read_documents
 from agentlink.manifests.model import Limits, ManifestError
 from agentlink.refs import ObjectRef, group_of
@@ -80,8 +81,9 @@ def _read_one(number: int, entry: object, own: ObjectRef, kinds: Kinds | None) -
         raise _invalid(f"in entry {number} token, group and namespace must be texts")
     try:
         parse(source_path)
-        if not parse(target_path):
-            raise _invalid(f"entry {number}: targetPath is the whole object")
+        if is_fixed(parse(target_path)):
+            what = "what an object is, whose it is and how agentk treats it is Git's alone to decide"
+            raise _invalid(f"entry {number}: {target_path} may not be filled: {what}")
     except PathError as error:
         raise _invalid(f"entry {number}: {error}") from None
     served = kinds.find(group, kind, "") if kinds is not None else None
@@ -95,18 +97,19 @@ def _invalid(message: str) -> InvalidOrderError:
     return InvalidOrderError("InvalidMutation", f"annotation {APPLY_TIME_MUTATION}: {message}")
 
 
-def substitute(body: bytes, mutations: Sequence[Mutation], sources: Mapping[ObjectRef, object]) -> bytes:
-    """Return the object with its fields filled.
+def substitute(
+    document: dict[str, Any], mutations: Sequence[Mutation], sources: Mapping[ObjectRef, object]
+) -> dict[str, Any]:
+    """Fill the fields of an object, and return it.
 
     Args:
-        body: The object as JSON.
+        document: The object; is changed.
         mutations: In this order.
         sources: The whole objects.
 
     Raises:
         MutationError: A path leads nowhere, or what is there does not fit.
     """
-    document = orjson.loads(body)
     for one in mutations:
         try:
             value = get(sources[one.source], one.source_path)
@@ -116,10 +119,9 @@ def substitute(body: bytes, mutations: Sequence[Mutation], sources: Mapping[Obje
             put(document, one.target_path, _with_token(document, one, value) if one.token else value)
         except PathError as error:
             raise MutationError(f"target of {one.source} {one.source_path}: {error}") from None
-    filled = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    if len(filled) > MAX_BODY:
+    if len(orjson.dumps(document)) > MAX_BODY:
         raise MutationError(f"the object has more than {MAX_BODY} bytes once its fields are filled")
-    return filled
+    return document
 
 
 def _with_token(document: object, one: Mutation, value: object) -> str:

@@ -11,12 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 from agentk.apply.model import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agentlink.refs import ObjectRef
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _BINDINGS: Final = frozenset({(_RBAC, "RoleBinding"), (_RBAC, "ClusterRoleBinding")})
+_HOLDS_TOKEN_OF: Final = "kubernetes.io/service-account.name"  # noqa: S105 - an annotation
+"""Annotation of a Secret that Kubernetes fills with a token of that account."""
+
+_EVERYBODY: Final = frozenset({"system:authenticated", "system:serviceaccounts"})
+"""Groups that every service account is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A label selector: labels that must be so, and what must hold of others, each as (key, operator, values)."""
+
+    labels: tuple[tuple[str, str], ...] = ()
+    expressions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +37,14 @@ class OwnObjects:
     """What agentk stands on; empty when it runs outside the cluster.
 
     ``service_account`` is its namespace and name. ``refs`` are the objects that are known by name, the namespace among
-    them.
+    them. ``groups`` are those that the API server knows it to be in. ``aggregated`` select the ClusterRoles whose
+    rights become its own.
     """
 
     service_account: tuple[str, str] | None = None
     refs: frozenset[ObjectRef] = frozenset()
+    groups: frozenset[str] = frozenset()
+    aggregated: tuple[Selector, ...] = ()
 
 
 NOTHING_OWN: Final = OwnObjects()
@@ -52,25 +68,96 @@ def refuse_binding(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects)
     if own.service_account is None or (ref.group, ref.kind) not in _BINDINGS:
         return None
     subjects = manifest.get("subjects")
-    if not isinstance(subjects, list) or not any(_is_own(subject, ref, own.service_account) for subject in subjects):
+    found = [one for one in subjects if _is_own(one, ref, own)] if isinstance(subjects, list) else []
+    if not found:
         return None
     namespace, name = own.service_account
+    group = next((f", by the group {one['name']}" for one in found if one["kind"] == "Group"), "")
     return Refusal(
         "Protected",
-        f"binds rights to agentk's own service account {namespace}/{name}; give agentk rights where it was installed, "
-        "not by a project that it syncs",
+        f"binds rights to agentk's own service account {namespace}/{name}{group}; bind the accounts that need them, and"
+        " give agentk rights where it was installed, not by a project that it syncs",
     )
 
 
-def _is_own(subject: object, ref: ObjectRef, account: tuple[str, str]) -> bool:
+def refuse_account(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects) -> Refusal | None:
+    """Return why a manifest may not be applied by which others would come by agentk's own account."""
+    if own.service_account is None or ref.namespace != own.service_account[0]:
+        return None
+    name = own.service_account[1]
+    annotations = manifest["metadata"].get("annotations")
+    token = ref.kind == "Secret" and isinstance(annotations, dict) and annotations.get(_HOLDS_TOKEN_OF) == name
+    if not token and not any(_account_of(spec) == name for spec in _pod_specs(manifest)):
+        return None
+    what = "would hold a token of" if token else "would run as"
+    return Refusal(
+        "Protected", f"{what} agentk's own service account {ref.namespace}/{name}; use an account made for it"
+    )
+
+
+def _pod_specs(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what may be the specification of a pod: of the object itself, its template, its job's template."""
+    at: object = manifest
+    for step in ("spec", "jobTemplate", "spec", "template", "spec"):
+        at = at.get(step, at) if isinstance(at, dict) else None
+        if step == "spec" and isinstance(at, dict) and "containers" in at:
+            yield at
+
+
+def _account_of(spec: Mapping[str, Any]) -> object:
+    return spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+
+
+def refuse_aggregated(ref: ObjectRef, labels: Mapping[str, object], own: OwnObjects) -> Refusal | None:
+    """Return why a ClusterRole may not be applied whose rules Kubernetes would add to a role of agentk's."""
+    if (ref.group, ref.kind) != (_RBAC, "ClusterRole") or not any(selects(one, labels) for one in own.aggregated):
+        return None
+    return Refusal(
+        "Protected",
+        "has labels by which its rules are added to a ClusterRole that agentk itself is bound to; take them off, or"
+        " apply it where agentk was installed",
+    )
+
+
+def selects(selector: Selector, labels: Mapping[str, object]) -> bool:
+    """Tell whether a label selector selects an object with these labels; what cannot be understood does."""
+    return all(labels.get(key) == value for key, value in selector.labels) and all(
+        _holds(labels, *expression) for expression in selector.expressions
+    )
+
+
+def _holds(labels: Mapping[str, object], key: str, operator: str, values: tuple[str, ...]) -> bool:
+    match operator:
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+        case _:
+            return True
+
+
+def names_account(subject: Mapping[str, object], account: tuple[str, str]) -> bool:
+    """Tell whether a binding's subject is agentk's account and nobody beyond its namespace, however it is spelled."""
+    namespace, name = account
     match subject:
-        case {"kind": "ServiceAccount", "name": str(name), "namespace": str(namespace)}:
-            return (namespace, name) == account
-        case {"kind": "ServiceAccount", "name": str(name)}:
-            return (ref.namespace, name) == account
-        case {"kind": "User", "name": str(name)}:
-            return name == f"system:serviceaccount:{account[0]}:{account[1]}"
-        case {"kind": "Group", "name": str(name)}:
-            return name == f"system:serviceaccounts:{account[0]}"
+        case {"kind": "ServiceAccount"}:
+            return (subject.get("namespace"), subject.get("name")) == account
+        case {"kind": "User"}:
+            return subject.get("name") == f"system:serviceaccount:{namespace}:{name}"
+        case {"kind": "Group"}:
+            return subject.get("name") == f"system:serviceaccounts:{namespace}"
         case _:
             return False
+
+
+def _is_own(subject: object, ref: ObjectRef, own: OwnObjects) -> bool:
+    if not isinstance(subject, dict) or own.service_account is None:
+        return False
+    if subject.get("kind") == "ServiceAccount":
+        subject = {**subject, "namespace": subject.get("namespace") or ref.namespace}
+    is_group = subject.get("kind") == "Group"
+    return names_account(subject, own.service_account) or (is_group and subject.get("name") in _EVERYBODY | own.groups)

@@ -52,6 +52,8 @@ def by_rule(
     said_failed: Evaluated | None,
     said_current: Evaluated | None,
     built_in: Callable[[], Health],
+    *,
+    hides: bool = False,
 ) -> Health:
     """Conclude.
 
@@ -60,35 +62,38 @@ def by_rule(
         said_failed: What its ``failed`` gave, None where it has none.
         said_current: What its ``current`` gave, None where it has none.
         built_in: Judges the object without the rule; asked when the rule says only when objects have failed.
+        hides: Whether nothing of the object's content may be told, because it holds what a Secret holds.
     """
     if said_failed is not None:
         if said_failed.answer is Answer.TRUE:
             return failed(f"has failed by the configuration's rule: {_short(rule.failed)}")
-        if (unknown := _unknown("failed", rule, said_failed)) is not None:
+        if (unknown := _unknown("failed", rule, said_failed, hides=hides)) is not None:
             return unknown
     if said_current is None:
         return built_in()
     if said_current.answer is Answer.TRUE:
         return current("is current by the configuration's rule")
-    if (unknown := _unknown("current", rule, said_current)) is not None:
+    if (unknown := _unknown("current", rule, said_current, hides=hides)) is not None:
         return unknown
-    why = f" ({_why(rule, said_current)})" if said_current.answer is Answer.MISSING else ""
+    why = f" ({_why(rule, said_current, hides=hides)})" if said_current.answer is Answer.MISSING else ""
     return in_progress(f"not yet: {_short(rule.current)}{why}")
 
 
-def _unknown(name: str, rule: HealthRule, said: Evaluated) -> Health | None:
+def _unknown(name: str, rule: HealthRule, said: Evaluated, *, hides: bool) -> Health | None:
     if said.answer is Answer.INVALID:
         message = f"the configuration's rule {name} for {rule.kind} cannot be used: {said.why}"
     elif said.answer is Answer.FAILED:
-        message = f"the configuration's rule {name} for {rule.kind} fails for this object: {_why(rule, said)}"
+        message = (
+            f"the configuration's rule {name} for {rule.kind} fails for this object: {_why(rule, said, hides=hides)}"
+        )
     else:
         return None
     return Health(Status.UNKNOWN, message)
 
 
-def _why(rule: HealthRule, said: Evaluated) -> str:
+def _why(rule: HealthRule, said: Evaluated, *, hides: bool) -> str:
     """Return the reason, unless it may hold what a Secret does."""
-    return "its values are not shown" if (rule.group, rule.kind) == ("", "Secret") else said.why
+    return "its values are not shown" if hides or (rule.group, rule.kind) == ("", "Secret") else said.why
 
 
 def _short(expression: str) -> str:

@@ -74,6 +74,9 @@ async def test_an_object_of_another_project_is_waited_for_too_and_stays_while_it
         assert not (await running).failed
         assert app.results == {"app": "created"}
 
+        # As after a restart: what the other project holds is read from its inventory.
+        app.sync.distrust()
+        assert [ref.name for ref in (await app.sync.held()).recorded] == ["app"]
         await platform.push(config_map("more"))
         assert platform.reason("platform") == "DependedOn"
         assert "configmap/app" in platform.message("platform")
@@ -93,6 +96,16 @@ async def test_an_object_that_no_agent_applied_is_asked_for(
         gates.open(namespace, "foreign")
         assert not (await running).failed
         assert project.results == {"of-foreign": "created"}
+
+        # That it has failed is told, and what it says of itself is not: it is nobody's here.
+        kube.create(gates.path(namespace, ""), gates.gate("failing"))
+        gates.fail(namespace, "failing")
+        await project.push(
+            named, config_map("after-failing", annotations={DEPENDS_ON: gates.ref(namespace, "failing")})
+        )
+        assert project.reason("after-failing") == "DependencyFailed"
+        assert "has failed" in project.message("after-failing")
+        assert "hinge" not in project.message("after-failing")
 
 
 async def test_something_newer_ends_the_wait_at_once(control_plane: Cluster, namespace: str, gates: Gates) -> None:

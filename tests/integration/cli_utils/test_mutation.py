@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentk.apply.model import SecretTargets
+from agentk.apply.names import OWNING_INVENTORY as OWNING
 from tests.support.synced import MUTATION, Gates, config_map, syncing
 
 if TYPE_CHECKING:
@@ -62,16 +64,23 @@ async def test_what_cannot_be_filled_names_source_and_path_and_no_value_of_a_sec
     control_plane: Cluster, kube: Kube, namespace: str
 ) -> None:
     value = "aGVhcnR5LWJyZWFkZmFzdA=="
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": {"key": value}}
-    kube.create(f"/api/v1/namespaces/{namespace}/secrets", secret)
+    secret: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "keys"},
+        "data": {"key": value},
+    }
     async with syncing(control_plane.kubeconfig, namespace) as (project,):
+        project.configure(mutation_from_secrets=SecretTargets.ANY)
         result = await project.push(
+            secret,
             config_map("no-path", annotations=mutation("Secret", "keys", "$.data.other")),
             config_map("no-source", annotations=mutation("Secret", "never", "$.data.key")),
             config_map("refused", annotations=mutation("Secret", "keys", "$.data.key", "$.metadata.labels.key")),
             config_map("works", annotations=mutation("Secret", "keys", "$.data.key"), value="x"),
         )
         assert project.results == {
+            "keys": "created",
             "no-path": "failed",
             "no-source": "failed",
             "refused": "failed",
@@ -79,6 +88,33 @@ async def test_what_cannot_be_filled_names_source_and_path_and_no_value_of_a_sec
         }
         assert "secret/keys" in project.message("no-path")
         assert "$.data.other" in project.message("no-path")
-        assert project.reason("no-source") == "DependencyNotFound"
+        assert project.reason("no-source") == "SourceRefused"
         assert value not in repr(result)
-        assert kube.get(f"/api/v1/namespaces/{namespace}/configmaps/works")["data"] == {"value": value}
+        works = f"/api/v1/namespaces/{namespace}/configmaps/works"
+        assert kube.get(works)["data"] == {"value": value}
+
+        # What was filled from a Secret says so for good, so that nothing of it is ever told.
+        marked = {"agentk.io/from-secrets": "true"}
+        assert marked.items() <= kube.get(works)["metadata"]["annotations"].items()
+        await project.push(secret, config_map("works", value="1"))
+        assert kube.get(works)["data"] == {"value": "1"}
+        assert marked.items() <= kube.get(works)["metadata"]["annotations"].items()
+        again = await project.push(secret, config_map("works", value="1"))
+        assert again.untouched + list(project.results.values()).count("unchanged") == 2
+
+
+async def test_a_source_that_became_somebody_elses_is_not_read_any_more(
+    control_plane: Cluster, kube: Kube, namespace: str
+) -> None:
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    async with syncing(control_plane.kubeconfig, namespace) as (project,):
+        filled = mutation("ConfigMap", "lent", "$.data.port")
+        manifests = (config_map("borrows", annotations=filled, value="x"), config_map("lent", port="8080"))
+        assert not (await project.push(*manifests)).failed
+        kube.patch(f"{path}/lent", {"metadata": {"annotations": {OWNING: "7-7"}}, "data": {"port": "hush"}})
+        kube.patch(f"{path}/borrows", {"data": {"value": "drifted"}})
+        await project.misses_owner("lent")
+        await project.push(*manifests)
+        assert project.results["lent"] == "failed"
+        assert project.results["borrows"] in {"failed", "skipped"}
+        assert kube.get(f"{path}/borrows")["data"] == {"value": "drifted"}

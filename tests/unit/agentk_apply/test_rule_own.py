@@ -6,11 +6,20 @@ from typing import Any
 
 import pytest
 
-from agentk.apply.rules.own import OwnObjects, namespaces_of_rights, refuse_binding, refuse_own
+from agentk.apply.rules.own import (
+    OwnObjects,
+    Selector,
+    namespaces_of_rights,
+    refuse_account,
+    refuse_aggregated,
+    refuse_binding,
+    refuse_own,
+    selects,
+)
 from agentlink.refs import ObjectRef
 
 DEPLOYMENT = ObjectRef("apps", "Deployment", "agents", "gitlab-agent")
-OWN = OwnObjects(("agents", "gitlab-agent"), frozenset({DEPLOYMENT}))
+OWN = OwnObjects(("agents", "gitlab-agent"), frozenset({DEPLOYMENT}), frozenset({"agents-of-the-house"}))
 RBAC = "rbac.authorization.k8s.io"
 BINDING = ObjectRef(RBAC, "RoleBinding", "team", "b")
 
@@ -31,7 +40,12 @@ def test_an_object_of_the_agent_is_refused_and_one_beside_it_is_not() -> None:
         ({"kind": "ServiceAccount", "name": "gitlab-agent"}, False),
         ({"kind": "User", "name": "system:serviceaccount:agents:gitlab-agent"}, True),
         ({"kind": "Group", "name": "system:serviceaccounts:agents"}, True),
+        ({"kind": "Group", "name": "system:serviceaccounts"}, True),
+        ({"kind": "Group", "name": "system:authenticated"}, True),
+        ({"kind": "Group", "name": "agents-of-the-house"}, True),
+        ({"kind": "Group", "name": "system:serviceaccounts:team"}, False),
         ({"kind": "Group", "name": "developers"}, False),
+        ({"kind": "User", "name": "system:authenticated"}, False),
         ("no mapping", False),
     ],
 )
@@ -59,3 +73,53 @@ def test_other_kinds_and_an_agent_outside_the_cluster_are_not_looked_at() -> Non
     manifest = {"subjects": [{"kind": "ServiceAccount", "namespace": "agents", "name": "gitlab-agent"}]}
     assert refuse_binding(ObjectRef("", "ConfigMap", "team", "b"), manifest, OWN) is None
     assert refuse_binding(BINDING, manifest, OwnObjects()) is None
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        (Selector(), True),
+        (Selector((("a", "1"),)), True),
+        (Selector((("a", "2"),)), False),
+        (Selector((("a", "1"),), (("b", "Exists", ()),)), False),
+        (Selector(expressions=(("a", "In", ("0", "1")),)), True),
+        (Selector(expressions=(("a", "NotIn", ("0", "1")),)), False),
+        (Selector(expressions=(("b", "NotIn", ("0",)),)), True),
+        (Selector(expressions=(("b", "DoesNotExist", ()),)), True),
+        (Selector(expressions=(("a", "Later", ()),)), True),
+    ],
+)
+def test_a_selector_selects_as_kubernetes_does(selector: Selector, selected: bool) -> None:  # noqa: FBT001 - a case
+    assert selects(selector, {"a": "1"}) is selected
+
+
+def test_a_cluster_role_may_not_be_added_to_one_of_the_agents() -> None:
+    own = OwnObjects(("agents", "gitlab-agent"), aggregated=(Selector((("to-admin", "true"),)),))
+    role = ObjectRef(RBAC, "ClusterRole", "", "more")
+    assert refuse_aggregated(role, {"to-admin": "true"}, own) is not None
+    assert refuse_aggregated(role, {"to-edit": "true"}, own) is None
+    assert refuse_aggregated(role._replace(kind="Role"), {"to-admin": "true"}, own) is None
+
+
+POD = {"containers": [], "serviceAccountName": "gitlab-agent"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "manifest", "refused"),
+    [
+        ("Pod", {"spec": POD}, True),
+        ("Pod", {"spec": {"containers": [], "serviceAccount": "gitlab-agent"}}, True),
+        ("Pod", {"spec": {"containers": []}}, False),
+        ("Deployment", {"spec": {"template": {"spec": POD}}}, True),
+        ("CronJob", {"spec": {"jobTemplate": {"spec": {"template": {"spec": POD}}}}}, True),
+        ("Deployment", {"spec": {"template": {"spec": {**POD, "serviceAccountName": "web"}}}}, False),
+        ("Secret", {"metadata": {"annotations": {"kubernetes.io/service-account.name": "gitlab-agent"}}}, True),
+        ("Secret", {"metadata": {"annotations": {"kubernetes.io/service-account.name": "web"}}}, False),
+        ("ConfigMap", {"spec": "text"}, False),
+    ],
+)
+def test_nothing_may_run_as_the_agent_or_hold_its_token(kind: str, manifest: dict[str, Any], refused: bool) -> None:  # noqa: FBT001 - a case
+    whole = {"metadata": {}, **manifest}
+    assert (refuse_account(ObjectRef("", kind, "agents", "x"), whole, OWN) is not None) is refused
+    assert refuse_account(ObjectRef("", kind, "team", "x"), whole, OWN) is None
+    assert refuse_account(ObjectRef("", kind, "agents", "x"), whole, OwnObjects()) is None

@@ -123,7 +123,7 @@ def test_sources_are_found_as_cli_utils_finds_them(text: str, source: ObjectRef)
         ("[", "no YAML"),
         ("- 1", "entry 1 needs"),
         (entry(sourcePath="spec"), "entry 1"),
-        (entry(targetPath="$"), "the whole object"),
+        (entry(targetPath="$"), "may not be filled"),
         (entry(token=7), "must be texts"),
         (entry(sourceRef={"kind": "ConfigMap", "name": "own"}), "the object itself"),
         (f"[{','.join([entry()[1:-1]] * 51)}]", "more than"),
@@ -137,8 +137,7 @@ def test_an_annotation_that_cannot_be_followed_is_refused(text: str, says: str) 
 
 
 def fill(data: object, *mutations: Mutation, value: object = 8080) -> Any:  # noqa: ANN401 - JSON
-    body = orjson.dumps({"data": data})
-    return orjson.loads(substitute(body, mutations, {SOURCE: {"spec": {"port": value}}}))["data"]
+    return substitute({"data": data}, mutations, {SOURCE: {"spec": {"port": value}}})["data"]
 
 
 def test_a_token_is_replaced_wherever_it_stands_and_without_one_the_whole_value_is() -> None:

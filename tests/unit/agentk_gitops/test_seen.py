@@ -32,6 +32,7 @@ LIVES = st.builds(
     appliers=st.frozensets(st.text(max_size=3), max_size=2),
     ordering=st.none() | st.just(Ordering(wave=1)),
     migrate=st.booleans(),
+    from_secrets=st.booleans(),
 )
 
 

@@ -47,8 +47,9 @@ def test_what_expressions_gave_decides_the_health(
 
 
 @pytest.mark.parametrize("said", [FAILED, MISSING])
-def test_nothing_of_a_secret_is_told(said: Evaluated) -> None:
-    health = by_rule(HealthRule("", "Secret", "self.ok"), None, said, lambda: BUILT_IN)
+@pytest.mark.parametrize(("kind", "hides"), [("Secret", False), ("ConfigMap", True)])
+def test_nothing_of_what_a_secret_holds_is_told(said: Evaluated, kind: str, hides: bool) -> None:  # noqa: FBT001 - a case
+    health = by_rule(HealthRule("", kind, "self.ok"), None, said, lambda: BUILT_IN, hides=hides)
     assert said.why not in health.message
     assert "its values are not shown" in health.message
 

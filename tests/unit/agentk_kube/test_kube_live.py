@@ -108,3 +108,21 @@ def test_bare_metadata_of_a_cluster_scoped_object_is_enough() -> None:
     assert live.owner is None
     assert not live.labelled
     assert live.fingerprint is None
+
+
+FILLED = '[{"sourceRef":{"kind":"%s","name":"s"},"sourcePath":"$.data.a","targetPath":"$.data.b"}]'
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        (None, False),
+        ({"config.kubernetes.io/apply-time-mutation": FILLED % "ConfigMap"}, False),
+        ({"config.kubernetes.io/apply-time-mutation": FILLED % "Secret"}, True),
+        ({"config.kubernetes.io/apply-time-mutation": "which nobody can read"}, True),
+        ({"agentk.io/from-secrets": "true"}, True),
+        ({"agentk.io/from-secrets": "false"}, True),
+    ],
+)
+def test_an_object_that_was_filled_from_a_secret_is_known(annotations: dict[str, str] | None, expected: bool) -> None:  # noqa: FBT001 - a case
+    assert live_of(DEPLOYMENT, {"name": "web", "annotations": annotations}).from_secrets is expected

@@ -13,6 +13,7 @@ from agentk.apply.model import (
     ProjectSettings,
     Propagation,
     PruneConfirmation,
+    SecretTargets,
     Suspension,
 )
 from agentk.apply.rules.confine import refuse_place
@@ -47,6 +48,7 @@ def test_every_rule_arrives_as_it_was_written() -> None:
     settings = settings_of(
         "drift: report, force_conflicts: true, recreate: true, suspend: true, prune_confirmation: always, "
         "prune_large_percent: 20, allowed_namespaces: [team-a, team-b], "
+        "mutation_from_secrets: any, "
         "ignore: [{kind: Deployment, group: apps, namespace: team-a, name: web, fields: [/spec/replicas]}, "
         "{fields: [/metadata/annotations/example.com~1seen]}], "
         "health: [{group: example.com, kind: Widget, current: 'self.status.ok', failed: 'has(self.status.bad)'}]"
@@ -58,6 +60,7 @@ def test_every_rule_arrives_as_it_was_written() -> None:
     assert settings.prune_confirmation is PruneConfirmation.ALWAYS
     assert settings.prune_large_percent == 20
     assert settings.allowed_namespaces == ("team-a", "team-b")
+    assert settings.mutation_from_secrets is SecretTargets.ANY
     assert settings.ignore == (
         IgnoreRule(("/spec/replicas",), "Deployment", "apps", "team-a", "web"),
         IgnoreRule(("/metadata/annotations/example.com~1seen",)),
@@ -74,6 +77,8 @@ def test_every_rule_arrives_as_it_was_written() -> None:
         ("prune_large_percent: 0", "prune_large_percent"),
         ("prune_large_percent: '50'", "prune_large_percent"),
         ("allowed_namespaces: [UPPER]", "allowed_namespaces[0]"),
+        ("mutation_from_secrets: everywhere", "mutation_from_secrets"),
+        ("mutation_from_secrets: true", "mutation_from_secrets"),
         ("ignore: [{kind: Deployment, fields: []}]", "ignore[0].fields"),
         ("ignore: [{fields: [spec/replicas]}]", "ignore[0].fields[0]"),
         ("ignore: [{fields: [/spec/~2]}]", "ignore[0].fields[0]"),
