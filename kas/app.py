@@ -30,6 +30,7 @@ from kas.replicas.redis_client import RedisSettingsError
 from kas.reports.feed import Feed
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
+from kas.reports.sync_id import SYNCS_KEY, SyncIds
 from kas.reports.sync_log import SyncLog
 from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
@@ -89,6 +90,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         store = await life.start("store", _store(settings))
         await _pin_projects(settings, store)
         await first_api_token(settings.data_dir, store)
+        sync_ids = SyncIds(await store.keys.of(SYNCS_KEY))
         key = await store.keys.of("parcels") if settings.redis is not None else b""
     except StoreError as error:
         raise StartError(f"database: {error}") from error
@@ -118,6 +120,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         mirrors=mirrors,
         store=store,
         sync_log=SyncLog(store, feed),
+        sync_ids=sync_ids,
         limits=limits,
         commands=commands,
         holds=holds,
@@ -129,7 +132,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
         publisher=publisher,
-        sink=ReportSink(store, feed, count=metrics.report_batch),
+        sink=ReportSink(store, feed, sync_ids, count=metrics.report_batch),
         observer=observing,
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits),
         answers=commands,

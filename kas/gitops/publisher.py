@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kas.git.watcher import RefState, RefWatcher
     from kas.gitops.commands import LocalCommands
     from kas.gitops.holds import HoldBoard
+    from kas.reports.sync_id import SyncIds
     from kas.reports.sync_log import SyncLog
     from kas.rpc.sessions import AgentIdentity
     from kas.store.store import Store
@@ -45,6 +46,7 @@ class Publisher:
         mirrors: Mirrors,
         store: Store,
         sync_log: SyncLog,
+        sync_ids: SyncIds,
         limits: Limits,
         commands: LocalCommands,
         holds: HoldBoard,
@@ -53,6 +55,7 @@ class Publisher:
         self.mirrors = mirrors
         self.store = store
         self.sync_log = sync_log
+        self.sync_ids = sync_ids
         self.limits = limits
         self.commands = commands
         self.holds = holds
