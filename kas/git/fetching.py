@@ -93,6 +93,7 @@ class Fetcher:
         brought up to date.
         """
         check_ref(self._project, ref)
+        check_ref(self._project, GitRef(RefKind.COMMIT, commit))
         async with self._lock:
             await self._repository.mark_used()
             here = await self._repository.has(commit)
@@ -319,7 +320,7 @@ class Fetcher:
             raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
         if not await self._repository.holds(ref.name):
             raise explain(self._project, ref, 128, "not our ref", None)
-        await self._repository.output(("update-ref", name, f"{ref.name}^{{commit}}"))
+        await self._repository.output(("update-ref", name), (ref.name,))
         self._fetched[name] = ref.name
         return ref.name
 

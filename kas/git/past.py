@@ -70,12 +70,12 @@ class Past:
         if tip.startswith(commit) or not self._repository.path.is_dir():
             return False
         # Whatever git cannot tell, as of a commit that is not here, is no yes.
-        return (await self._repository.run(("merge-base", "--is-ancestor", f"{commit}^{{commit}}", tip))).code == 0
+        return (await self._repository.run(("merge-base", "--is-ancestor"), (commit, tip))).code == 0
 
     async def _is_ancestor(self, commit: str, of: str) -> bool:
         if not await self._repository.has(commit):
             return False
-        finished = await self._repository.run(("merge-base", "--is-ancestor", commit, of))
+        finished = await self._repository.run(("merge-base", "--is-ancestor"), (commit, of))
         if finished.code > 1:
             raise explain(self._project, None, finished.code, finished.stderr, None)
         return finished.code == 0

@@ -16,6 +16,7 @@ from kas.git.errors import GitError
 # What git check-ref-format forbids anywhere in a name, and every byte that a shell or terminal could act on.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.|^-|^@$")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+_COMMIT_OR_ITS_BEGINNING = re.compile(r"[0-9a-f]{4,64}")
 _MAX_NAME = 255
 
 
@@ -46,6 +47,19 @@ DEFAULT_BRANCH = GitRef(RefKind.DEFAULT)
 def is_commit_id(text: str) -> bool:
     """Tell whether ``text`` is a full commit id: 40 lower-case hexadecimal digits."""
     return _COMMIT_ID.fullmatch(text) is not None
+
+
+def commit_argument(project: str, text: str) -> str:
+    """Return how git is told of a commit, perhaps by its first digits: as nothing that could be an option or a name.
+
+    The one door to git's arguments for commits, whoever named them: agents, people, other kas, a database.
+
+    Raises:
+        GitError: CommitNotFound; it is none.
+    """
+    if _COMMIT_OR_ITS_BEGINNING.fullmatch(text) is None:
+        raise GitError("CommitNotFound", f"{project}: {text[:60]!r} is not a commit id")
+    return f"{text}^{{commit}}"
 
 
 def check_ref(project: str, ref: GitRef) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-
 from kas.reports.sink import ReportSink
 from kas.reports.sync_log import SyncLog
 from kas.store.records import SyncState
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentlink.v1 import agentlink_pb2 as wire
-
     from kas.reports.feed import Feed
     from tests.integration.kas_reports.conftest import Identity
 

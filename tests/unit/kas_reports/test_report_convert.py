@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.reports.convert import batch_of
