@@ -134,6 +134,18 @@ class Fetcher:
             if finished.code != 0:
                 raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
 
+    async def published(self) -> str:
+        """Return where the server's branches and tags are, one a line, as ``git ls-remote`` writes it."""
+        async with self._lock:
+            await self._repository.open()
+            remote = await self._remote()
+            finished = await self._repository.run_online(remote, ("ls-remote", "--heads", "--tags", "--", remote.url))
+            if finished.overflow:
+                raise GitError("TooLarge", f"{self._project}: the server has too many branches and tags")
+            if finished.code != 0:
+                raise explain(self._project, None, finished.code, finished.stderr, remote.credential)
+        return finished.stdout.decode(errors="surrogateescape")
+
     async def recover(self) -> None:
         """Replace a damaged repository."""
         async with self._lock:

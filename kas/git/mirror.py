@@ -81,6 +81,10 @@ class Mirror:
         """Tell whether a commit is in the history of another, see ``Past.is_before``."""
         return await self._past.is_before(commit, tip)
 
+    async def at_tip(self, commit: str) -> GitRef | None:
+        """Return a branch or tag of the server that is at ``commit`` now, see ``Past.at_tip``."""
+        return await self._past.at_tip(commit)
+
     async def leads_to(self, ref: GitRef, commit: str) -> bool:
         """Tell whether ``commit`` is in the history of ``ref``, see ``Past.leads_to``."""
         return await self._past.leads_to(ref, commit)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kas.git.explain import explain
 from kas.git.history import parse_commit
-from kas.git.refs import GitRef, RefKind, check_ref, is_commit_id
+from kas.git.refs import GitRef, RefKind, check_ref, is_commit_id, tip_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,10 @@ class Past:
             return True
         await self._fetcher.deepen(ref, HISTORY)
         return await self._is_ancestor(commit, tip)
+
+    async def at_tip(self, commit: str) -> GitRef | None:
+        """Return a branch or tag of the server that is at ``commit`` now; a forge's other refs are nobody's here."""
+        return tip_of(await self._fetcher.published(), commit)
 
     async def is_before(self, commit: str, tip: str) -> bool:
         """Tell whether a commit, perhaps abbreviated, is in the history of another, as far as the mirror has it."""

@@ -77,6 +77,18 @@ def check_ref(project: str, ref: GitRef) -> None:
         raise GitError("Refused", f"{project}: {ref.name[:60]!r} is not a name a {ref.kind} can have; correct the ref")
 
 
+def tip_of(listing: str, commit: str) -> GitRef | None:
+    """Return the first branch or tag in what ``git ls-remote`` writes that is at a commit; a tag's own too."""
+    for line in listing.splitlines():
+        value, _, name = line.partition("\t")
+        if value != commit:
+            continue
+        for kind, prefix in ((RefKind.BRANCH, "refs/heads/"), (RefKind.TAG, "refs/tags/")):
+            if name.startswith(prefix):
+                return GitRef(kind, name.removeprefix(prefix).removesuffix("^{}"))
+    return None
+
+
 def server_name(ref: GitRef) -> str:
     """Return what the server calls ``ref``: ``HEAD``, a full ref name, or the commit id."""
     match ref.kind:

@@ -50,10 +50,11 @@ class Sent:
 
         What is about numbers that no project has stays, for the store to leave out: it opens nothing.
         """
-        named = {item.project_id for item in (*batch.syncs, *batch.objects, *batch.events)}
+        items: list[SyncReported | ObjectRecord | EventRecord] = [*batch.syncs, *batch.objects, *batch.events]
+        named = {item.project_id for item in items}
         paths = await self._store.projects.paths_of({one for one in named if one is not None})
         proven = _Proofs(self._ids, batch.agent_id, paths)
-        unproven = {item.project_id for item in (*batch.syncs, *batch.objects, *batch.events) if not proven(item)}
+        unproven = {item.project_id for item in items if not proven(item)}
         if not unproven:
             return Judged(batch, frozenset())
         noted = await self._store.syncs.noted(batch.agent_id, {one for one in unproven if one is not None})
