@@ -28,12 +28,14 @@ from kas.replicas.everybody import Everybody, Observing
 from kas.replicas.joined import Replicas
 from kas.replicas.redis_client import RedisSettingsError
 from kas.reports.feed import Feed
+from kas.reports.quota import Quotas
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
 from kas.reports.sync_id import SYNCS_KEY, SyncIds
 from kas.reports.sync_log import SyncLog
 from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
+from kas.rpc.rates import RateLimits
 from kas.rpc.revocations import follow_revocations
 from kas.store.errors import StoreError
 from kas.store.store import Store
@@ -132,7 +134,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
         publisher=publisher,
-        sink=ReportSink(store, feed, sync_ids, count=metrics.report_batch),
+        sink=ReportSink(store, feed, sync_ids, quotas=_quotas(settings), count=metrics.report_batch),
         observer=observing,
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits),
         answers=commands,
@@ -335,6 +337,11 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
+def _quotas(settings: Settings) -> Quotas:
+    reports = settings.reports
+    return Quotas(spare=reports.spare_objects, text=reports.object_texts, events=settings.retention.events)
+
+
 def _listener_settings(settings: Settings, *, others: bool) -> ListenerSettings:
     """Return the listener's settings; without other replicas there is nowhere that agents could move to."""
     listener = settings.agent_listener
@@ -347,6 +354,7 @@ def _listener_settings(settings: Settings, *, others: bool) -> ListenerSettings:
         age=listener.max_connection_age,
         drain=listener.drain_period if others else 0.0,
         admission=AdmissionLimits(per_second=listener.new_sessions_per_second, per_token=listener.sessions_per_token),
+        rates=RateLimits(per_second=settings.reports.rate, burst=settings.reports.burst),
     )
 
 

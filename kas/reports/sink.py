@@ -9,13 +9,14 @@ import structlog
 from kas.reports.convert import batch_of
 from kas.reports.feed import EventAdded, ObjectsChanged, Resync, SyncChanged
 from kas.reports.poison import halves, obituary, size
+from kas.reports.quota import Quota, Quotas, beyond_quota
 from kas.reports.sent import OURS, Sent, refusal_of
 from kas.store.batches import Batch
 from kas.store.errors import StoreError, ValueRefused
 from kas.store.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from agentlink.refs import ObjectRef
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from kas.reports.feed import Change, Feed
     from kas.reports.sync_id import SyncIds
     from kas.store.batches import Written
-    from kas.store.records import ObjectRecord
+    from kas.store.records import EventRecord, ObjectRecord
     from kas.store.store import Store
 
 log = structlog.get_logger(mod_name="reports")
@@ -50,16 +51,19 @@ class ReportSink:
         feed: Feed,
         ids: SyncIds,
         *,
+        quotas: Quotas | None = None,
         count: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Store into ``store`` and tell ``feed``. ``ids`` tells what agents were sent, and only that is taken.
+        """Store into ``store`` and tell ``feed``.
 
+        ``ids`` tells what agents were sent, and only that is taken, as far as ``quotas`` allow.
         ``count`` hears of each batch: stored, repeated or failed; of reports that will never be stored: refused.
         """
         self._store = store
         self._feed = feed
         self._sent = Sent(store, ids)
+        self._quota = Quota(store, quotas or Quotas())
         self._count = count
         self._clock = clock
 
@@ -70,20 +74,23 @@ class ReportSink:
             StoreUnavailable: not all of it was stored; sending it again may help.
         """
         judged = await self._sent.judge(batch_of(identity.agent_id, request, self._clock()))
-        if size(judged.batch):
-            await self._store_batch(judged.batch)
+        fitted = await self._quota.fit(judged.batch)
+        if size(fitted.batch):
+            await self._store_batch(fitted.batch)
         if judged.refused:
-            await self._refuse(identity.agent_id, judged.refused)
+            log.warning(
+                "Reports about what the agent was never sent were refused",
+                agent_id=identity.agent_id,
+                project_ids=sorted(judged.refused)[:_LOGGED],
+            )
+            await self._refuse(refusal_of(identity.agent_id, self._clock()), identity.agent_id)
+        for project_id, objects in fitted.beyond.items():
+            log.warning("Too many objects", agent_id=identity.agent_id, project_id=project_id, beyond=objects)
+            await self._refuse(beyond_quota(identity.agent_id, project_id, self._clock()), identity.agent_id)
 
-    async def _refuse(self, agent_id: int, projects: Collection[int]) -> None:
-        """Tell people once a day what an agent says that is none of its business; the agent itself goes on."""
+    async def _refuse(self, event: EventRecord, agent_id: int) -> None:
+        """Tell people once a day what is not stored; the agent goes on, and need not say it again."""
         self._count("refused")
-        log.warning(
-            "Reports about what the agent was never sent were refused",
-            agent_id=agent_id,
-            project_ids=sorted(projects)[:_LOGGED],
-        )
-        event = refusal_of(agent_id, self._clock())
         written = await self._store_batch(Batch(agent_id, events=(event,)))
         if written is not None and written.events:
             try:
