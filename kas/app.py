@@ -24,6 +24,7 @@ from kas.gitops.holds import HoldBoard
 from kas.gitops.identify import Identifier
 from kas.gitops.operating import Operator
 from kas.gitops.publisher import Publisher
+from kas.gitops.tidying import tidy_for_ever
 from kas.replicas.everybody import Everybody, Observing
 from kas.replicas.joined import Replicas
 from kas.replicas.redis_client import RedisSettingsError
@@ -49,6 +50,7 @@ from kas.web.observability import Check, observability_app, syncs_by_state
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Sequence
+    from datetime import datetime
 
     from agentlink.lifecycle import Lifecycle
     from kas.settings import Settings
@@ -149,6 +151,8 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     doubt = partial(doubt_about, mirrors)
     everybody = await replicas.join(life, listener, observing, holds, feed)
     operator = Operator(publisher, await replicas.route(life, commands, everybody))
+    tidying = tidy_for_ever(publisher, operator, partial(_pruned_before, settings), settings.retention.interval)
+    await life.background("tidying", tidying)
     await _start_http(
         settings,
         life,
@@ -279,7 +283,7 @@ async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:
             await store.retention.clean(
                 keep_syncs=retention.syncs,
                 keep_events=retention.events,
-                pruned_before=utc_now() - timedelta(seconds=retention.pruned_objects),
+                pruned_before=_pruned_before(settings),
             )
             audited_before = utc_now() - timedelta(seconds=retention.audit)
             await store.audit.clean(keep=retention.audit_lines, before=audited_before)
@@ -288,6 +292,10 @@ async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:
         if removed := await mirrors.remove_unused(retention.mirrors):
             log.info("Mirrors that nobody used were deleted", mirrors=removed)
         await asyncio.sleep(retention.interval)
+
+
+def _pruned_before(settings: Settings) -> datetime:
+    return utc_now() - timedelta(seconds=settings.retention.pruned_objects)
 
 
 def git_settings(settings: Settings) -> remotes.GitSettings:

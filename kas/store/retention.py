@@ -60,6 +60,13 @@ class Retention:
         over = or_(holds.c.ended_at.is_not(None), holds.c.until < to_micros(pruned_before))
         gone = and_(objects.c.result == "pruned", objects.c.updated_at < to_micros(pruned_before))
         of_syncs = of_events = of_objects = of_holds = 0
+        # What no kas has noted as sent was said by agents alone, before that had to be proven.
+        unsent = and_(
+            *(syncs.c.kind == SyncKind.REVISION, syncs.c.ref == "", syncs.c.updated_at < to_micros(pruned_before))
+        )
+        for scope in await self._scopes(syncs, where=unsent):
+            keys = select(*syncs.primary_key.columns).where(_in(syncs, scope), unsent)
+            of_syncs += await self._clean_all(syncs, scope, keys)
         for scope in await self._scopes(syncs, more_than=keep_syncs):
             of_syncs += await self._clean_all(syncs, scope, _old_syncs(scope, keep_syncs))
         for scope in await self._scopes(events, more_than=keep_events):

@@ -9,13 +9,15 @@ from sqlalchemy import and_, case, delete, func, select, tuple_
 
 from agentlink.refs import ObjectRef
 from kas.store.database import lock_agent
-from kas.store.records import SyncKind
+from kas.store.records import SyncKind, SyncState
 from kas.store.retention import old_events
 from kas.store.schema import events, objects, syncs
+from kas.store.times import to_micros
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+    from datetime import datetime
 
     from kas.store.database import Database
 
@@ -39,6 +41,19 @@ class Usage:
     pruned: int
     sent: int
     noted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """A project of an agent that is healthy at a commit, and has more old objects on record than it counts."""
+
+    agent_id: int
+    project_id: int
+    commit: str
+
+
+_SPOKEN_FOR: Final = ("pruned", "skipped")
+"""Results of objects that need not be in a snapshot: gone, or about to go when somebody confirms it."""
 
 
 class Usages:
@@ -85,6 +100,49 @@ class Usages:
         async with self._database.write(durable=False) as connection:
             await lock_agent(connection, agent_id)
             await connection.execute(delete(objects).where(*about, tuple_(*_KEY).in_(select(*spent.c))))
+
+    @whole
+    async def surpluses(self, before: datetime) -> list[Surplus]:
+        """Return the projects that are healthy, with more objects on record than that, of which some are old."""
+        rows = (
+            select(objects.c.agent_id, objects.c.project_id, func.count().label("rows"))
+            .where(objects.c.result.not_in(_SPOKEN_FOR))
+            .group_by(objects.c.agent_id, objects.c.project_id)
+            .having(func.min(objects.c.updated_at) < to_micros(before))
+            .subquery("rows")
+        )
+        newest = (
+            select(syncs.c.agent_id, syncs.c.project_id, func.max(syncs.c.received_at).label("at"))
+            .where(syncs.c.kind == SyncKind.REVISION)
+            .group_by(syncs.c.agent_id, syncs.c.project_id)
+            .subquery("newest")
+        )
+        query = (
+            select(syncs.c.agent_id, syncs.c.project_id, syncs.c.commit_id)
+            .join(rows, and_(rows.c.agent_id == syncs.c.agent_id, rows.c.project_id == syncs.c.project_id))
+            .join(newest, and_(newest.c.agent_id == syncs.c.agent_id, newest.c.project_id == syncs.c.project_id))
+            .where(
+                *(syncs.c.received_at == newest.c.at, syncs.c.kind == SyncKind.REVISION, syncs.c.ref != ""),
+                *(syncs.c.state == SyncState.HEALTHY, rows.c.rows > syncs.c.total - syncs.c.skipped),
+            )
+        )
+        async with self._database.read() as connection:
+            return [Surplus(*row) for row in await connection.execute(query)]
+
+    @whole
+    async def forget_others(self, surplus: Surplus, named: Callable[[ObjectRef], bool], before: datetime) -> int:
+        """Forget a project's objects that are not ``named``, told of before a time; return how many."""
+        about = objects.c.agent_id == surplus.agent_id, objects.c.project_id == surplus.project_id
+        old = objects.c.updated_at < to_micros(before), objects.c.result.not_in(_SPOKEN_FOR)
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(*_KEY).where(*about, *old))
+            spent = [tuple(row) for row in rows if not named(ObjectRef(*row))]
+        for begin in range(0, len(spent), _AT_ONCE):
+            async with self._database.write(durable=False) as connection:
+                await lock_agent(connection, surplus.agent_id)
+                some = tuple_(*_KEY).in_(spent[begin : begin + _AT_ONCE])
+                await connection.execute(delete(objects).where(*about, *old, some))
+        return len(spent)
 
     @whole
     async def forget_events(self, agent_id: int, project_id: int | None, *, keep: int, most: int) -> None:
