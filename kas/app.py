@@ -129,7 +129,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         commands=commands,
         holds=holds,
     )
-    events = SessionEvents(store, feed)
+    events = SessionEvents(store, feed, keep=settings.retention.events)
     observing = Observing(events)
     metrics = Metrics(CollectorRegistry())
     listener = AgentListener(

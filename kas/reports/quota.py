@@ -70,6 +70,29 @@ class Fitted:
     beyond: Mapping[int, int]
 
 
+class EventRoom:
+    """Has the oldest events make room for the newest, not only now and then: ``keep`` of each project of an agent."""
+
+    def __init__(self, store: Store, keep: int) -> None:
+        self._store = store
+        self._keep = keep
+        self._come: dict[tuple[int | None, int | None], int] = {}
+
+    async def come(self, agent_id: int | None, project_id: int | None, many: int) -> None:
+        """Count events that come, and make room where that is half as many as are kept.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        key = (agent_id, project_id)
+        self._come[key] = self._come.get(key, 0) + many
+        if self._come[key] > self._keep // 2:
+            del self._come[key]
+            await self._store.usage.forget_events(*key, keep=self._keep, most=self._keep)
+        if len(self._come) > _SCOPES:
+            self._come.clear()
+
+
 class Quota:
     """Keeps what agents report within bounds. Methods raise StoreUnavailable."""
 
@@ -79,11 +102,13 @@ class Quota:
         self._clock = clock
         self._rooms: dict[tuple[int, int], _Room] = {}
         self._unnoted: dict[tuple[int, int], float] = {}
-        self._events: dict[tuple[int, int | None], int] = {}
+        self._events = EventRoom(store, quotas.events)
 
     async def fit(self, batch: Batch) -> Fitted:
         """Leave out what has no room."""
-        await self._make_room_for_events(batch)
+        for project_id in {event.project_id for event in batch.events}:
+            many = sum(event.project_id == project_id for event in batch.events)
+            await self._events.come(batch.agent_id, project_id, many)
         if not batch.objects:
             return Fitted(batch, {})
         by_project: dict[int, list[ObjectRecord]] = {}
@@ -145,19 +170,6 @@ class Quota:
 
     def _most(self, usage: Usage) -> int:
         return self._quotas.spare + 2 * usage.sent
-
-    async def _make_room_for_events(self, batch: Batch) -> None:
-        """Forget the oldest events where many have come since this was last done; the newest are what counts."""
-        keep = self._quotas.events
-        for event in batch.events:
-            key = (batch.agent_id, event.project_id)
-            self._events[key] = self._events.get(key, 0) + 1
-        for key in {(batch.agent_id, event.project_id) for event in batch.events}:
-            if self._events[key] > keep // 2:
-                del self._events[key]
-                await self._store.usage.forget_events(*key, keep=keep, most=keep)
-        if len(self._events) > _SCOPES:
-            self._events.clear()
 
 
 def _fits(room: _Room, objects: int, size: int) -> bool:

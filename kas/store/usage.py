@@ -145,9 +145,10 @@ class Usages:
         return len(spent)
 
     @whole
-    async def forget_events(self, agent_id: int, project_id: int | None, *, keep: int, most: int) -> None:
-        """Forget the oldest events of a project of an agent, or of the agent itself, beyond those to ``keep``."""
+    async def forget_events(self, agent_id: int | None, project_id: int | None, *, keep: int, most: int) -> None:
+        """Forget the oldest events of a project of an agent, of an agent itself, or of nobody, beyond ``keep``."""
         spent = old_events((agent_id, project_id), keep).limit(most).subquery("spent")
         async with self._database.write(durable=False) as connection:
-            await lock_agent(connection, agent_id)
+            if agent_id is not None:
+                await lock_agent(connection, agent_id)
             await connection.execute(delete(events).where(events.c.seq.in_(select(*spent.c))))
