@@ -43,7 +43,7 @@ def obituary(batch: Batch, why: str, now: datetime) -> Batch:
     what = _name(item)
     identity = hashlib.sha256(f"{what}\0{why}".encode(errors="replace")).hexdigest()[:32]
     event = EventRecord(
-        id=f"{batch.agent_id}-refused-{identity}",
+        id=f"refused-{batch.agent_id}-{identity}",
         at=now,
         source=OURS,
         type="Warning",

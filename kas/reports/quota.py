@@ -183,7 +183,7 @@ def _shortened(item: ObjectRecord) -> ObjectRecord:
 def beyond_quota(agent_id: int, project_id: int, now: datetime) -> EventRecord:
     """Return the event that says that there was no room for all objects of a project; the same one for a day."""
     return EventRecord(
-        id=f"{agent_id}-{project_id}-beyond-{now:%Y%m%d}",
+        id=f"beyond-{agent_id}-{project_id}-{now:%Y%m%d}",  # an agent's own begin with its number
         at=now,
         source=OURS,
         type="Warning",

@@ -121,7 +121,7 @@ def refusal_of(agent_id: int, now: datetime) -> EventRecord:
     It names no project: that would be the opening that was refused.
     """
     return EventRecord(
-        id=f"{agent_id}-unsent-{now:%Y%m%d}",
+        id=f"unsent-{agent_id}-{now:%Y%m%d}",  # an agent's own begin with its number
         at=now,
         source=OURS,
         type="Warning",

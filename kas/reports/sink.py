@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Final, Protocol
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -11,6 +14,7 @@ from kas.reports.feed import EventAdded, ObjectsChanged, Resync, SyncChanged
 from kas.reports.poison import halves, obituary, size
 from kas.reports.quota import Quota, Quotas, beyond_quota
 from kas.reports.sent import OURS, Sent, refusal_of
+from kas.rpc.refusals import Refusals
 from kas.store.batches import Batch
 from kas.store.errors import StoreError, ValueRefused
 from kas.store.times import utc_now
@@ -64,6 +68,8 @@ class ReportSink:
         self._feed = feed
         self._sent = Sent(store, ids)
         self._quota = Quota(store, quotas or Quotas())
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._audited = Refusals(time.monotonic)
         self._count = count
         self._clock = clock
 
@@ -74,9 +80,11 @@ class ReportSink:
             StoreUnavailable: not all of it was stored; sending it again may help.
         """
         judged = await self._sent.judge(batch_of(identity.agent_id, request, self._clock()))
-        fitted = await self._quota.fit(judged.batch)
-        if size(fitted.batch):
-            await self._store_batch(fitted.batch)
+        # One batch of an agent at a time, as agentk sends them: what fits is known when the one before is written.
+        async with self._turns.setdefault(identity.agent_id, asyncio.Lock()):
+            fitted = await self._quota.fit(judged.batch)
+            if size(fitted.batch):
+                await self._store_batch(fitted.batch)
         if judged.refused:
             log.warning(
                 "Reports about what the agent was never sent were refused",
@@ -92,7 +100,8 @@ class ReportSink:
         """Tell people once a day what is not stored; the agent goes on, and need not say it again."""
         self._count("refused")
         written = await self._store_batch(Batch(agent_id, events=(event,)))
-        if written is not None and written.events:
+        # An agent that has its own events push out this one has it written anew, and must not fill the audit log so.
+        if written is not None and written.events and self._audited.take(str(agent_id)):
             try:
                 await self._sent.audit(agent_id, event)
             except StoreError as error:  # the event is there, and the agent is not to send all of it again

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +13,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from kas.reports.quota import Quotas
 from kas.reports.sink import ReportSink
 from kas.reports.sync_log import SyncLog
+from kas.rpc.refusals import REFUSALS_AT_ONCE
 from kas.store.errors import StoreUnavailable
 from tests.integration.kas_reports.test_report_sink import COMMIT, IDS
 
@@ -148,3 +152,40 @@ async def test_one_agents_flood_takes_no_room_from_another(reporting: Reporting,
     await other.sent(200)
     await other.report(*(f"mine-{number}" for number in range(200)))
     assert len(await other.rows()) == 200
+
+
+async def test_many_reports_at_once_take_no_more_than_one_after_another(reporting: Reporting) -> None:
+    await reporting.sent(100)
+    await reporting.report(*(f"first-{number}" for number in range(150)))
+    floods = ([f"{begin}-{number}" for number in range(200)] for begin in range(20))
+    await asyncio.gather(*(reporting.report(*names) for names in floods))
+    assert len(await reporting.rows()) <= 700
+    assert await reporting.told() == 1
+
+
+async def test_an_agent_that_takes_the_names_of_kas_own_events_hides_nothing(reporting: Reporting) -> None:
+    await reporting.sent(1)
+    today = f"{datetime.now(UTC):%Y%m%d}"
+    request = wire.ReportRequest()
+    for name in (f"{reporting.project_id}-beyond-{today}", f"beyond-{reporting.identity.agent_id}-{today}"):
+        said = wire.EventReport(sync_id=reporting.sync_id, project_id=reporting.project_id, reason="Said")
+        request.reports.add(id=name, event=said)
+    await reporting.sink.store(reporting.identity, request)
+    for begin in range(0, 600, 100):
+        await reporting.report(*(f"o-{number}" for number in range(begin, begin + 100)))
+    assert await reporting.told() == 1
+
+
+async def test_refusals_told_anew_do_not_fill_the_audit_log(reporting: Reporting) -> None:
+    await reporting.sent(1)
+    strange = wire.ReportRequest()
+    other = await reporting.store.projects.id_of("other/app")
+    strange.reports.add(id="s", event=wire.EventReport(project_id=other, reason="Said"))
+    flood = wire.ReportRequest()
+    for _ in range(30):
+        await reporting.sink.store(reporting.identity, strange)
+        flood.Clear()
+        for _ in range(60):
+            flood.reports.add(id=uuid.uuid4().hex, event=wire.EventReport(reason="Said"))
+        await reporting.sink.store(reporting.identity, flood)
+    assert len(await reporting.store.audit.list(limit=1000)) <= REFUSALS_AT_ONCE + 2
