@@ -26,15 +26,19 @@ from kas.gitops.holds import HoldBoard
 from kas.gitops.identify import Identifier
 from kas.gitops.operating import Operator
 from kas.gitops.publisher import Publisher
+from kas.gitops.tidying import tidy_for_ever
 from kas.replicas.everybody import Everybody, Observing
 from kas.replicas.joined import Replicas
 from kas.replicas.redis_client import RedisSettingsError
 from kas.reports.feed import Feed
+from kas.reports.quota import Quotas
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
+from kas.reports.sync_id import SYNCS_KEY, SyncIds
 from kas.reports.sync_log import SyncLog
 from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
+from kas.rpc.rates import RateLimits
 from kas.rpc.revocations import follow_revocations
 from kas.store.errors import StoreError
 from kas.store.store import Store
@@ -48,6 +52,7 @@ from kas.web.observability import Check, observability_app, syncs_by_state
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from agentlink.lifecycle import Lifecycle
@@ -95,6 +100,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         store = await life.start("store", _store(settings))
         await _pin_projects(settings, store)
         await first_api_token(settings.data_dir, store)
+        sync_ids = SyncIds(await store.keys.of(SYNCS_KEY))
         key = await store.keys.of("parcels") if settings.redis is not None else b""
     except StoreError as error:
         raise StartError(f"database: {error}") from error
@@ -125,19 +131,20 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         mirrors=mirrors,
         store=store,
         sync_log=SyncLog(store, feed),
+        sync_ids=sync_ids,
         limits=limits,
         commands=commands,
         holds=holds,
         access=access,
     )
-    events = SessionEvents(store, feed)
+    events = SessionEvents(store, feed, keep=settings.retention.events)
     observing = Observing(events)
     metrics = Metrics(CollectorRegistry())
     listener = AgentListener(
         _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
         publisher=publisher,
-        sink=ReportSink(store, feed, count=metrics.report_batch),
+        sink=ReportSink(store, feed, sync_ids, quotas=_quotas(settings), count=metrics.report_batch),
         observer=observing,
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits, access=access),
         answers=commands,
@@ -152,6 +159,8 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     doubt = partial(doubt_about, mirrors)
     everybody = await replicas.join(life, listener, observing, holds, feed)
     operator = Operator(publisher, await replicas.route(life, commands, everybody))
+    tidying = tidy_for_ever(publisher, operator, partial(_pruned_before, settings), settings.retention.interval)
+    await life.background("tidying", tidying)
     await _start_http(
         settings,
         life,
@@ -288,7 +297,7 @@ async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:
             await store.retention.clean(
                 keep_syncs=retention.syncs,
                 keep_events=retention.events,
-                pruned_before=utc_now() - timedelta(seconds=retention.pruned_objects),
+                pruned_before=_pruned_before(settings),
             )
             audited_before = utc_now() - timedelta(seconds=retention.audit)
             await store.audit.clean(keep=retention.audit_lines, before=audited_before)
@@ -297,6 +306,10 @@ async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:
         if removed := await mirrors.remove_unused(retention.mirrors):
             log.info("Mirrors that nobody used were deleted", mirrors=removed)
         await asyncio.sleep(retention.interval)
+
+
+def _pruned_before(settings: Settings) -> datetime:
+    return utc_now() - timedelta(seconds=settings.retention.pruned_objects)
 
 
 def git_settings(settings: Settings) -> remotes.GitSettings:
@@ -347,6 +360,11 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def _quotas(settings: Settings) -> Quotas:
+    reports = settings.reports
+    return Quotas(spare=reports.spare_objects, text=reports.object_texts, events=settings.retention.events)
+
+
 def _listener_settings(settings: Settings, *, others: bool) -> ListenerSettings:
     """Return the listener's settings; without other replicas there is nowhere that agents could move to."""
     listener = settings.agent_listener
@@ -359,6 +377,7 @@ def _listener_settings(settings: Settings, *, others: bool) -> ListenerSettings:
         age=listener.max_connection_age,
         drain=listener.drain_period if others else 0.0,
         admission=AdmissionLimits(per_second=listener.new_sessions_per_second, per_token=listener.sessions_per_token),
+        rates=RateLimits(per_second=settings.reports.rate, burst=settings.reports.burst),
     )
 
 

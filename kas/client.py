@@ -7,6 +7,7 @@ Blocking and on the standard library alone, so that a command starts in tens of 
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import ssl
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ WATCH_ENDED = "Ended"
 """The reason of an error by which kas ends a watch, as when it stops."""
 
 _MAX_ANSWER = 256 * 1024 * 1024
+_SHOWN = 200
 _TRUSTED_CLOCK_DIFFERENCE = timedelta(seconds=2)
 
 
@@ -56,11 +58,12 @@ class ApiToken:
 
     @classmethod
     def find(
-        cls, environ: Mapping[str, str], default_file: Callable[[], Path], login: ApiToken | None = None
+        cls, environ: Mapping[str, str], default_file: Callable[[], Path | None], login: ApiToken | None = None
     ) -> ApiToken | None:
         """Look in ``KAS_TOKEN``, then ``KAS_TOKEN_FILE``, then ``login``, then in the file of a local ``kas serve``.
 
-        ``login`` is what ``kas login`` remembered for the address, ``default_file`` is asked only when it is needed.
+        ``login`` is what ``kas login`` remembered for the address, ``default_file`` is asked only when it is needed;
+        None where none is for the address.
 
         Raises:
             ClientError: the named file cannot be read.
@@ -76,10 +79,20 @@ class ApiToken:
         if login is not None:
             return login
         file = default_file()
+        if file is None:
+            return None
         try:
             return cls(file.read_text(encoding="utf-8").strip(), f"the file {file}")
         except (OSError, UnicodeDecodeError):
             return None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host in a URL can be nothing but this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _words(error: BaseException) -> str:
@@ -89,7 +102,15 @@ def _words(error: BaseException) -> str:
 class Client:
     """Talks to one kas. Opens a connection for each request: a command makes one or two."""
 
-    def __init__(self, address: str, token: ApiToken | None, *, ca_cert_file: Path | None = None) -> None:
+    def __init__(
+        self, address: str, token: ApiToken | None, *, ca_cert_file: Path | None = None, allow_http: bool = False
+    ) -> None:
+        """Prepare; nothing is connected before the first request.
+
+        Raises:
+            ClientError: the address or the file is none, or the token would travel to another machine unencrypted
+                and not ``allow_http``.
+        """
         parts = urlsplit(address if "//" in address else f"//{address}", scheme="http")
         try:
             host, port = parts.hostname, parts.port
@@ -102,6 +123,11 @@ class Client:
         self._host, self._port, self._prefix = host, port, parts.path.rstrip("/")
         self._token = token
         self._address = address
+        if token is not None and self._tls is None and not self.is_local and not allow_http:
+            raise ClientError(
+                f"over {self.address} everybody on the way could read {token.source}, so it is not sent",
+                hint="use https:// in the address; where the way is safe, say so with --allow-http or KAS_ALLOW_HTTP=1",
+            )
         self._clock_difference = timedelta()
 
     @property
@@ -110,6 +136,11 @@ class Client:
         host = f"[{self._host}]" if ":" in (self._host or "") else self._host
         port = f":{self._port}" if self._port else ""
         return f"{'http' if self._tls is None else 'https'}://{host}{port}{self._prefix}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its address can be nothing but this machine."""
+        return is_loopback(self._host or "")
 
     def now(self) -> datetime:
         """Return the time as kas has it, so that ages are right where the two clocks differ."""
@@ -207,6 +238,8 @@ class Client:
             self._note_clock(response)
             if response.status >= http.client.BAD_REQUEST:
                 raise self._refusal(response)
+            if response.status >= http.client.MULTIPLE_CHOICES:
+                raise self._redirected(response)
             yield response
         finally:
             connection.close()
@@ -284,6 +317,15 @@ class Client:
         if response.status == http.client.UNAUTHORIZED:
             hint = self._which_token()
         return ClientError(message, hint=hint, reason=reason, status=response.status)
+
+    def _redirected(self, response: http.client.HTTPResponse) -> ClientError:
+        """Return why a redirect is not followed: the token is for where it was sent, and for nobody that one names."""
+        to = _without_credentials(response.headers.get("Location", "")).partition("/api/v1/")[0]
+        return ClientError(
+            f"{self._address} leads to {to[:_SHOWN] or 'nowhere'}, and is not followed there with an API token",
+            hint="if that is where your kas is, give it as the address, and log in there",
+            status=response.status,
+        )
 
     def _which_token(self) -> str:
         if self._token is None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 import click
 
 from kas.cli.login_file import Login, remove_login, write_login
-from kas.cli.options import Failure, examples
+from kas.cli.options import Failure, allow_http_option, examples
 from kas.client import ApiToken, Client, ClientError
 
 if TYPE_CHECKING:
@@ -41,7 +39,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Trust the certificate authorities in this PEM file, now and later. [KAS_CA_CERT_FILE]",
 )
-def login(address: str, token_file: Path | None, ca_cert_file: Path | None) -> None:
+@allow_http_option
+def login(address: str, token_file: Path | None, ca_cert_file: Path | None, *, allow_http: bool) -> None:
     """Remember where kas is, with an API token for it, after trying them.
 
     They go into kas/login.json under XDG_CONFIG_HOME, readable by you alone. KAS_ADDRESS, KAS_TOKEN and KAS_TOKEN_FILE
@@ -49,16 +48,14 @@ def login(address: str, token_file: Path | None, ca_cert_file: Path | None) -> N
     """
     try:
         token = _token(token_file)
-        client = Client(address, token, ca_cert_file=ca_cert_file)
+        client = Client(address, token, ca_cert_file=ca_cert_file, allow_http=allow_http)
         me = cast("Self", client.get("self"))
-        path = write_login(os.environ, Login(client.address, token.secret, ca_cert_file))
+        path = write_login(os.environ, Login(client.address, token.secret, ca_cert_file, allow_http))
     except ClientError as error:
         raise Failure(str(error), error.hint) from error
     bound = f" of {me['project']}" if me["project"] else ""
     click.echo(f"logged in to {client.address} as {me['name']} ({me['role']}{bound})")
     click.echo(f"Remembered in {path}; forget it with: kas logout", err=True)
-    if _unprotected(client.address):
-        click.echo("warning: over http:// everybody on the way can read the token; use https://", err=True)
     if first := [name for name in ("KAS_ADDRESS", "KAS_TOKEN", "KAS_TOKEN_FILE") if os.environ.get(name)]:
         click.echo(f"warning: {' and '.join(first)}: set, and before what was remembered; unset it", err=True)
 
@@ -89,13 +86,3 @@ def _one_line(text: str, source: str) -> ApiToken:
     if not secret or not secret.isprintable() or " " in secret:
         raise ClientError(f"{source} does not hold one API token", hint="a token is a single line: kasapi-…")
     return ApiToken(secret, source)
-
-
-def _unprotected(address: str) -> bool:
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    return parts.scheme == "http" and not local

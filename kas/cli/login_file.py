@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Where to go and with what. ``ca_cert_file`` is None for the system's authorities."""
+    """Where to go and with what. ``ca_cert_file`` is None for the system's authorities.
+
+    ``allow_http`` is set where somebody has said that the token may travel unencrypted.
+    """
 
     address: str
     token: str = field(repr=False)
     ca_cert_file: Path | None = None
+    allow_http: bool = False
 
 
 def login_path(environ: Mapping[str, str]) -> Path:
@@ -43,10 +47,15 @@ def read_login(environ: Mapping[str, str]) -> Login | None:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         ca_cert_file = value["ca_cert_file"]
-        return Login(str(value["address"]), str(value["token"]), Path(ca_cert_file) if ca_cert_file else None)
+        return Login(
+            str(value["address"]),
+            str(value["token"]),
+            Path(ca_cert_file) if ca_cert_file else None,
+            allow_http=value.get("allow_http") is True,
+        )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"cannot read the login file {path}: {type(error).__name__}"
         raise ClientError(message, hint="log in anew with `kas login`, or remove it with `kas logout`") from error
 
@@ -59,7 +68,8 @@ def write_login(environ: Mapping[str, str], login: Login) -> Path:
     """
     path = login_path(environ)
     ca_cert_file = None if login.ca_cert_file is None else str(login.ca_cert_file.absolute())
-    text = json.dumps({"address": login.address, "token": login.token, "ca_cert_file": ca_cert_file})
+    value = {"address": login.address, "token": login.token, "ca_cert_file": ca_cert_file}
+    text = json.dumps({**value, "allow_http": login.allow_http})
     if not path.is_absolute():
         raise ClientError("there is no home directory to remember a login in", hint="set HOME or XDG_CONFIG_HOME")
     new = path.with_suffix(f".{os.getpid()}")

@@ -19,7 +19,7 @@ from kas.cli.text import inert
 from kas.client import DEFAULT_ADDRESS, ApiToken, Client, ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from click.shell_completion import CompletionItem
 
@@ -61,13 +61,14 @@ def _local_token_file() -> Path:
     return (Path(given) if given else default_data_dir()) / ADMIN_TOKEN_FILE
 
 
-def make_client(address: str | None, ca_cert_file: Path | None) -> Client:
-    """Make the client that options and environment describe.
+def make_client(address: str | None, ca_cert_file: Path | None, *, allow_http: bool = False) -> Client:
+    """Make the client that options and environment describe, with the token that is for that address.
 
     Raises:
-        ClientError: one of them is wrong.
+        ClientError: one of them is wrong, or the token that was found is for somewhere else.
     """
     chosen = address or os.environ.get("KAS_ADDRESS")
+    _refuse_of_another(chosen, os.environ)
     # Where both are given, a login file is not even looked at: a broken one must not be in the way.
     given = chosen and (os.environ.get("KAS_TOKEN") or os.environ.get("KAS_TOKEN_FILE"))
     login = None if given else read_login(os.environ)
@@ -75,13 +76,55 @@ def make_client(address: str | None, ca_cert_file: Path | None) -> Client:
     if login is not None and _is_of(login, chosen):
         remembered = ApiToken(login.token, f"the login file {login_path(os.environ)}")
         chosen, ca_cert_file = login.address, ca_cert_file or login.ca_cert_file
-    token = ApiToken.find(os.environ, _local_token_file, remembered)
-    return Client(chosen or DEFAULT_ADDRESS, token, ca_cert_file=ca_cert_file)
+        allow_http = allow_http or login.allow_http
+    chosen = chosen or DEFAULT_ADDRESS
+    token = ApiToken.find(os.environ, lambda: _local_token_for(chosen), remembered)
+    return Client(chosen, token, ca_cert_file=ca_cert_file, allow_http=allow_http)
+
+
+def _local_token_for(address: str) -> Path | None:
+    """Return the local administrator's token, which is for this machine.
+
+    Raises:
+        ClientError: the address is another machine's, and this is all there is to send.
+    """
+    file = _local_token_file()
+    client = Client(address, None)
+    if client.is_local:
+        return file
+    if not file.exists():
+        return None
+    raise ClientError(
+        f"{file} is of the kas on this machine, and is sent to loopback only, not to {client.address}",
+        hint=f"log in there with an API token of your own: kas login {client.address}; or set KAS_TOKEN or "
+        f"KAS_TOKEN_FILE, and if {client.address} is the kas on this machine, use {DEFAULT_ADDRESS}",
+    )
+
+
+def _refuse_of_another(address: str | None, environ: Mapping[str, str]) -> None:
+    """Refuse to send a token of the environment elsewhere than to the address that stands beside it."""
+    beside = environ.get("KAS_ADDRESS")
+    token = next((name for name in ("KAS_TOKEN", "KAS_TOKEN_FILE") if environ.get(name)), None)
+    if not (address and beside and token) or Client(address, None).address == Client(beside, None).address:
+        return
+    raise ClientError(
+        f"{token} stands beside KAS_ADDRESS, which is {Client(beside, None).address}: it is not sent to "
+        f"{Client(address, None).address}",
+        hint="set KAS_ADDRESS for this command, with a token of that kas, or unset both and log in with `kas login`",
+    )
 
 
 def _is_of(login: Login, address: str | None) -> bool:
     """Tell whether the login is for that address: its token goes nowhere else."""
     return address is None or Client(address, None).address == login.address
+
+
+allow_http_option = click.option(
+    "--allow-http",
+    is_flag=True,
+    envvar="KAS_ALLOW_HTTP",
+    help="Send the API token over http:// to another machine, for everybody on the way to read. [KAS_ALLOW_HTTP]",
+)
 
 
 def client_given(*, failure: int) -> Callable[[Callable[Concatenate[Client, P], T]], Callable[P, T]]:
@@ -104,13 +147,16 @@ def client_given(*, failure: int) -> Callable[[Callable[Concatenate[Client, P], 
             type=click.Path(path_type=Path, dir_okay=False),
             help="Trust the certificate authorities in this PEM file. [KAS_CA_CERT_FILE]",
         )
+        @allow_http_option
         @functools.wraps(command)
         def wrapper(*args: P.args, **options: P.kwargs) -> T:
             address, ca_cert_file = options.pop("address"), options.pop("ca_cert_file")
+            allow_http = options.pop("allow_http") is True
             try:
                 client = make_client(
                     address if isinstance(address, str) else None,
                     ca_cert_file if isinstance(ca_cert_file, Path) else None,
+                    allow_http=allow_http,
                 )
                 return command(client, *args, **options)
             except ClientError as error:

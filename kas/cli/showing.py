@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import click
 
@@ -81,7 +81,7 @@ def show_tree(
 ) -> None:
     """Write the tree of an agent; with ``watch`` whole again after each change."""
     if not watch:
-        answer = client.get("tree", **query)
+        answer = whole_tree(client, query)
         if output in {"json", "yaml"}:
             click.echo(document(answer, output), nl=False)
         else:
@@ -97,6 +97,28 @@ def show_tree(
                 _write(tree_lines(view(line["object"], client.now()), headers=headers, screen=Screen.of_stdout()))
 
     _until_interrupted(redraw)
+
+
+def whole_tree(client: Client, query: Query) -> dict[str, Any]:
+    """Return the tree of an agent, put together from its pages."""
+    tree = cast("dict[str, Any]", client.get("tree", **query))
+    while cursor := tree.pop("next", None):
+        page = cast("dict[str, Any]", client.get("tree", **query, cursor=cursor))
+        known = {_place(project): project for project in tree["projects"]}
+        for project in page["projects"]:
+            before = known.get(_place(project))
+            if before is None:
+                tree["projects"].append(project)
+            else:
+                before["objects"] += project["objects"]
+        tree["next"] = page["next"]
+    return tree
+
+
+def _place(project: dict[str, Any]) -> tuple[int, bool]:
+    """Return what tells a project in a tree from the others: a configuration in error stands beside its project."""
+    sync = project["sync"]
+    return project["project_id"], sync is not None and sync["kind"] == "configuration"
 
 
 def _until_interrupted(work: Callable[[], None]) -> None:

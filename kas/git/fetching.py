@@ -94,6 +94,7 @@ class Fetcher:
         brought up to date.
         """
         check_ref(self._project, ref)
+        check_ref(self._project, GitRef(RefKind.COMMIT, commit))
         async with self._lock:
             await self._repository.mark_used()
             here = await self._repository.has(commit)
@@ -133,6 +134,18 @@ class Fetcher:
             finished = await self._run(remote, [f"+{server_name(ref)}:{self._name(ref)}"], f"--depth={depth}")
             if finished.code != 0:
                 raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
+
+    async def published(self) -> str:
+        """Return where the server's branches and tags are, one a line, as ``git ls-remote`` writes it."""
+        async with self._lock:
+            await self._repository.open()
+            remote = await self._remote()
+            finished = await self._repository.run_online(remote, ("ls-remote", "--heads", "--tags", "--", remote.url))
+            if finished.overflow:
+                raise GitError("TooLarge", f"{self._project}: the server has too many branches and tags")
+            if finished.code != 0:
+                raise explain(self._project, None, finished.code, finished.stderr, remote.credential)
+        return finished.stdout.decode(errors="surrogateescape")
 
     async def recover(self) -> None:
         """Replace a damaged repository."""
@@ -320,7 +333,7 @@ class Fetcher:
             raise explain(self._project, ref, finished.code, finished.stderr, remote.credential)
         if not await self._repository.holds(ref.name):
             raise explain(self._project, ref, 128, "not our ref", None)
-        await self._repository.output(("update-ref", name, f"{ref.name}^{{commit}}"))
+        await self._repository.output(("update-ref", name), (ref.name,))
         self._fetched[name] = ref.name
         return ref.name
 

@@ -16,7 +16,7 @@ from kas.git.explain import explain
 from kas.git.fetching import Fetcher
 from kas.git.past import Past
 from kas.git.reader import LedTo
-from kas.git.refs import GitRef, RefKind, is_commit_id
+from kas.git.refs import GitRef, RefKind, commit_argument, is_commit_id
 from kas.git.repository import Repository
 from kas.git.trees import NotPlainError, compare_trees, list_tree, parse_changes, parse_tree
 
@@ -81,6 +81,10 @@ class Mirror:
         """Tell whether a commit is in the history of another, see ``Past.is_before``."""
         return await self._past.is_before(commit, tip)
 
+    async def at_tip(self, commit: str) -> GitRef | None:
+        """Return a branch or tag of the server that is at ``commit`` now, see ``Past.at_tip``."""
+        return await self._past.at_tip(commit)
+
     async def leads_to(self, ref: GitRef, commit: str) -> bool:
         """Tell whether ``commit`` is in the history of ``ref``, see ``Past.leads_to``."""
         return await self._past.leads_to(ref, commit)
@@ -98,13 +102,13 @@ class Mirror:
             entries = await self._repository.walked(partial(list_tree, commit))
             if entries is not None:
                 return entries
-        listing = await self._repaired(commit, ("ls-tree", "-r", "-z", commit))
+        listing = await self._repaired(commit, ("ls-tree", "-r", "-z"))
         return await self._runner.threaded(partial(parse_tree, listing))
 
     async def _repaired(self, commit: str, arguments: Sequence[str]) -> bytes:
         """Return what git says of a commit; where that is damaged or missing, it is fetched anew."""
         try:
-            return await self._repository.output(arguments)
+            return await self._repository.output(arguments, (commit,))
         except GitError as error:
             if error.reason != "MirrorCorrupt":
                 raise
@@ -112,7 +116,7 @@ class Mirror:
                 await self._fetcher.recover()
             # A commit that was never fetched, or did not come back.
             await self.fetch(GitRef(RefKind.COMMIT, commit))
-            return await self._repository.output(arguments)
+            return await self._repository.output(arguments, (commit,))
 
     async def changes(self, old: str, new: str) -> tuple[TreeChange, ...] | None:
         """Return what differs between two commits, None where the mirror does not hold both."""
@@ -121,7 +125,7 @@ class Mirror:
                 return await self._repository.walked(partial(compare_trees, old, new))
             if not (await self.has(old) and await self.has(new)):
                 return None
-            answer = await self._repository.output(("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new))
+            answer = await self._repository.output(("diff-tree", "-r", "-z", "--raw", "--no-renames"), (old, new))
         except GitError as error:
             if error.reason != "MirrorCorrupt":
                 raise
@@ -135,13 +139,14 @@ class Mirror:
         (info,) = await self.follow(commit, [path])
         if info.led_to is LedTo.NOTHING:
             # Or the commit is not here: asking for that repairs it.
-            await self._repaired(commit, ("ls-tree", "-z", commit))
+            await self._repaired(commit, ("ls-tree", "-z"))
             (info,) = await self.follow(commit, [path])
         return info if info.kind == "blob" else None
 
     async def follow(self, commit: str, paths: Sequence[str]) -> list[Info]:
         """Tell what paths of a commit lead to through symbolic links inside it; none may hold a line break."""
-        return await self._repository.infos([f"{commit}:{path}" for path in paths])
+        named = commit_argument(self._project, commit)
+        return await self._repository.infos([f"{named}:{path}" for path in paths])
 
     async def sizes(self, ids: Sequence[str]) -> dict[str, int]:
         """Return the size of each blob in bytes."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kas.git.explain import explain
 from kas.git.history import parse_commit
-from kas.git.refs import GitRef, RefKind, check_ref, is_commit_id
+from kas.git.refs import GitRef, RefKind, check_ref, is_commit_id, tip_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,17 +65,21 @@ class Past:
         await self._fetcher.deepen(ref, HISTORY)
         return await self._is_ancestor(commit, tip)
 
+    async def at_tip(self, commit: str) -> GitRef | None:
+        """Return a branch or tag of the server that is at ``commit`` now; a forge's other refs are nobody's here."""
+        return tip_of(await self._fetcher.published(), commit)
+
     async def is_before(self, commit: str, tip: str) -> bool:
         """Tell whether a commit, perhaps abbreviated, is in the history of another, as far as the mirror has it."""
         if tip.startswith(commit) or not self._repository.path.is_dir():
             return False
         # Whatever git cannot tell, as of a commit that is not here, is no yes.
-        return (await self._repository.run(("merge-base", "--is-ancestor", f"{commit}^{{commit}}", tip))).code == 0
+        return (await self._repository.run(("merge-base", "--is-ancestor"), (commit, tip))).code == 0
 
     async def _is_ancestor(self, commit: str, of: str) -> bool:
         if not await self._repository.has(commit):
             return False
-        finished = await self._repository.run(("merge-base", "--is-ancestor", commit, of))
+        finished = await self._repository.run(("merge-base", "--is-ancestor"), (commit, of))
         if finished.code > 1:
             raise explain(self._project, None, finished.code, finished.stderr, None)
         return finished.code == 0

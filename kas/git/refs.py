@@ -16,6 +16,7 @@ from kas.git.errors import GitError
 # What git check-ref-format forbids anywhere in a name, and every byte that a shell or terminal could act on.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$|^/|^\.|^-|^@$")
 _COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+_COMMIT_OR_ITS_BEGINNING = re.compile(r"[0-9a-f]{4,64}")
 _MAX_NAME = 255
 
 
@@ -48,6 +49,19 @@ def is_commit_id(text: str) -> bool:
     return _COMMIT_ID.fullmatch(text) is not None
 
 
+def commit_argument(project: str, text: str) -> str:
+    """Return how git is told of a commit, perhaps by its first digits: as nothing that could be an option or a name.
+
+    The one door to git's arguments for commits, whoever named them: agents, people, other kas, a database.
+
+    Raises:
+        GitError: CommitNotFound; it is none.
+    """
+    if _COMMIT_OR_ITS_BEGINNING.fullmatch(text) is None:
+        raise GitError("CommitNotFound", f"{project}: {text[:60]!r} is not a commit id")
+    return f"{text}^{{commit}}"
+
+
 def check_ref(project: str, ref: GitRef) -> None:
     """Raise ``GitError`` (Refused) unless ``ref`` is a name that Git itself would accept and read as a plain name."""
     if ref.kind is RefKind.DEFAULT:
@@ -61,6 +75,18 @@ def check_ref(project: str, ref: GitRef) -> None:
         return
     if not ref.name or len(ref.name.encode(errors="replace")) > _MAX_NAME or _FORBIDDEN.search(ref.name):
         raise GitError("Refused", f"{project}: {ref.name[:60]!r} is not a name a {ref.kind} can have; correct the ref")
+
+
+def tip_of(listing: str, commit: str) -> GitRef | None:
+    """Return the first branch or tag in what ``git ls-remote`` writes that is at a commit; a tag's own too."""
+    for line in listing.splitlines():
+        value, _, name = line.partition("\t")
+        if value != commit:
+            continue
+        for kind, prefix in ((RefKind.BRANCH, "refs/heads/"), (RefKind.TAG, "refs/tags/")):
+            if name.startswith(prefix):
+                return GitRef(kind, name.removeprefix(prefix).removesuffix("^{}"))
+    return None
 
 
 def server_name(ref: GitRef) -> str:

@@ -17,7 +17,7 @@ from kas.git import disk
 from kas.git.errors import GitError
 from kas.git.explain import explain
 from kas.git.reader import ReaderBrokenError
-from kas.git.refs import is_commit_id
+from kas.git.refs import commit_argument, is_commit_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -184,19 +184,26 @@ class Repository:
         except ReaderBrokenError as error:
             raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
 
-    async def output(self, arguments: Sequence[str]) -> bytes:
-        """Run git without any way to the network and return what it says; an error where it fails."""
-        finished = await self.run(arguments)
+    async def output(self, arguments: Sequence[str], commits: Sequence[str] = ()) -> bytes:
+        """Run git as ``run`` does and return what it says; an error where it fails."""
+        finished = await self.run(arguments, commits)
         if finished.overflow:
             raise GitError("TooLarge", f"{self._project}: the repository has too many files; use a smaller one")
         if finished.code != 0:
             raise explain(self._project, None, finished.code, finished.stderr, None)
         return finished.stdout
 
-    async def run(self, arguments: Sequence[str], *, seconds: float | None = None) -> Finished:
-        """Run git without any way to the network, whatever it ends with; ``seconds`` for what may take minutes."""
+    async def run(
+        self, arguments: Sequence[str], commits: Sequence[str] = (), *, seconds: float | None = None
+    ) -> Finished:
+        """Run git without any way to the network, whatever it ends with.
+
+        ``arguments`` are our own words; ``commits`` may be anybody's, are checked, and stand behind them. ``seconds``
+        is for what may take minutes.
+        """
+        named = [commit_argument(self._project, commit) for commit in commits]
         try:
-            return await self._runner.local(self.path, arguments, seconds=seconds)
+            return await self._runner.local(self.path, (*arguments, *named), seconds=seconds)
         except TimeoutError as error:
             raise self.timeout() from error
         except OSError as error:

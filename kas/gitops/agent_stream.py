@@ -38,7 +38,6 @@ from kas.gitops.newest import Newest
 from kas.gitops.outbox import Outbox
 from kas.gitops.protections import TOO_OLD, withheld
 from kas.gitops.snapshots import Wanted
-from kas.reports.sync_id import sync_id_of
 from kas.spawning import spawn
 from kas.store.patience import when_available
 from kas.store.records import CONFIGURATION_REF
@@ -327,7 +326,8 @@ class AgentStream:
             base = await self._publisher.snapshots.base(wanted, *has)
             if base is not None:
                 self._held[project_id] = base
-        sync_id = sync_id_of(self._identity.agent_id, project_id, commit, snapshot.digest)
+        sync_ids = self._publisher.sync_ids
+        sync_id = sync_ids.of(self._identity.agent_id, project_id, config.project, commit, snapshot.digest)
         self._outbox.offer(Offer(project_id, sync_id, snapshot, state.at))
         self._log().debug("Revision offered", project_id=config.project, commit_id=commit)
         if not self._notes.overtake(project_id, state.number):

@@ -33,6 +33,7 @@ COMMAND_SECONDS: Final = 20.0
 
 _SHORTEST_ABBREVIATION: Final = 4
 _KNOWN_SYNCS: Final = 1000
+_SENT: Final = "a revision of this agent"
 
 
 class OperationError(Exception):
@@ -42,6 +43,19 @@ class OperationError(Exception):
         super().__init__(message)
         self.reason = reason
         self.hint = hint
+
+
+NOT_FOLLOWED: Final = "CommitNotFollowed"
+"""The reason with which a commit is refused that is in no ref which the project could follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A revision that somebody wants to look at. ``name`` is what it was called, ``found`` where it was found."""
+
+    name: str
+    commit: str
+    found: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +213,7 @@ class Operator:
         return await self._ask(agent, command, COMMAND_SECONDS)
 
     async def diff(
-        self, agent: AgentRecord, project: ManifestProjectConfig, ref: str | None, *, within: float
+        self, agent: AgentRecord, project: ManifestProjectConfig, chosen: Chosen, *, within: float
     ) -> AsyncGenerator[DiffStarted | Answered, None]:
         """Yield what a revision would change, as the agent finds it out; the last part is ``done``.
 
@@ -208,19 +222,18 @@ class Operator:
         Args:
             agent: the agent.
             project: one of its projects.
-            ref: a branch, tag or commit; None for what the configuration names.
+            chosen: the revision.
             within: seconds that the agent may take.
 
         Raises:
-            OperationError: there is no such ref.
             GitError: the repository cannot be read.
             ManifestError: the revision cannot be used.
             CommandError: the agent did not answer.
         """
-        name, commit = await self._revision(agent, project, ref)
+        commit = chosen.commit
         revision = Revision(wanted_of(project), commit)
         await self._publisher.snapshots.make(revision.wanted, commit)
-        yield DiffStarted(project.project, name, commit, await self._notes(agent, project, commit))
+        yield DiffStarted(project.project, chosen.name, commit, await self._notes(agent, project, commit))
         project_id = await self._publisher.store.projects.id_of(project.project)
         command = new_command(project_id, within=within)
         command.diff.SetInParent()
@@ -228,19 +241,45 @@ class Operator:
             async for part in parts:
                 yield answered(part)
 
-    async def _revision(self, agent: AgentRecord, project: ManifestProjectConfig, text: str | None) -> tuple[str, str]:
-        """Return what a ref is called and its commit, fetched."""
+    async def choose(
+        self, agent: AgentRecord, project: ManifestProjectConfig, text: str | None, *, anywhere: bool = False
+    ) -> Chosen:
+        """Return the revision that somebody means, fetched.
+
+        Whoever may open a merge request puts commits of their own on a server, where each can be fetched by its id. So
+        one that is named by its id is one that the agent was sent, that a branch or tag of the project is at, or that
+        is in the history of what the project follows.
+
+        Args:
+            agent: the agent.
+            project: one of its projects.
+            text: a branch, tag or commit; None for what the configuration names.
+            anywhere: any other commit that the server has will do.
+
+        Raises:
+            OperationError: there is no such ref, or (``NOT_FOLLOWED``) none that may be looked at.
+            GitError: the repository cannot be read.
+        """
         mirror = self._publisher.mirrors.mirror(project.project)
         if text is None:
             configured = ref_of(project)
-            return str(configured), await mirror.fetch(configured)
+            return Chosen(str(configured), await mirror.fetch(configured), str(configured))
         if is_commit_id(text):
+            found = await self._found_in(agent, project, text)
+            if not found and not anywhere:
+                raise OperationError(
+                    NOT_FOLLOWED,
+                    f"commit {text} is at the tip of no branch or tag of {project.project}, is not in the history of "
+                    f"{ref_of(project)}, and is none that agent {agent.name} was sent",
+                    "push it to a branch of the project and ask for that branch; only an administrator's token is "
+                    "shown commits that the server has elsewhere, such as those of a fork's merge request",
+                )
             await mirror.keep(text)
-            return f"commit {text}", text
+            return Chosen(f"commit {text}", text, found or "in no branch or tag")
         for kind in (RefKind.BRANCH, RefKind.TAG):
             ref = GitRef(kind, text)
             try:
-                return str(ref), await mirror.fetch(ref)
+                return Chosen(str(ref), await mirror.fetch(ref), str(ref))
             except GitError as error:
                 if error.reason != "RefNotFound":
                     raise
@@ -252,16 +291,31 @@ class Operator:
                 "push it first, or write all 40 digits of a commit",
             )
         await mirror.keep(known)
-        return f"commit {known}", known
+        return Chosen(f"commit {known}", known, _SENT)
+
+    async def _found_in(self, agent: AgentRecord, project: ManifestProjectConfig, commit: str) -> str:
+        """Return in words where a commit is that may be looked at; empty for nowhere."""
+        if await self._known(agent, project.project, commit) is not None:
+            return _SENT
+        mirror = self._publisher.mirrors.mirror(project.project)
+        tip = await mirror.at_tip(commit)
+        if tip is not None:
+            return str(tip)
+        ref = ref_of(project)
+        return f"in the history of {ref}" if await mirror.leads_to(ref, commit) else ""
 
     async def _known(self, agent: AgentRecord, path: str, text: str) -> str | None:
-        """Return the one commit of a project that this agent had and that begins so."""
+        """Return the one commit of a project that this agent was sent, or that was refused for it, and that begins so.
+
+        What was only reported, and kas has no note of, was reported to a kas before this one, which believed anything.
+        """
         if len(text) < _SHORTEST_ABBREVIATION:
             return None
         store = self._publisher.store
         project_id = await store.projects.id_of(path)
         synced = await store.syncs.list(agent.id, project_id, newest_only=False, limit=_KNOWN_SYNCS)
-        found = {sync.commit for sync in synced if sync.commit.startswith(text) and is_commit_id(sync.commit)}
+        noted = [sync.commit for sync in synced if sync.ref]
+        found = {commit for commit in noted if commit.startswith(text) and is_commit_id(commit)}
         if len(found) > 1:
             raise OperationError(
                 "Ambiguous", f"{len(found)} revisions of {path} begin with {text[:40]!r}", "write more of its digits"

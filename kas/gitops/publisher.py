@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kas.git.watcher import RefState, RefWatcher
     from kas.gitops.commands import LocalCommands
     from kas.gitops.holds import HoldBoard
+    from kas.reports.sync_id import SyncIds
     from kas.reports.sync_log import SyncLog
     from kas.rpc.sessions import AgentIdentity
     from kas.store.store import Store
@@ -56,6 +57,7 @@ class Publisher:
         mirrors: Mirrors,
         store: Store,
         sync_log: SyncLog,
+        sync_ids: SyncIds,
         limits: Limits,
         commands: LocalCommands,
         holds: HoldBoard,
@@ -66,6 +68,7 @@ class Publisher:
         self.mirrors = mirrors
         self.store = store
         self.sync_log = sync_log
+        self.sync_ids = sync_ids
         self.limits = limits
         self.commands = commands
         self.holds = holds

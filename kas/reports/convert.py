@@ -6,6 +6,7 @@ agent would only send it again, and the rest of the batch is good.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -56,8 +57,8 @@ _SYNC_ID: Final = 128
 _EVENT_ID: Final = 96
 """The most characters of a report's id; agentk's have 32."""
 
-_COMMIT: Final = 64
-"""The most characters of a commit id: SHA-256 in hexadecimal."""
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""A commit id, by SHA-1 or SHA-256. What is kept as one is given to git."""
 
 
 def batch_of(agent_id: int, request: wire.ReportRequest, now: datetime) -> Batch:
@@ -94,12 +95,12 @@ def _time(stamp: Timestamp, now: datetime) -> datetime:
 
 def _sync(report: wire.SyncReport, at: datetime) -> SyncReported | None:
     state = _STATES.get(report.state)
-    if state is None or not 0 < len(report.sync_id) <= _SYNC_ID:
+    if state is None or not 0 < len(report.sync_id) <= _SYNC_ID or _COMMIT.fullmatch(report.commit) is None:
         return None
     return SyncReported(
         sync_id=inert(report.sync_id, _SYNC_ID),
         project_id=report.project_id,
-        commit=inert(report.commit, _COMMIT),
+        commit=report.commit,
         state=state,
         reason=inert(report.reason, WORD),
         message=inert(report.message, SENTENCE, lines=True),

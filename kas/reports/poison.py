@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from kas.reports.sent import OURS
 from kas.reports.texts import SENTENCE, inert
 from kas.store.batches import Batch
 from kas.store.records import EventRecord, ObjectRecord
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from kas.store.sync_rules import SyncReported
 
     Item = ObjectRecord | SyncReported | EventRecord
-
-OURS = "kas"
-"""The source of such an event; agents' own have another."""
 
 _SHOWN = 120
 """Characters of a name in the event; the whole of it is what cannot be stored."""
@@ -45,7 +43,7 @@ def obituary(batch: Batch, why: str, now: datetime) -> Batch:
     what = _name(item)
     identity = hashlib.sha256(f"{what}\0{why}".encode(errors="replace")).hexdigest()[:32]
     event = EventRecord(
-        id=f"{batch.agent_id}-refused-{identity}",
+        id=f"refused-{batch.agent_id}-{identity}",
         at=now,
         source=OURS,
         type="Warning",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from agentlink.logs import get_logger
 from kas.reports.event_ids import new_event_id
 from kas.reports.feed import EventAdded
+from kas.reports.quota import EventRoom
 from kas.reports.texts import SENTENCE, inert
 from kas.rpc.auth import Refusal
 from kas.store.errors import NotFound, StoreError
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 WAITING: Final = 10_000
 """Events that wait while the store is away; more are dropped, since logs have them too."""
+
+KEPT: Final = 1_000
+"""Events of an agent that are kept, unless said otherwise."""
 
 _AT_ONCE: Final = 200
 """Events that are written together, when thousands of agents come at once."""
@@ -56,9 +60,11 @@ class _Refused:
 class SessionEvents:
     """Records what the agent listener sees; ``run`` it as a part of the program."""
 
-    def __init__(self, store: Store, feed: Feed) -> None:
+    def __init__(self, store: Store, feed: Feed, *, keep: int = KEPT) -> None:
+        """Store into ``store`` and tell ``feed``; about ``keep`` of the newest of each agent stay."""
         self._store = store
         self._feed = feed
+        self._room = EventRoom(store, keep)
         self._waiting: asyncio.Queue[EventRecord | _Refused] = asyncio.Queue(WAITING)
 
     def on_connected(self, session: Session) -> None:
@@ -96,7 +102,9 @@ class SessionEvents:
     async def _keep(self, noted: EventRecord | _Refused) -> None:
         if isinstance(noted, _Refused):
             await self._keep_refusal(noted)
-        elif (added := await self._store.events.add(noted)) is not None:
+            return
+        await self._room.come(noted.agent_id, None, 1)
+        if (added := await self._store.events.add(noted)) is not None:
             self._feed.publish([EventAdded(added)])
 
     async def _keep_refusal(self, refused: _Refused) -> None:

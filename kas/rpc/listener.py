@@ -26,6 +26,7 @@ from kas.garbage import Garbage
 from kas.rpc.admission import Admission, AdmissionLimits
 from kas.rpc.ages import AGE_SECONDS, GRACE_SECONDS, Ages
 from kas.rpc.auth import Authenticator
+from kas.rpc.rates import RateLimits, Rates
 from kas.rpc.service import AgentLinkService, SessionObserver
 from kas.rpc.sessions import Sessions
 from kas.tls import Certificate, CertificateError
@@ -76,6 +77,7 @@ class ListenerSettings:
     grace: float = GRACE_SECONDS
     drain: float = 0.0
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
+    rates: RateLimits = field(default_factory=RateLimits)
 
 
 class ListenerObserver(SessionObserver, Protocol):
@@ -160,6 +162,7 @@ class AgentListener:
             identifier=self._identifier,
             answers=self._answers,
             admission=Admission(self._settings.admission),
+            rates=Rates(self._settings.rates),
         )
 
     @asynccontextmanager

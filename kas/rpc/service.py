@@ -22,6 +22,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.admission import Admission, AdmissionLimits, BusyError
 from kas.rpc.auth import RefusedError
+from kas.rpc.rates import RateLimits, Rates
 from kas.rpc.sessions import Ending, Session
 from kas.rpc.writer import Writer
 from kas.store.errors import StoreError
@@ -152,8 +153,10 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         identifier: Identifier | None = None,
         answers: Answers | None = None,
         admission: Admission | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self._admission = admission or Admission(AdmissionLimits())
+        self._rates = rates or Rates(RateLimits())
         self._authenticator = authenticator
         self._sessions = sessions
         self._publisher = publisher
@@ -193,6 +196,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         """Store one batch of reports."""
         peer = self._peer(context.peer())
         identity = await self._authenticate(context, peer)
+        if wait := self._rates.take(identity.token_id, request.ByteSize()):
+            busy = BusyError("more is reported with this token than kas takes from one agent; send this again", wait)
+            await _abort_busy(context, busy)
         outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
         if len(request.reports) > limits.REPORTS_PER_BATCH or outcomes > limits.OUTCOMES_PER_BATCH:
             await _abort(

@@ -105,6 +105,19 @@ class RetentionSettings(Section):
     interval: Duration = Field(default=600.0, description="How often the rest is deleted.")
 
 
+class ReportSettings(Section):
+    """What one agent's reports may take. An agent that does what it is for meets none of these."""
+
+    rate: Size = Field(default=4 * 1024**2, description="What one token may send in a second, over a longer time.")
+    burst: Size = Field(default=64 * 1024**2, description="What one token may send at once, after a silence.")
+    spare_objects: Count = Field(
+        default=1_000, description="Objects stored of each agent and project beside twice as many as it was sent."
+    )
+    object_texts: Size = Field(
+        default=2048, description="Messages and paths stored of an object, on average over a project's; more are cut."
+    )
+
+
 class InstallSettings(Section):
     """What the manifests begin with that kas serves for installing agents, at /install on its API listener."""
 
@@ -175,6 +188,7 @@ class Settings(Section):
     webhooks: WebhookSettings = WebhookSettings()
     install: InstallSettings = InstallSettings()
     limits: LimitSettings = LimitSettings()
+    reports: ReportSettings = ReportSettings()
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
 

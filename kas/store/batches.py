@@ -141,6 +141,8 @@ def _advanced(  # noqa: PLR0917  # what is said, and what is known so far
     """Return the sync as a report changes it, and note it as what is known; None where it changes nothing."""
     agent_id = batch.agent_id
     sync = current.get((agent_id, report.sync_id))
+    if sync is not None and (sync.kind is not SyncKind.REVISION or sync.project_id != report.project_id):
+        return None  # what kas says itself is not the agent's to change
     if sync is None:
         if report.project_id not in known:
             return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, case, delete, literal_column, or_, select
+from sqlalchemy import and_, case, delete, literal_column, or_, select, tuple_
 
 from agentlink.refs import ObjectRef
 from kas.store.database import insert, lock_agent
@@ -26,6 +27,14 @@ _KEY: Final = ("agent_id", "project_id", "api_group", "kind", "namespace", "name
 _COLUMNS: Final = (*_KEY, "result", "health", "reason", "message", "path", "sync_id", "updated_at")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An object of a project, as a place in the order in which ``Objects.list`` has them."""
+
+    project_id: int
+    object: ObjectRef
+
+
 class Objects:
     """The objects of one store. Every method may raise StoreUnavailable."""
 
@@ -34,7 +43,13 @@ class Objects:
 
     @whole
     async def list(
-        self, agent_id: int, project_id: int | None = None, *, pruned: bool = False
+        self,
+        agent_id: int,
+        project_id: int | None = None,
+        *,
+        pruned: bool = False,
+        after: Place | None = None,
+        limit: int | None = None,
     ) -> tuple[ObjectRecord, ...]:
         """Return an agent's objects, of one manifest project or all, by project, namespace, group, kind and name.
 
@@ -42,6 +57,8 @@ class Objects:
             agent_id: the agent.
             project_id: of this manifest project only.
             pruned: also those that were pruned, as far as retention keeps them.
+            after: those behind this one only.
+            limit: at most so many.
         """
         column = objects.c
         query = select(objects).where(column.agent_id == agent_id)
@@ -49,7 +66,11 @@ class Objects:
             query = query.where(column.project_id == project_id)
         if not pruned:
             query = query.where(column.result != "pruned")
-        query = query.order_by(column.project_id, column.namespace, column.api_group, column.kind, column.name)
+        order = (column.project_id, column.namespace, column.api_group, column.kind, column.name)
+        if after is not None:
+            ref = after.object
+            query = query.where(tuple_(*order) > (after.project_id, ref.namespace, ref.group, ref.kind, ref.name))
+        query = query.order_by(*order).limit(limit)
         async with self._database.read() as connection:
             return tuple(_object_of(row) for row in await connection.execute(query))
 

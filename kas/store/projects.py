@@ -29,6 +29,7 @@ class Projects:
         self._database = database
         self._clock = clock
         self._ids: dict[str, int] = {}
+        self._paths: dict[int, str] = {}
 
     async def id_of(self, path: str) -> int:
         """Return the project's id, see ``ids_of``."""
@@ -49,6 +50,15 @@ class Projects:
                 given = await _ensure(connection, new, self._clock())
             self._ids |= given
         return {path: self._ids[path] for path in paths}
+
+    async def paths_of(self, ids: Collection[int]) -> dict[int, str]:
+        """Return the path of each of these ids that a project has; none ever becomes another project's."""
+        unknown = [one for one in set(ids) if one not in self._paths]
+        if unknown:
+            query = select(projects.c.id, projects.c.path).where(projects.c.id.in_(unknown))
+            async with self._database.read() as connection:
+                self._paths |= {row.id: row.path for row in await connection.execute(query)}
+        return {one: self._paths[one] for one in ids if one in self._paths}
 
     @whole
     async def pin(self, path: str, project_id: int) -> None:

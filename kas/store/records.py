@@ -147,7 +147,8 @@ class SyncRecord:
     ``received_at`` orders the syncs of a project. ``applied_at`` is when the revision was first applied whole;
     ``finished_at`` is None while the sync is under way (again). ``reported_at`` is the agent's own clock at the newest
     report taken in, and only compares with other reports of that agent. ``seen_at`` is when its ref was found to
-    have this revision, by the clock of the kas that looked; None where that is not known.
+    have this revision, by the clock of the kas that looked; None where that is not known. ``sent_objects`` is how many
+    objects kas sent with it, whatever the agent counts.
     """
 
     id: str
@@ -167,6 +168,7 @@ class SyncRecord:
     kind: SyncKind = SyncKind.REVISION
     reported_at: datetime | None = None
     seen_at: datetime | None = None
+    sent_objects: int = 0
 
 
 @dataclass(frozen=True, slots=True)

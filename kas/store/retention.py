@@ -60,10 +60,17 @@ class Retention:
         over = or_(holds.c.ended_at.is_not(None), holds.c.until < to_micros(pruned_before))
         gone = and_(objects.c.result == "pruned", objects.c.updated_at < to_micros(pruned_before))
         of_syncs = of_events = of_objects = of_holds = 0
+        # What no kas has noted as sent was said by agents alone, before that had to be proven.
+        unsent = and_(
+            *(syncs.c.kind == SyncKind.REVISION, syncs.c.ref == "", syncs.c.updated_at < to_micros(pruned_before))
+        )
+        for scope in await self._scopes(syncs, where=unsent):
+            keys = select(*syncs.primary_key.columns).where(_in(syncs, scope), unsent)
+            of_syncs += await self._clean_all(syncs, scope, keys)
         for scope in await self._scopes(syncs, more_than=keep_syncs):
             of_syncs += await self._clean_all(syncs, scope, _old_syncs(scope, keep_syncs))
         for scope in await self._scopes(events, more_than=keep_events):
-            of_events += await self._clean_all(events, scope, _old_events(scope, keep_events))
+            of_events += await self._clean_all(events, scope, old_events(scope, keep_events))
         for scope in await self._scopes(objects, where=gone):
             key = select(*objects.primary_key.columns).where(_in(objects, scope), gone)
             of_objects += await self._clean_all(objects, scope, key)
@@ -129,7 +136,8 @@ def _old_syncs(scope: Scope, keep: int) -> Select[tuple[object, ...]]:
     return select(ranked.c.agent_id, ranked.c.id).where(old)
 
 
-def _old_events(scope: Scope, keep: int) -> Select[tuple[object, ...]]:
+def old_events(scope: Scope, keep: int) -> Select[tuple[object, ...]]:
+    """Return the query for the numbers of a scope's events beyond the newest ones, oldest first."""
     # By the index on agent, project and number: as far back as is kept, and from there on.
     newest_spent = (
         select(events.c.seq).where(_in(events, scope)).order_by(events.c.seq.desc()).offset(keep).limit(1)

@@ -124,6 +124,7 @@ syncs: Final = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("reported_at", BigInteger),
     Column("seen_at", BigInteger),
+    Column("sent_objects", Integer, nullable=False, server_default="0"),
     Index(None, "agent_id", "project_id", "received_at"),
     Index(None, "received_at"),
 )

@@ -19,6 +19,7 @@ from kas.store.retention import Retention
 from kas.store.syncs import Syncs
 from kas.store.times import utc_now
 from kas.store.tokens import Tokens
+from kas.store.usage import Usages
 from kas.store.whole import whole
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Store:
         self.holds = Holds(database, clock)
         self.keys = Keys(database)
         self.retention = Retention(database)
+        self.usage = Usages(database)
 
     @classmethod
     @whole

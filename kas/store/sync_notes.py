@@ -56,11 +56,13 @@ def receive(
     if reported is not None:
         at = reported.received_at if reported is newest else _after(known, now)
         sync = replace(reported, ref=one.ref, seen_at=one.seen_at, received_at=at, updated_at=now)
+        sync = replace(sync, sent_objects=one.total)
         refusals = [superseded(sync, now) for sync in known if _is_refusal_after(sync, reported)]
         return [*changed, *refusals, sync], True
     if newest is None or newest.id != one.sync_id or newest.state is SyncState.SUPERSEDED:
         sync = new_sync(one.agent_id, project, known, sync_id=one.sync_id, kind=SyncKind.REVISION, now=now)
         sync = replace(sync, ref=one.ref, commit=one.commit, counts=Counts(total=one.total), seen_at=one.seen_at)
+        sync = replace(sync, sent_objects=one.total)
         if newest is not None and newest.id != one.sync_id:
             changed += [_former(old) for old in revisions if old.id == one.sync_id]
         return [*changed, sync], True

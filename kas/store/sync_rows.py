@@ -54,6 +54,7 @@ def sync_of(row: Row[Any]) -> SyncRecord:
         kind=SyncKind(row.kind),
         reported_at=from_micros(row.reported_at),
         seen_at=from_micros(row.seen_at),
+        sent_objects=row.sent_objects,
     )
 
 
@@ -94,4 +95,5 @@ def _values(record: SyncRecord) -> dict[str, object]:
         "updated_at": to_micros(record.updated_at),
         "reported_at": to_micros(record.reported_at),
         "seen_at": to_micros(record.seen_at),
+        "sent_objects": record.sent_objects,
     }

@@ -243,6 +243,20 @@ class Syncs:
         return sync_of(row)
 
     @whole
+    async def noted(self, agent_id: int, project_ids: Collection[int]) -> dict[int, dict[str, str]]:
+        """Return the commit of each revision that kas has noted as sent to an agent, by project and the sync's id."""
+        query = select(syncs.c.project_id, syncs.c.id, syncs.c.commit_id).where(
+            # What kas notes has a ref.
+            *(syncs.c.agent_id == agent_id, syncs.c.kind == SyncKind.REVISION, syncs.c.ref != ""),
+            syncs.c.project_id.in_(project_ids),
+        )
+        found: dict[int, dict[str, str]] = {}
+        async with self._database.read() as connection:
+            for row in await connection.execute(query):
+                found.setdefault(row.project_id, {})[row.id] = row.commit_id
+        return found
+
+    @whole
     async def list(
         self,
         agent_id: int | None = None,

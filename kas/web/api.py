@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _NONE: frozenset[str] = frozenset()
 _AGENTS = frozenset({"agent", "project", "watch"})
 _SYNCS = frozenset({"agent", "project", "state", "all", "limit", "watch"})
-_TREE = frozenset({"agent", "project", "watch"})
+_TREE = frozenset({"agent", "project", "limit", "cursor", "watch"})
 _EVENTS = frozenset({"agent", "project", "type", "limit", "watch"})
 
 
@@ -125,6 +125,8 @@ class Api:
         query = read_query(request.query, _TREE)
         if query.agent is None:
             raise bad_request("the parameter agent is missing", "add ?agent=NAME or ?agent=PROJECT:NAME")
+        if query.watch and (query.limit or query.after):
+            raise bad_request("limit and cursor are for one page, and a watch shows the whole tree", "leave them out")
         reader = self._reader.of(request[CALLER])
 
         async def read() -> Mapping[object, object]:

@@ -32,6 +32,8 @@ class Action(StrEnum):
     """Create and remove agents, create and revoke their tokens."""
     OPERATE = "operate"
     """Suspend, resume, pin, reconcile, confirm prunes, and ask agents what a revision would change."""
+    SEE_ANY_COMMIT = "see-any-commit"
+    """Be shown what a commit would change that no branch or tag of its project has, such as one of a fork."""
     AUDIT = "audit"
     """Read the audit log."""
     ADMINISTER = "administer"

@@ -41,6 +41,12 @@ class Guard:
             raise NotFound("agent", agent_id)
         return record
 
+    async def refused(self, caller: Caller, project: str, attempt: str, what: str, reason: str) -> None:
+        """Note an attempt that was refused, so many for each token; the arguments are those of ``authorize``."""
+        if self._refusals.take(str(caller.actor.token_id)):
+            log.warning("Refused", attempt=attempt, token_id=caller.actor.token_id, peer=caller.actor.peer)
+            await self._store.audit.refused(caller.actor, attempt, project=project, subject=what, reason=reason)
+
     async def authorize(self, caller: Caller, action: Action, project: str, attempt: str, what: str) -> None:
         """Make sure that a caller may do something.
 
@@ -59,9 +65,7 @@ class Guard:
         grant = caller.grant
         bound = f" of {grant.project}" if grant.project else ""
         reason = f"role {grant.role}{bound} does not allow it"
-        if self._refusals.take(str(caller.actor.token_id)):
-            log.warning("Refused", attempt=attempt, token_id=caller.actor.token_id, peer=caller.actor.peer)
-            await self._store.audit.refused(caller.actor, attempt, project=project, subject=what, reason=reason)
+        await self.refused(caller, project, attempt, what, reason)
         message = f"your API token does not allow this: {attempt.replace('.', ' ')}"
         hint = f"its role is {grant.role}{bound}; ask an administrator for a token that may (kas api-token create)"
         raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", message, hint)

@@ -16,7 +16,7 @@ from agentlink.manifests.model import ManifestError
 from agentlink.refs import digest_of
 from kas.git.errors import GitError
 from kas.gitops.commands import AgentNotConnectedError, CommandError, NotAnsweredError
-from kas.gitops.operating import COMMAND_SECONDS, OperationError
+from kas.gitops.operating import COMMAND_SECONDS, NOT_FOLLOWED, OperationError
 from kas.reports.feed import Resync
 from kas.store.holds import HoldScope
 from kas.store.times import utc_now
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from kas.desired.agent_config import ManifestProjectConfig
     from kas.gitops.answers import Answered
-    from kas.gitops.operating import DiffStarted, Operator
+    from kas.gitops.operating import Chosen, DiffStarted, Operator
     from kas.reports.feed import Feed
     from kas.store.records import AgentRecord, HoldRecord, ObjectRecord
     from kas.store.store import Store
@@ -54,6 +54,7 @@ _AT_ONCE: Final = 4
 _STATUS: Final = {
     "NotFound": HTTPStatus.NOT_FOUND,
     "RefNotFound": HTTPStatus.NOT_FOUND,
+    NOT_FOLLOWED: HTTPStatus.NOT_FOUND,
     "CommitNotFound": HTTPStatus.NOT_FOUND,
     "TooManyCommands": HTTPStatus.TOO_MANY_REQUESTS,
     "NotAnswered": HTTPStatus.GATEWAY_TIMEOUT,
@@ -253,10 +254,28 @@ class Operations:
                 hint = f"the agent's projects are: {names}"
                 raise OperationError("ProjectNeeded", "a ref is one of a project: say of which", hint)
         for project in projects:
-            parts = self._operator.diff(agent, project, order.ref, within=order.within)
+            chosen = await self._chosen(caller, agent, project, order.ref)
+            parts = self._operator.diff(agent, project, chosen, within=order.within)
             async with aclosing(parts):
                 async for part in parts:
                     yield project, part
+
+    async def _chosen(
+        self, caller: Caller, agent: AgentRecord, project: ManifestProjectConfig, ref: str | None
+    ) -> Chosen:
+        """Return the revision that a caller may look at, audited before anything of it is read."""
+        anywhere = caller.may(Action.SEE_ANY_COMMIT, agent.project)
+        try:
+            chosen = await self._operator.choose(agent, project, ref, anywhere=anywhere)
+        except OperationError as error:
+            if error.reason == NOT_FOLLOWED:
+                what = _on(agent, f"project {project.project}, commit {ref}")
+                await self._guard.refused(caller, agent.project, "project.diff", what, str(error))
+            raise
+        await self._note(
+            caller, agent, "project.diff", f"project {project.project}, commit {chosen.commit}, {chosen.found},"
+        )
+        return chosen
 
     async def _reconcile_one(
         self, agent: AgentRecord, project: ManifestProjectConfig, turns: asyncio.Semaphore, until: float
@@ -292,7 +311,7 @@ class Operations:
         return agent
 
     async def _note(self, caller: Caller, agent: AgentRecord, action: str, what: str, more: str = "") -> None:
-        subject = f"{what} on agent {agent.project}:{agent.name} (id {agent.id}){more}"
+        subject = f"{_on(agent, what)}{more}"
         await self._store.audit.done(caller.actor, action, project=agent.project, subject=subject)
 
     async def _scope(self, agent: AgentRecord, project: str | None) -> tuple[HoldScope, ManifestProjectConfig | None]:
@@ -326,6 +345,10 @@ class Operations:
         if described["status"] != "connected":
             notes = [*notes, f"agent {agent.name} is not connected: {away}"]
         return payloads.ordered(described, project, hold, self._clock(), notes)
+
+
+def _on(agent: AgentRecord, what: str) -> str:
+    return f"{what} on agent {agent.project}:{agent.name} (id {agent.id})"
 
 
 def _attempt(project: str | None, verb: str) -> str:

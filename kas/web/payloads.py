@@ -170,10 +170,11 @@ class ProjectTree(TypedDict):
 
 
 class Tree(TypedDict):
-    """Everything one agent has: its projects and their objects."""
+    """What one agent has: its projects and a page of their objects; ``next`` is the cursor of the page that follows."""
 
     agent: Agent
     projects: list[ProjectTree]
+    next: str | None
 
 
 class Event(TypedDict):

@@ -11,10 +11,13 @@ import orjson
 
 from kas.store.records import SyncState
 from kas.web.authorization import EVERYWHERE, Grant, Role, mistake_in
+from kas.web.cursors import read_cursor
 from kas.web.errors import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kas.store.objects import Place
 
 MAX_LIMIT = 10_000
 _ID_DIGITS = 18
@@ -52,7 +55,10 @@ class AgentSpec:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parameters of a list or watch; None where one is not given. ``limit`` is None for the path's own."""
+    """The parameters of a list or watch; None where one is not given. ``limit`` is None for the path's own.
+
+    ``after`` is the object that the page before ended with.
+    """
 
     agent: AgentSpec | None = None
     project: str | None = None
@@ -61,6 +67,7 @@ class Query:
     event_type: str | None = None
     everything: bool = False
     limit: int | None = None
+    after: Place | None = None
     watch: bool = False
 
 
@@ -82,6 +89,7 @@ def read_query(given: Mapping[str, str], allowed: frozenset[str]) -> Query:
         event_type=_one_of("type", given["type"], ("Normal", "Warning")) if "type" in given else None,
         everything=_flag("all", given.get("all", "0")),
         limit=_limit(given["limit"]) if "limit" in given else None,
+        after=read_cursor(given["cursor"]) if "cursor" in given else None,
         watch=_flag("watch", given.get("watch", "0")),
     )
 

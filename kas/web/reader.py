@@ -10,6 +10,7 @@ from kas.store.holds import HoldScope
 from kas.store.records import SyncKind
 from kas.web import hold_payloads, payloads
 from kas.web.authorization import EVERYWHERE
+from kas.web.cursors import cursor_after
 from kas.web.errors import ApiError, not_found
 from kas.web.queries import MAX_LIMIT, AgentSpec, Query
 from kas.web.times import time_of
@@ -125,13 +126,18 @@ class Reader:
         }
 
     async def tree(self, query: Query) -> payloads.Tree:
-        """Return an agent with its projects and their objects; ``query.project`` leaves the others out."""
+        """Return an agent with its projects and a page of their objects; ``query.project`` leaves the others out."""
         assert query.agent is not None  # noqa: S101 -- the handler refuses a request without one
         agent = await self.agent(query.agent)
         project_id = None if query.project is None else await self._project_id(query.project)
         (described,) = await self.describe([agent])
         objects: dict[int, list[payloads.Object]] = {}
-        for item in await self._store.objects.list(agent.id, project_id):
+        limit = None if query.watch else query.limit or MAX_LIMIT
+        # One more says whether there is another page.
+        ahead = limit and limit + 1
+        found = await self._store.objects.list(agent.id, project_id, after=query.after, limit=ahead)
+        page = found[:limit]
+        for item in page:
             objects.setdefault(item.project_id, []).append(payloads.object_of(item))
         owner = payloads.owner(described)
         syncs = await self._store.syncs.list(agent.id, project_id, limit=_NEWEST_LIMIT)
@@ -150,7 +156,8 @@ class Reader:
             payloads.ProjectTree(project_id=left, project=paths.get(left, str(left)), sync=None, objects=items)
             for left, items in objects.items()
         ]
-        return payloads.Tree(agent=described, projects=trees)
+        following = cursor_after(page[-1]) if len(page) < len(found) else None
+        return payloads.Tree(agent=described, projects=trees, next=following)
 
     async def events(self, query: Query, *, after: int | None) -> tuple[list[payloads.Event], int]:
         """Return events, oldest first, and the number to go on after: the newest ones, or those after ``after``."""

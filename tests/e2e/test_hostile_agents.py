@@ -93,6 +93,12 @@ async def test_what_one_agent_says_in_anothers_name_changes_nothing_of_the_other
             (after,) = kas.syncs("b")
             assert {key: after[key] for key in UNTOUCHED} == {key: before[key] for key in UNTOUCHED}
             assert ids_of_connections(kas, "b") == connections != []
+            # Nor is it a sync of a's own: a was sent another of its own.
+            assert sync_id not in {sync["id"] for sync in kas.syncs("a", all="1")}
+            refused = [
+                line for line in json.loads(kas.cli("audit", "-o", "json"))["items"] if line["outcome"] == "refused"
+            ]
+            assert [(line["action"], ":a " in line["subject"]) for line in refused] == [("agent.report", True)]
 
 
 @pytest.mark.parametrize("transport", ["ws", "grpc"])

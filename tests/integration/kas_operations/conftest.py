@@ -27,6 +27,7 @@ from kas.gitops.publisher import Publisher
 from kas.reports.feed import Feed
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
+from kas.reports.sync_id import SyncIds
 from kas.reports.sync_log import SyncLog
 from kas.rpc.auth import new_agent_token
 from kas.rpc.listener import AgentListener, ListenerSettings
@@ -231,12 +232,13 @@ async def running(tmp_path: Path, git: GitServer) -> AsyncIterator[Kas]:
         mirrors = Mirrors(settings_for(git.template), tmp_path / "data")
         stack.push_async_callback(mirrors.close)
         feed, commands, holds = Feed(), LocalCommands(), HoldBoard(store.holds)
-        watcher = RefWatcher(mirrors, poll_interval=60)
+        watcher, ids = RefWatcher(mirrors, poll_interval=60), SyncIds(b"key")
         publisher = Publisher(
             watcher=watcher,
             mirrors=mirrors,
             store=store,
             sync_log=SyncLog(store, feed),
+            sync_ids=ids,
             limits=Limits(),
             commands=commands,
             holds=holds,
@@ -246,7 +248,7 @@ async def running(tmp_path: Path, git: GitServer) -> AsyncIterator[Kas]:
             ListenerSettings(websocket_port=0, grpc_port=0),
             tokens=store.tokens,
             publisher=publisher,
-            sink=ReportSink(store, feed),
+            sink=ReportSink(store, feed, ids),
             observer=events,
             answers=commands,
         )

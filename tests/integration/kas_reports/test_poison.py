@@ -12,12 +12,13 @@ from kas.reports.sink import ReportSink
 from kas.store.errors import ValueRefused
 from kas.store.records import SyncState
 from kas.store.store import Store
-from tests.integration.kas_reports.test_report_sink import batch, waiting
+from tests.integration.kas_reports.test_report_sink import IDS, batch, waiting
 from tests.integration.kas_store.test_store_refused_values import names_of_four_bytes_a_character
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from kas.store.records import AgentRecord
     from tests.support.postgres import PostgresServer
 
 
@@ -35,9 +36,9 @@ async def postgres_store(postgres: PostgresServer) -> AsyncIterator[Store]:
     postgres.drop_database(name)
 
 
-def poisoned(project_id: int, *, good: int = 0) -> wire.ReportRequest:
+def poisoned(agent: AgentRecord, *, good: int = 0) -> wire.ReportRequest:
     """Return a batch with an object whose names no index of PostgreSQL holds, among others."""
-    request = batch(project_id)
+    request = batch(Agent(agent.id), agent.project_id)
     ref = names_of_four_bytes_a_character()
     outcomes = request.reports[0].outcomes.outcomes
     outcomes.add(
@@ -53,9 +54,9 @@ async def test_everything_but_the_poison_is_stored_and_its_loss_is_an_event(post
     store = postgres_store
     agent = await store.agents.create("g/p", "prod")
     counted: list[str] = []
-    request = poisoned(agent.project_id, good=50)
+    request = poisoned(agent, good=50)
     with feed.subscribe() as changes:
-        await ReportSink(store, feed, count=counted.append).store(Agent(agent.id), request)
+        await ReportSink(store, feed, IDS, count=counted.append).store(Agent(agent.id), request)
         told = [change.event.reason for change in waiting(changes) if isinstance(change, EventAdded)]
 
     assert len(await store.objects.list(agent.id)) == 52
@@ -72,9 +73,9 @@ async def test_everything_but_the_poison_is_stored_and_its_loss_is_an_event(post
 
 async def test_the_poison_again_and_again_is_told_once(postgres_store: Store, feed: Feed) -> None:
     agent = await postgres_store.agents.create("g/p", "prod")
-    sink = ReportSink(postgres_store, feed)
+    sink = ReportSink(postgres_store, feed, IDS)
     for _ in range(3):
-        await sink.store(Agent(agent.id), poisoned(agent.project_id))
+        await sink.store(Agent(agent.id), poisoned(agent))
     reasons = [event.reason for event in await postgres_store.events.list()]
     assert sorted(reasons) == ["Drift", "ReportRefused"]
 
@@ -90,5 +91,5 @@ async def test_a_store_that_refuses_even_the_event_does_not_hold_the_agent_up(
         raise ValueRefused("no")
 
     monkeypatch.setattr(store.batches, "write", refuse)
-    await ReportSink(store, feed).store(Agent(agent.id), batch(agent.project_id))
+    await ReportSink(store, feed, IDS).store(Agent(agent.id), batch(Agent(agent.id), agent.project_id))
     assert len(asked) < 20

@@ -62,3 +62,19 @@ async def test_a_refused_agent_that_is_known_is_named_with_its_project(
     gone, known = sorted(await store.audit.list(), key=lambda line: line.project)
     assert (known.project, known.subject) == ("g/p", f"agent g/p:prod (id {identity.agent_id})")
     assert (gone.project, gone.subject) == ("", "the agent listener")
+
+
+async def test_refusals_without_end_push_out_the_oldest_and_do_not_fill_the_disk(store: Store, feed: Feed) -> None:
+    events = SessionEvents(store, feed, keep=20)
+
+    async def last() -> bool:
+        return any("10.0.3.231)" in event.message for event in await store.events.list(limit=1000))
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(events.run())
+        for number in range(1000):
+            events.on_refused(Refusal.UNKNOWN, f"10.0.{number // 256}.{number % 256}", None)
+        await eventually(last, what="the last one is stored")
+        task.cancel()
+    # Those that were written together with the last one have nobody behind them who makes room.
+    assert len(await store.events.list(limit=1000)) <= 20 + 10 + 200

@@ -225,6 +225,7 @@ def test_a_tree_groups_objects_by_namespace_and_kind() -> None:
     value = Tree(
         agent=agent(connection(EARLIER, "0.1.0")),
         projects=[ProjectTree(project_id=2, project="group/app", sync=sync(), objects=objects)],
+        next=None,
     )
 
     lines = list(tree_lines(views.tree(value, NOW), headers=True, screen=PLAIN))
@@ -246,7 +247,7 @@ def test_a_tree_groups_objects_by_namespace_and_kind() -> None:
 
 
 def test_a_tree_of_an_agent_without_projects_is_one_line() -> None:
-    value = Tree(agent=agent(status="never connected"), projects=[])
+    value = Tree(agent=agent(status="never connected"), projects=[], next=None)
 
     (line,) = tree_lines(views.tree(value, NOW), headers=False, screen=Screen(lines_drawn=False))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kas.git.errors import GitError
-from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind, check_ref, mirror_name, server_name
+from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind, check_ref, mirror_name, server_name, tip_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -76,3 +76,29 @@ def test_refs_of_other_kinds_names_or_servers_are_kept_apart() -> None:
     names = {mirror_name(url, ref) for ref in refs for url in ("https://one/p.git", "https://two/p.git")}
     assert len(names) == 8
     assert all(name.startswith("refs/kas/") and name.count("/") == 2 for name in names)
+
+
+LISTING = f"""\
+{"a" * 40}\trefs/heads/main
+{"b" * 40}\trefs/heads/feature/x
+{"c" * 40}\trefs/tags/v1
+{"d" * 40}\trefs/tags/v1^{{}}
+{"e" * 40}\trefs/merge-requests/1/head
+{"f" * 40}\tHEAD
+"""
+
+
+@pytest.mark.parametrize(
+    ("digit", "ref"),
+    [
+        ("a", GitRef(RefKind.BRANCH, "main")),
+        ("b", GitRef(RefKind.BRANCH, "feature/x")),
+        ("c", GitRef(RefKind.TAG, "v1")),
+        ("d", GitRef(RefKind.TAG, "v1")),
+        ("e", None),
+        ("f", None),
+        ("0", None),
+    ],
+)
+def test_only_a_branch_or_a_tag_that_is_at_a_commit_has_it(digit: str, ref: GitRef | None) -> None:
+    assert tip_of(LISTING, digit * 40) == ref

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from agentlink.refs import ObjectRef
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.reports.convert import batch_of
@@ -12,15 +14,18 @@ from kas.store.records import SyncState
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 
 
+COMMIT = "c" * 40
+
+
 def test_a_sync_arrives_as_it_was_sent() -> None:
-    report = wire.Report(id="r1", sync=wire.SyncReport(sync_id="s", project_id=3, commit="c"))
+    report = wire.Report(id="r1", sync=wire.SyncReport(sync_id="s", project_id=3, commit=COMMIT))
     report.at.FromDatetime(NOW - timedelta(seconds=5))
     report.sync.state = wire.SYNC_STATE_FAILED
     report.sync.reason = "ApplyFailed"
     report.sync.message = "no\nway"
     report.sync.counts.failed = 2
     (sync,) = batch_of(7, wire.ReportRequest(reports=[report]), NOW).syncs
-    assert (sync.sync_id, sync.project_id, sync.commit, sync.state) == ("s", 3, "c", SyncState.FAILED)
+    assert (sync.sync_id, sync.project_id, sync.commit, sync.state) == ("s", 3, COMMIT, SyncState.FAILED)
     assert (sync.reason, sync.message, sync.counts.failed) == ("ApplyFailed", "no\nway", 2)
     assert sync.at == NOW - timedelta(seconds=5)
 
@@ -76,6 +81,24 @@ def test_a_time_that_cannot_be_is_now() -> None:
 
 
 def test_counts_fit_every_database() -> None:
-    report = wire.SyncReport(sync_id="s", state=wire.SYNC_STATE_APPLIED, counts=wire.SyncCounts(total=2**32 - 1))
+    report = wire.SyncReport(
+        sync_id="s", commit=COMMIT, state=wire.SYNC_STATE_APPLIED, counts=wire.SyncCounts(total=2**32 - 1)
+    )
     (sync,) = batch_of(7, wire.ReportRequest(reports=[wire.Report(sync=report)]), NOW).syncs
     assert sync.counts.total == 2**31 - 1
+
+
+@pytest.mark.parametrize("commit", ["a" * 40, "0123456789" * 4, "a" * 64])
+def test_a_sync_names_a_commit(commit: str) -> None:
+    said = wire.SyncReport(sync_id="s", commit=commit, state=wire.SYNC_STATE_APPLIED)
+    (sync,) = batch_of(7, wire.ReportRequest(reports=[wire.Report(sync=said)]), NOW).syncs
+    assert sync.commit == commit
+
+
+@pytest.mark.parametrize(
+    "commit",
+    ["", "main", "HEAD", "a" * 39, "a" * 41, "a" * 63, "A" * 40, "g" * 40, "a" * 40 + "\n", "--all", "\u0661" * 40],
+)
+def test_what_names_no_commit_is_no_sync(commit: str) -> None:
+    said = wire.SyncReport(sync_id="s", commit=commit, state=wire.SYNC_STATE_APPLIED)
+    assert batch_of(7, wire.ReportRequest(reports=[wire.Report(sync=said)]), NOW).syncs == ()

@@ -1,0 +1,133 @@
+"""Which reports are taken: those about what kas has sent that agent. Whatever else it says is nobody's business.
+
+A report that is taken opens its project (its path, its history, its past in Git) to everybody who may see the agent.
+The name of a sync is the proof (``sync_id.py``). What older kas have named without one is known by what kas itself has
+noted, and so is what an agent says without naming a sync.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from kas.store.batches import Batch
+from kas.store.records import Actor, EventRecord
+from kas.store.sync_rules import SyncReported
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from kas.reports.sync_id import SyncIds
+    from kas.store.records import ObjectRecord
+    from kas.store.store import Store
+
+OURS: Final = "kas"
+"""The source of events that kas adds to what agents say."""
+
+_NAMED_BEFORE: Final = re.compile(r"[0-9a-f]{32}")
+"""How kas named revisions before a name was a proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A batch without what is refused, and the ids of the projects that this was about."""
+
+    batch: Batch
+    refused: frozenset[int]
+
+
+class Sent:
+    """Knows what was sent to which agent. Methods raise StoreUnavailable."""
+
+    def __init__(self, store: Store, ids: SyncIds) -> None:
+        self._store = store
+        self._ids = ids
+
+    async def judge(self, batch: Batch) -> Judged:
+        """Leave out of a batch what is about projects and revisions that its agent was never sent.
+
+        What is about numbers that no project has stays, for the store to leave out: it opens nothing.
+        """
+        items: list[SyncReported | ObjectRecord | EventRecord] = [*batch.syncs, *batch.objects, *batch.events]
+        named = {item.project_id for item in items}
+        paths = await self._store.projects.paths_of({one for one in named if one is not None})
+        proven = _Proofs(self._ids, batch.agent_id, paths)
+        unproven = {item.project_id for item in items if not proven(item)}
+        if not unproven:
+            return Judged(batch, frozenset())
+        noted = await self._store.syncs.noted(batch.agent_id, {one for one in unproven if one is not None})
+        refused: set[int] = set()
+
+        def taken(item: SyncReported | ObjectRecord | EventRecord) -> bool:
+            if item.project_id is None or proven(item) or _is_noted(item, noted):
+                return True
+            refused.add(item.project_id)
+            return False
+
+        rest = Batch(
+            batch.agent_id,
+            syncs=tuple(item for item in batch.syncs if taken(item)),
+            objects=tuple(item for item in batch.objects if taken(item)),
+            events=tuple(item for item in batch.events if taken(item)),
+        )
+        return Judged(rest, frozenset(refused))
+
+    async def audit(self, agent_id: int, event: EventRecord) -> None:
+        """Write a line of the audit log for the event about a refusal, which is stored once."""
+        agent = await self._store.agents.get(agent_id)
+        await self._store.audit.refused(
+            Actor("", None, ""),
+            "agent.report",
+            project=agent.project,
+            subject=f"agent {agent.project}:{agent.name} (id {agent.id})",
+            reason=event.message,
+        )
+
+
+class _Proofs:
+    """Tells which items of one batch prove themselves; most have one of few names, so each is looked at once."""
+
+    def __init__(self, ids: SyncIds, agent_id: int, paths: Mapping[int, str]) -> None:
+        self._ids = ids
+        self._agent_id = agent_id
+        self._paths = paths
+        self._known: dict[tuple[str, int], bool] = {}
+
+    def __call__(self, item: SyncReported | ObjectRecord | EventRecord) -> bool:
+        project_id = item.project_id
+        if project_id is None or (path := self._paths.get(project_id)) is None:
+            return True
+        key = (item.sync_id, project_id)
+        if (known := self._known.get(key)) is None:
+            known = self._known[key] = self._ids.is_of(item.sync_id, self._agent_id, project_id, path)
+        return known and (not isinstance(item, SyncReported) or self._ids.is_of_commit(item.sync_id, item.commit))
+
+
+def _is_noted(item: SyncReported | ObjectRecord | EventRecord, noted: Mapping[int, Mapping[str, str]]) -> bool:
+    """Tell whether kas has noted that it sent what an item is about; ``noted`` has commits by name, by project."""
+    sent = noted.get(item.project_id or 0)
+    if sent is None:
+        return False
+    if not isinstance(item, SyncReported):
+        return True
+    return _NAMED_BEFORE.fullmatch(item.sync_id) is not None and sent.get(item.sync_id) == item.commit
+
+
+def refusal_of(agent_id: int, now: datetime) -> EventRecord:
+    """Return the event that says that something was refused; the same one for a day, whatever the agent goes on saying.
+
+    It names no project: that would be the opening that was refused.
+    """
+    return EventRecord(
+        id=f"unsent-{agent_id}-{now:%Y%m%d}",  # an agent's own begin with its number
+        at=now,
+        source=OURS,
+        type="Warning",
+        reason="ReportRefused",
+        message="the agent reported about projects or revisions that it was never sent, and nothing of that is stored. "
+        "Whoever does so has its token: revoke it and give the agent a new one, unless you know that its replicas are "
+        "connected to another kas as well",
+        agent_id=agent_id,
+    )
