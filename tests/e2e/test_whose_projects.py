@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.controlplane.cluster import Cluster
-    from tests.support.installation import Installation
+    from tests.support.installation import Agent, Installation
     from tests.support.kube import Kube
 
 pytestmark = pytest.mark.cluster
@@ -76,7 +78,6 @@ def test_another_groups_project_is_not_fetched_not_sent_and_said_until_kas_yaml_
     # Neither does anything that people order of the agent lead there.
     for order in (
         ("diff", "beta/secret", "--agent", "alpha", "--ref", "main"),
-        ("reconcile", "beta/secret", "--agent", "alpha"),
         ("rollback", "beta/secret", "--agent", "alpha", "--to", theirs),
     ):
         done = kas.run_cli(*order)
@@ -89,6 +90,10 @@ def test_another_groups_project_is_not_fetched_not_sent_and_said_until_kas_yaml_
     ]
     assert (audited["outcome"], audited["project"]) == ("refused", "alpha/config")
     assert audited["subject"].startswith("beta/secret for agent alpha/config:alpha (id ")
+
+    said = identify(shared, agent)
+    assert "ProjectNotAllowed" in said["message"]
+    assert f"{PATH}:{line}" in said["message"]
 
     checked = check(shared)
     assert [(one["level"], one["check"]) for one in checked] == [("WARNING", "project_access")]
@@ -126,6 +131,22 @@ def check(installation: Installation) -> list[dict[str, str]]:
     done = installation.kas.run_cli("check", "--config", str(installation.kas.config), "-o", "json")
     found: list[dict[str, str]] = json.loads(done.stdout)["findings"]
     return [one for one in found if one["message"].startswith("agent alpha ")]
+
+
+def identify(installation: Installation, agent: Agent) -> dict[str, str]:
+    """Return what ``agentk check`` says of the agent's configuration."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "agentk", "check", "--kas-address", installation.kas.address, "-o", "json"),
+            *("--token-file", agent.token_file, "--kubeconfig", installation.kubeconfig, "--kinds", "configmaps"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    found: list[dict[str, str]] = json.loads(done.stdout)["findings"]
+    return next(one for one in found if one["check"] == "configuration")
 
 
 def agent_projects(installation: Installation) -> list[str]:

@@ -140,8 +140,10 @@ class TestHello:
             assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
     async def test_must_be_modest(self, kas: Kas) -> None:
-        meta = wire.AgentMeta(pod_name="x" * 257)
-        assert await self.answer(kas, wire.AgentMessage(hello=wire.Hello(meta=meta))) is (
-            grpc.StatusCode.INVALID_ARGUMENT
-        )
+        for hello in (
+            wire.Hello(meta=wire.AgentMeta(pod_name="x" * 257)),
+            wire.Hello(capabilities=["x" * 257]),
+            wire.Hello(capabilities=["x"] * 10_001),
+        ):
+            assert await self.answer(kas, wire.AgentMessage(hello=hello)) is grpc.StatusCode.INVALID_ARGUMENT
         assert kas.hellos == []
