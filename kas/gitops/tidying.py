@@ -13,6 +13,7 @@ from agentlink import logs
 from agentlink.manifests.model import ManifestError
 from kas.git.errors import GitError
 from kas.gitops.agent_stream import wanted_of
+from kas.gitops.operating import OperationError
 from kas.store.errors import NotFound, StoreError
 
 if TYPE_CHECKING:
@@ -59,9 +60,11 @@ async def _snapshot_of(publisher: Publisher, operator: Operator, surplus: Surplu
         agent = await publisher.store.agents.get(surplus.agent_id)
     except NotFound:
         return None
-    config = await operator.config(agent)
     ids = await publisher.store.projects.paths_of([surplus.project_id])
-    found = [one for one in config.projects if one.project == ids.get(surplus.project_id)] if config else []
+    try:
+        found = [one for one in await operator.projects(agent) if one.project == ids.get(surplus.project_id)]
+    except OperationError:
+        found = []
     if not found:
         return None
     try:

@@ -197,14 +197,21 @@ def test_a_confined_project_reads_and_learns_of_nothing_outside_its_namespaces(
         "after-one": manifest("after-one", there),
         "after-none": manifest("after-none", nowhere),
         "after-role": manifest("after-role", {DEPENDS_ON: "rbac.authorization.k8s.io/ClusterRole/cluster-admin"}),
+        "outside": config_map("outside", namespace=vault),
+        "taken": config_map("plans", "taken", namespace=vault),
+        "wide": json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{vault}-more"}}),
     }
     commit = one.push({f"manifests/{name}.yaml": text for name, text in files.items()})
     sync = one.wait("failed", commit=commit)
-    assert (sync["counts"]["failed"], sync["counts"]["created"]) == (7, 1)
+    assert (sync["counts"]["failed"], sync["counts"]["created"]) == (10, 1)
 
     objects = said(one)
     refused = {name: objects[name]["reason"] for name in files if name != "into-secret"}
     assert set(refused.values()) == {"OutsideAllowedNamespaces", "SourceRefused"}
+    assert {refused[name] for name in ("outside", "taken", "wide")} == {"OutsideAllowedNamespaces"}
+    assert kube.find(f"/api/v1/namespaces/{vault}/configmaps/outside") is None
+    assert kube.get(f"/api/v1/namespaces/{vault}/configmaps/plans")["data"] == {"value": WORD}
+    assert kube.find(f"/api/v1/namespaces/{vault}-more") is None
     assert objects["after-one"]["message"].replace("plans", "never") == objects["after-none"]["message"]
     assert kube.get(f"/api/v1/namespaces/{namespace}/secrets/into-secret")["data"] == {"value": ENCODED}
     assert WORD not in json.dumps(objects)
