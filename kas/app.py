@@ -24,6 +24,7 @@ from kas.gitops.holds import HoldBoard
 from kas.gitops.identify import Identifier
 from kas.gitops.operating import Operator
 from kas.gitops.publisher import Publisher
+from kas.replicas.derived import KEY_NAME
 from kas.replicas.everybody import Everybody, Observing
 from kas.replicas.joined import Replicas
 from kas.replicas.redis_client import RedisSettingsError
@@ -33,7 +34,7 @@ from kas.reports.sink import ReportSink
 from kas.reports.sync_log import SyncLog
 from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
-from kas.rpc.revocations import follow_revocations
+from kas.rpc.revocations import Doubts, follow_revocations
 from kas.store.errors import StoreError
 from kas.store.store import Store
 from kas.store.times import utc_now
@@ -89,7 +90,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         store = await life.start("store", _store(settings))
         await _pin_projects(settings, store)
         await first_api_token(settings.data_dir, store)
-        key = await store.keys.of("parcels") if settings.redis is not None else b""
+        key = await store.keys.of(KEY_NAME) if settings.redis is not None else b""
     except StoreError as error:
         raise StartError(f"database: {error}") from error
     feed = Feed()
@@ -99,6 +100,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         raise StartError(f"git: {error}") from error
     mirrors = Mirrors(git, settings.data_dir)
     await life.start("mirrors", _closing(mirrors))
+    metrics = Metrics(CollectorRegistry())
     try:
         replicas = Replicas(
             settings.redis,
@@ -106,6 +108,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
             ca_file=settings.redis_ca_file,
             name=settings.replica_name,
             key=key,
+            refused=metrics.redis_refused,
         )
     except RedisSettingsError as error:
         raise StartError(f"redis: {error}") from error
@@ -124,7 +127,6 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     )
     events = SessionEvents(store, feed)
     observing = Observing(events)
-    metrics = Metrics(CollectorRegistry())
     listener = AgentListener(
         _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
@@ -136,13 +138,14 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     )
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store, mirrors))
+    doubts = Doubts()
     if store.shared:
-        following = follow_revocations(store.tokens, listener.sessions, listener.token_revoked)
+        following = follow_revocations(store.tokens, listener.sessions, listener.token_revoked, doubts)
         await life.background("revocations", following)
         await life.background("holds", holds.follow_others())
     await life.background("watcher", watcher.run())
     doubt = partial(doubt_about, mirrors)
-    everybody = await replicas.join(life, listener, observing, holds, feed)
+    everybody = await replicas.join(life, listener, observing, holds=holds, feed=feed, doubts=doubts)
     operator = Operator(publisher, await replicas.route(life, commands, everybody))
     await _start_http(
         settings,

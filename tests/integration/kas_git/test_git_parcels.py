@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kas.git.errors import GitError
 from kas.git.mirrors import Mirrors
-from kas.git.parcels import Parcel
+from kas.git.parcels import Parcel, ref_name
 from kas.git.refs import GitRef, RefKind
 from kas.git.remotes import CredentialKind, CredentialSettings
-from kas.git.sharing import bring
 from kas.git.watcher import RefWatcher
 from kas.replicas.local import Hub, LocalBus, LocalLeases
 from kas.replicas.port import Message
@@ -133,7 +131,7 @@ async def test_what_was_damaged_on_its_way_is_asked_for(git_server: GitServer, t
         second, before = repository.push_files({"a.yaml": "a: 2\n"}), asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, second)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
 
 
 async def test_what_has_another_key_is_asked_for(git_server: GitServer, tmp_path: Path) -> None:
@@ -143,7 +141,7 @@ async def test_what_has_another_key_is_asked_for(git_server: GitServer, tmp_path
         second, before = repository.push_files({"a.yaml": "a: 2\n"}), asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, second)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
 
 
 async def test_who_is_not_let_in_gets_nothing_from_who_is(git_server: GitServer, tmp_path: Path) -> None:
@@ -182,7 +180,7 @@ async def test_what_builds_on_something_that_is_not_here_is_asked_for(git_server
         third, before = repository.push_files({"a.yaml": "a: 3\n"}), asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, third)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
         assert await files_of(two.mirrors[1].mirror(PROJECT), third) == {"a.yaml": b"a: 3\n", "b.yaml": b"b: 1\n"}
 
 
@@ -194,7 +192,7 @@ async def test_what_is_large_is_asked_for(git_server: GitServer, tmp_path: Path)
         before = asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, second)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
 
 
 async def test_what_brings_two_branches_is_taken_in_for_both(git_server: GitServer, tmp_path: Path) -> None:
@@ -225,10 +223,10 @@ async def test_a_beginning_is_taken_in_only_where_nothing_began_before(git_serve
     await first.mirror(PROJECT).look([MAIN], parcels)
     assert [parcel.shallow for parcel in parcels] == [(second,)]
     before = len(git_server.requests)
-    await bring(fresh.mirror(PROJECT), MAIN, second, [lambda _: parcels[0]])
+    await fresh.mirror(PROJECT).bring(MAIN, second, [lambda _: parcels[0]])
     assert len(git_server.requests) == before
     assert await files_of(fresh.mirror(PROJECT), second) == {"a.yaml": b"a: 2\n"}
-    await bring(follows.mirror(PROJECT), MAIN, second, [lambda _: parcels[0]])
+    await follows.mirror(PROJECT).bring(MAIN, second, [lambda _: parcels[0]])
     assert git_server.requests[before:]
     shallow = next((tmp_path / "b" / "mirrors").iterdir()) / "shallow"
     assert second not in shallow.read_text()
@@ -245,8 +243,8 @@ async def test_what_is_no_pack_though_one_of_us_says_so_harms_nothing(
     repository = git_server.create(PROJECT)
     commit = repository.push_files({"a.yaml": "a: 1\n"})
     mirror = mirrors.mirror(PROJECT)
-    await bring(mirror, MAIN, commit, [lambda source: Parcel(source, (commit,), pack)])
+    await mirror.bring(MAIN, commit, [lambda source: Parcel(source, (commit,), pack)])
     assert await files_of(mirror, commit) == {"a.yaml": b"a: 1\n"}
-    with pytest.raises(GitError):
-        await bring(mirror, MAIN, "1" * 40, [lambda source: Parcel(source, (), pack)])
+    tips = ((ref_name(MAIN), "1" * 40),)
+    assert await mirror.bring(MAIN, "1" * 40, [lambda source: Parcel(source, (), pack, tips)]) == commit
     assert not list((tmp_path / "data").glob("mirrors/*/objects/pack/tmp_*"))
