@@ -57,7 +57,8 @@ async def fleet(
 ) -> AsyncIterator[Fleet]:
     del attacker  # records before anything is said
     replicas, git = running
-    async with fleet_of(replicas, git, request.node.name.removeprefix("test_")[:30].replace("_", "-")) as found:
+    group = f"hostile-{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
+    async with fleet_of(replicas, git, group) as found:
         yield found
 
 

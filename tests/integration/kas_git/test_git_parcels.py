@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from kas.git.mirrors import Mirrors
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 NEVER = 3600.0
 OTHER = GitRef(RefKind.BRANCH, "other")
+UNMERGED = GitRef(RefKind.BRANCH, "unmerged")
 
 
 def asked(git_server: GitServer) -> int:
@@ -57,12 +60,13 @@ class Mangling(LocalBus):
 
 @dataclass
 class Pair:
-    """Two kas; the first one looks."""
+    """Two kas; the first one looks. ``commits`` are those that each had of the first ref, in order."""
 
     buses: list[Mangling]
     mirrors: list[Mirrors]
     watchers: list[RefWatcher]
     states: dict[tuple[int, GitRef], RefState]
+    commits: dict[int, list[str | None]] = field(default_factory=lambda: defaultdict(list))
 
     async def have(self, number: int, ref: GitRef, commit: str) -> None:
         await eventually(lambda: self._commit(number, ref) == commit, what="it has the commit")
@@ -80,6 +84,7 @@ async def pair(
     keys: tuple[bytes, bytes] = (b"key", b"key"),
     mangle: Callable[[bytes], bytes] = lambda body: body,
     refs: tuple[GitRef, ...] = (MAIN,),
+    poll_interval: float = NEVER,
 ) -> AsyncIterator[Pair]:
     hub, two = Hub(), Pair([], [], [], {})
     async with AsyncExitStack() as closing, asyncio.TaskGroup() as group, AsyncExitStack() as stack:
@@ -87,7 +92,7 @@ async def pair(
             bus, mirrors = Mangling(hub, mangle), Mirrors(settings[number], tmp_path / f"kas-{number}")
             shared = SharedRefs(bus, LocalLeases(hub), keys[number])
             stack.enter_context(shared.listening())
-            watcher = RefWatcher(mirrors, poll_interval=NEVER, sharing=shared)
+            watcher = RefWatcher(mirrors, poll_interval=poll_interval, sharing=shared)
             two.buses.append(bus)
             two.mirrors.append(mirrors)
             two.watchers.append(watcher)
@@ -95,6 +100,8 @@ async def pair(
 
                 def told(state: RefState, number: int = number) -> None:
                     two.states[number, state.ref] = state
+                    if state.ref == refs[0] and state.commit not in two.commits[number][-1:]:
+                        two.commits[number].append(state.commit)
 
                 watcher.follow(PROJECT, ref, told)
             closing.push_async_callback(mirrors.close)
@@ -182,6 +189,39 @@ async def test_what_builds_on_something_that_is_not_here_is_asked_for(git_server
         await two.have(1, MAIN, third)
         assert asked(git_server) - before == 4
         assert await files_of(two.mirrors[1].mirror(PROJECT), third) == {"a.yaml": b"a: 3\n", "b.yaml": b"b: 1\n"}
+
+
+async def test_who_is_kept_from_hearing_anything_looks_by_itself_in_the_end(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = git_server.create(PROJECT)
+    repository.push_files({"a.yaml": "a: 1\n"})
+    async with pair([settings_for(git_server.template)] * 2, tmp_path, poll_interval=0.05) as two:
+        two.buses[1].deaf = True  # it goes on believing that the other one looks, and has nothing to tell
+        second = repository.push_files({"a.yaml": "a: 2\n"})
+        await two.have(0, MAIN, second)
+        await two.have(1, MAIN, second)
+
+
+async def test_a_commit_that_is_told_and_in_no_history_of_its_ref_is_not_taken(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = git_server.create(PROJECT)
+    first = repository.push_files({"a.yaml": "a: 1\n"})
+    repository.git("commit", "--quiet", "--allow-empty", "--message", "nobody has merged it")
+    unmerged = repository.head()
+    repository.git("push", "--quiet", "origin", "HEAD:unmerged")
+    repository.git("reset", "--quiet", "--hard", "HEAD~1")
+    async with pair([settings_for(git_server.template)] * 2, tmp_path, refs=(MAIN, UNMERGED)) as two:
+        await two.have(1, UNMERGED, unmerged)  # so that it is here
+        for at, error in (("2000-01-01", None), ("2999-01-01", None), ("2999-01-01", ["Timeout", "slow", True])):
+            said = {"project": PROJECT, "ref": ref_name(MAIN), "commit": unmerged, "error": error, "at": f"{at}T00:00Z"}
+            two.buses[0].publish("refs", orjson.dumps(said))
+            await eventually(lambda: not two.watchers[1]._projects[PROJECT].wake.is_set(), what="it was looked at")
+        second = repository.push_files({"a.yaml": "a: 2\n"})
+        two.watchers[0].poke(PROJECT)
+        await two.have(1, MAIN, second)
+        assert two.commits[1] == [first, second], "neither was it followed meanwhile"
 
 
 async def test_what_is_large_is_asked_for(git_server: GitServer, tmp_path: Path) -> None:
