@@ -23,6 +23,7 @@ from kas.replicas.redis_bus import CHANNEL, RedisBus
 from kas.replicas.redis_client import FAILURES, RedisSettingsError, connect, explain
 from kas.replicas.redis_leases import RedisLeases
 from kas.replicas.refusals import Refusals
+from kas.settings.redis import is_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -43,6 +44,10 @@ async def check_redis(url: str, password_file: Path | None, ca_file: Path | None
     if urlsplit(url).password:
         remedy = "put it into a file of its own, and name that in redis_password_file"
         findings.append(warning(_AREA, "password", "it stands in the URL, for all who may read the settings", remedy))
+    if is_elsewhere(url) and not url.startswith("rediss:"):
+        message = "it is reached without TLS: whoever is on the way reads the password"
+        remedy = "use rediss://, or keep the way to where only kas and Redis are"
+        findings.append(warning(_AREA, "TLS", message, remedy))
     if ca_file is not None and (finding := _unusable_authorities(ca_file)):
         return [*findings, finding]
     try:

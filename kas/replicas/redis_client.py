@@ -37,6 +37,8 @@ class _PasswordFile(CredentialProvider):
             password = self._path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise redis.AuthenticationError(f"redis_password_file {self._path} cannot be read") from error
+        if not password:
+            raise redis.AuthenticationError(f"redis_password_file {self._path} is empty")
         return (self._username, password) if self._username else (password,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
