@@ -24,7 +24,6 @@ from kas.gitops.holds import HoldBoard
 from kas.gitops.identify import Identifier
 from kas.gitops.operating import Operator
 from kas.gitops.publisher import Publisher
-from kas.replicas.derived import KEY_NAME
 from kas.replicas.everybody import Everybody, Observing
 from kas.replicas.joined import Replicas
 from kas.replicas.redis_client import RedisSettingsError
@@ -36,6 +35,7 @@ from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
 from kas.rpc.revocations import Doubts, follow_revocations
 from kas.store.errors import StoreError
+from kas.store.keys import REPLICAS
 from kas.store.store import Store
 from kas.store.times import utc_now
 from kas.tls import Certificate, CertificateError, TlsFiles
@@ -90,7 +90,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         store = await life.start("store", _store(settings))
         await _pin_projects(settings, store)
         await first_api_token(settings.data_dir, store)
-        key = await store.keys.of(KEY_NAME) if settings.redis is not None else b""
+        key = await store.keys.of(REPLICAS) if settings.redis is not None else b""
     except StoreError as error:
         raise StartError(f"database: {error}") from error
     feed = Feed()

@@ -10,9 +10,6 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-KEY_NAME: Final = "replicas"
-"""What the key is called in the database (``kas.store.keys``)."""
-
 KEY_BYTES: Final = 32
 
 _NAME_BYTES: Final = 16

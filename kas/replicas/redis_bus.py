@@ -21,7 +21,7 @@ from agentlink.logs import get_logger
 from kas.replicas.derived import name_of
 from kas.replicas.frames import FRESH_SECONDS, Beat, Frames, Own, Refused, Said, Stranger
 from kas.replicas.port import MESSAGE_BYTES, Gap, Message
-from kas.replicas.redis_client import FAILURES, end_if_cancelled, explain
+from kas.replicas.redis_client import FAILURES, begin_anew, end_if_cancelled, explain
 from kas.replicas.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ class RedisBus:
                 while isinstance(error, BaseExceptionGroup):
                     error = error.exceptions[0]
                 self._lost(explain(error))
+                await begin_anew(self._client)
             end_if_cancelled()
             await asyncio.sleep(_AGAIN_SECONDS)
 

@@ -26,7 +26,7 @@ from kas.replicas.derived import derive, name_of
 from kas.replicas.port import Standing
 from kas.replicas.preference import RANK_DIGITS, rank, spare
 from kas.replicas.redis_bus import channels_of
-from kas.replicas.redis_client import FAILURES, end_if_cancelled, explain
+from kas.replicas.redis_client import FAILURES, begin_anew, end_if_cancelled, explain
 from kas.replicas.refusals import FORGED_LEASE
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ class RedisLeases:
     ) -> None:
         self.trouble = ""
         """Why nothing could be renewed the last time; empty when it could."""
+        self._client = client
         self._bus = bus
         self._owner = bus.replica
         self._refusals = refusals
@@ -226,6 +227,7 @@ class RedisLeases:
                     self.trouble = explain(error)
                     self._unsettle()
                     log.debug("Leases could not be renewed", why=self.trouble)
+                    await begin_anew(self._client)
                 end_if_cancelled()
                 for lease in list(self._wanted.values()):
                     lease.tell()
