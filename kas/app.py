@@ -39,8 +39,9 @@ from kas.reports.sync_log import SyncLog
 from kas.rpc.admission import AdmissionLimits
 from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
 from kas.rpc.rates import RateLimits
-from kas.rpc.revocations import follow_revocations
+from kas.rpc.revocations import Doubts, follow_revocations
 from kas.store.errors import StoreError
+from kas.store.keys import REPLICAS
 from kas.store.store import Store
 from kas.store.times import utc_now
 from kas.tls import Certificate, CertificateError, TlsFiles
@@ -101,7 +102,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         await _pin_projects(settings, store)
         await first_api_token(settings.data_dir, store)
         sync_ids = SyncIds(await store.keys.of(SYNCS_KEY))
-        key = await store.keys.of("parcels") if settings.redis is not None else b""
+        key = await store.keys.of(REPLICAS) if settings.redis is not None else b""
     except StoreError as error:
         raise StartError(f"database: {error}") from error
     feed = Feed()
@@ -111,6 +112,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         raise StartError(f"git: {error}") from error
     mirrors = Mirrors(git, settings.data_dir)
     await life.start("mirrors", _closing(mirrors))
+    metrics = Metrics(CollectorRegistry())
     try:
         replicas = Replicas(
             settings.redis,
@@ -118,6 +120,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
             ca_file=settings.redis_ca_file,
             name=settings.replica_name,
             key=key,
+            refused=metrics.redis_refused,
         )
     except RedisSettingsError as error:
         raise StartError(f"redis: {error}") from error
@@ -139,7 +142,6 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     )
     events = SessionEvents(store, feed, keep=settings.retention.events)
     observing = Observing(events)
-    metrics = Metrics(CollectorRegistry())
     listener = AgentListener(
         _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
@@ -151,13 +153,14 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     )
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store, mirrors))
+    doubts = Doubts()
     if store.shared:
-        following = follow_revocations(store.tokens, listener.sessions, listener.token_revoked)
+        following = follow_revocations(store.tokens, listener.sessions, listener.token_revoked, doubts)
         await life.background("revocations", following)
         await life.background("holds", holds.follow_others())
     await life.background("watcher", watcher.run())
     doubt = partial(doubt_about, mirrors)
-    everybody = await replicas.join(life, listener, observing, holds, feed)
+    everybody = await replicas.join(life, listener, observing, holds=holds, feed=feed, doubts=doubts)
     operator = Operator(publisher, await replicas.route(life, commands, everybody))
     tidying = tidy_for_ever(publisher, operator, partial(_pruned_before, settings), settings.retention.interval)
     await life.background("tidying", tidying)

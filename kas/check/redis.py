@@ -1,12 +1,13 @@
 """Redis: reachable, trusted, of a kind and version that does, and what replicas do with it really done once.
 
-What is tried is what a kas does: it hears its own beat, and holds a lease that nobody else wants. Others that run hear
-the beat of somebody who says nothing else.
+What is tried is what a kas does: it hears its own beat, and holds a lease that nobody else wants. It has a key of its
+own for that, so those that run do not hear it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import uuid
 from contextlib import aclosing, suppress
@@ -16,10 +17,13 @@ from urllib.parse import urlsplit
 import redis
 
 from agentlink.findings import Finding, failed, ok, warning
+from kas.replicas.derived import KEY_BYTES
 from kas.replicas.port import Standing
 from kas.replicas.redis_bus import CHANNEL, RedisBus
 from kas.replicas.redis_client import FAILURES, RedisSettingsError, connect, explain
 from kas.replicas.redis_leases import RedisLeases
+from kas.replicas.refusals import Refusals
+from kas.settings.redis import is_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -40,6 +44,10 @@ async def check_redis(url: str, password_file: Path | None, ca_file: Path | None
     if urlsplit(url).password:
         remedy = "put it into a file of its own, and name that in redis_password_file"
         findings.append(warning(_AREA, "password", "it stands in the URL, for all who may read the settings", remedy))
+    if is_elsewhere(url) and not url.startswith("rediss:"):
+        message = "it is reached without TLS: whoever is on the way reads the password"
+        remedy = "use rediss://, or keep the way to where only kas and Redis are"
+        findings.append(warning(_AREA, "TLS", message, remedy))
     if ca_file is not None and (finding := _unusable_authorities(ca_file)):
         return [*findings, finding]
     try:
@@ -84,7 +92,8 @@ def _explained(error: BaseException, *, tls: bool) -> Finding:
 
 async def _who_is_there(client: Redis) -> str:
     with suppress(*FAILURES):  # not everybody may ask
-        ((_, count),) = await client.pubsub_numsub(f"{CHANNEL}:")
+        listening = await client.pubsub_numsub(*await client.pubsub_channels(f"{CHANNEL}:*:"))
+        count = sum(number for _, number in listening)
         return f"it answers; {count} kas {'listens' if count == 1 else 'listen'}"
     return "it answers"
 
@@ -112,7 +121,7 @@ async def _kind(client: Redis) -> list[Finding]:
 
 
 async def _publishing(client: Redis) -> Finding:
-    bus, arrived = RedisBus(client), asyncio.Event()
+    bus, arrived = RedisBus(client, os.urandom(KEY_BYTES)), asyncio.Event()
     with bus.listen("check", lambda _: arrived.set()):  # whose own beat comes back is told of a gap: it is connected
         await _in_time(bus.run(), arrived)
     if arrived.is_set():
@@ -122,7 +131,8 @@ async def _publishing(client: Redis) -> Finding:
 
 
 async def _scripts(client: Redis) -> Finding:
-    leases, changed = RedisLeases(client), asyncio.Event()
+    key, changed = os.urandom(KEY_BYTES), asyncio.Event()
+    leases = RedisLeases(client, RedisBus(client, key), key, Refusals())
     with leases.want(f"check:{uuid.uuid4().hex}", changed.set) as lease:
         await _in_time(leases.run(), changed)
         held = lease.standing is Standing.MINE

@@ -84,6 +84,17 @@ def restore(file: Path, config: Path | None, *, force: bool) -> None:
     click.echo("restored")
 
 
+@db.command(epilog=examples("kas db renew-key --config /etc/kas/kas.yaml"))
+@config_option
+def renew_key(config: Path | None) -> None:
+    """Make a new key for what several kas say to each other by Redis.
+
+    Whoever has the old one, as from a backup, can speak as one of them. Restart all of them then, one by one.
+    """
+    _on(config, lambda database: database.renew_key())
+    click.echo("renewed: restart every kas on this database, one by one")
+
+
 def _on(config: Path | None, work: Callable[[Maintenance], Coroutine[Any, Any, T]]) -> T:
     """Do something with the database of the settings."""
     # Loaded here: no other command needs them, and they take a while.

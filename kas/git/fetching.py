@@ -20,7 +20,7 @@ from kas.git.asking import Asker
 from kas.git.errors import GitError
 from kas.git.explain import explain
 from kas.git.packs import Packs
-from kas.git.parcels import source_of
+from kas.git.parcels import ref_name, source_of
 from kas.git.refs import GitRef, RefKind, check_ref, mirror_name, server_name
 from kas.git.smart_http import in_same_group
 
@@ -54,6 +54,8 @@ class Fetcher:
         self._moved = ""
         # What has been fetched, by its name in the mirror: kept to fetch it anew when the mirror is lost.
         self._fetched: dict[str, str] = {}
+        # Where the server had a ref, by the word of who has handed on what came; only where that was new here.
+        self._vouched: dict[str, str] = {}
 
     async def fetch(self, ref: GitRef) -> str:
         """Bring ``ref`` up to date, moving only what is new, and return its commit id.
@@ -87,38 +89,41 @@ class Fetcher:
                     found |= await way(remote, rest)
         return found
 
-    async def bring(self, ref: GitRef, commit: str, handed_on: Sequence[Sealed]) -> None:
-        """Bring a ref to where another kas has found it: by what it has handed on, where that does.
+    async def bring(self, ref: GitRef, commit: str, handed_on: Sequence[Sealed] | None) -> str:
+        """Bring a ref to where another kas has found it, and return the commit that it has now.
 
-        Otherwise by one request that asks for that commit alone, and where the server does not give it so, the ref is
-        brought up to date.
+        That is the one told where who has handed on its pack vouches for it. Otherwise, and with None for
+        ``handed_on``, the server is asked, and where it has the ref counts: what is merely here, or to be had there by
+        its id, is no part of the ref.
         """
         check_ref(self._project, ref)
         check_ref(self._project, GitRef(RefKind.COMMIT, commit))
         async with self._lock:
             await self._repository.mark_used()
-            here = await self._repository.has(commit)
-            if not here:
-                remote = await self._remote()
-                await self._unpack(source_of(remote), ref, handed_on)
-                here = await self._repository.has(commit)
-            if here:
-                await self._repository.open()
-                found = await self._set({ref: commit})
-            else:
-                found = await self._taken(remote, {ref: commit})
-        if not isinstance(found.get(ref), str):
-            await self.fetch(ref)
+            if handed_on is not None:
+                if await self._held(ref) == commit:
+                    return commit
+                if handed_on and not await self._repository.has(commit):
+                    await self._unpack(source_of(await self._remote()), ref, handed_on)
+                if self._vouched.get(ref_name(ref)) == commit and await self._repository.has(commit):
+                    await self._repository.open()
+                    if ref in await self._set({ref: commit}):
+                        return commit
+        return await self.fetch(ref)
+
+    async def _held(self, ref: GitRef) -> str | None:
+        """Return the commit of a ref as it was last fetched."""
+        try:
+            return await self._repository.commit(self._name(ref))
+        except GitError:
+            # A damaged mirror remembers nothing.
+            return None
 
     async def last(self, ref: GitRef) -> str | None:
         """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""
         check_ref(self._project, ref)
         async with self._lock:
-            try:
-                return await self._repository.commit(self._name(ref))
-            except GitError:
-                # A damaged mirror remembers nothing.
-                return None
+            return await self._held(ref)
 
     async def pin(self, commit: str) -> None:
         """Give a commit that is here a ref of its own, so that it is not dropped."""
@@ -159,9 +164,11 @@ class Fetcher:
             # What begins a history here must not end one that is longer.
             if parcel is None or (parcel.shallow and await self._repository.value(self._name(ref)) is not None):
                 continue
+            new = [(name, tip) for name, tip in parcel.tips if not await self._repository.has(tip)]
             try:
                 await self._repository.open()
                 await self._packs.take_in(parcel.pieces(), parcel.shallow, await self._packs.shallow())
+                self._vouched.update(new)
             except (GitError, TimeoutError, OSError) as error:
                 # It needs what is not here, is damaged, or the disk is full: the server is asked, and tells which.
                 _log.debug("What was handed on does not fit", extra={"project": self._project, "why": str(error)})
@@ -198,9 +205,13 @@ class Fetcher:
                 else:
                     (first if commit is None else later)[ref] = place
             for some in (first, later):
-                ask = partial(self._has_come, without_history=some is first, parcels=parcels)
+                came: list[Parcel] | None = None if parcels is None else []
+                ask = partial(self._has_come, without_history=some is first, parcels=came)
                 if some and await ask(remote, set(some.values()), held):
                     found |= await self._set(some)
+                    tips = tuple((ref_name(ref), tip) for ref in some if isinstance(tip := found.get(ref), str))
+                    if parcels is not None:
+                        parcels += [replace(parcel, tips=tips) for parcel in came or ()]
         except TimeoutError:
             found |= dict.fromkeys(places.keys() - found.keys(), self._repository.timeout())
         except GitError as error:

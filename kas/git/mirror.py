@@ -57,9 +57,9 @@ class Mirror:
         """When the server said in the last look where refs are: what was fetched then may have taken longer to come."""
         return self._fetcher.answered
 
-    async def bring(self, ref: GitRef, commit: str, handed_on: Sequence[Sealed]) -> None:
-        """Bring a ref to where another kas has found it, see ``Fetcher.bring``."""
-        await self._fetcher.bring(ref, commit, handed_on)
+    async def bring(self, ref: GitRef, commit: str, handed_on: Sequence[Sealed] | None) -> str:
+        """Bring a ref to where another kas has found it, see ``Fetcher.bring``; return the commit that it has now."""
+        return await self._fetcher.bring(ref, commit, handed_on)
 
     async def last(self, ref: GitRef) -> str | None:
         """Return the commit that ``ref`` had when it was last fetched, also by an earlier process. No network."""

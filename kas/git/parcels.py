@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from kas.git.refs import GitRef
     from kas.git.remotes import Remote
 
 MOST_BYTES: Final = 256 * 1024
@@ -20,11 +21,15 @@ MOST_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Parcel:
-    """A pack. Of the commits in ``shallow`` the parents stay away."""
+    """A pack. Of the commits in ``shallow`` the parents stay away.
+
+    ``tips`` are refs by ``ref_name``, each with the commit at which the server had it when it gave the pack.
+    """
 
     source: bytes
     shallow: tuple[str, ...]
     pack: bytes
+    tips: tuple[tuple[str, str], ...] = ()
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield the pack as if it came from a server."""
@@ -36,6 +41,11 @@ class Sealed(Protocol):
 
     def __call__(self, source: bytes) -> Parcel | None:
         """Open it; None unless it was got as ``source`` says, and is as it was sent."""
+
+
+def ref_name(ref: GitRef) -> str:
+    """Return what a ref is called among kas: 32 hexadecimal digits, whatever its name holds."""
+    return hashlib.sha256(f"{ref.kind}\0{ref.name}".encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def source_of(remote: Remote) -> bytes:

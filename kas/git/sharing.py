@@ -1,7 +1,4 @@
-"""How the watchers of several kas share projects: one of them looks, the others are told. See ``kas/replicas/refs.py``.
-
-Also how who is told brings its mirror up to what was told.
-"""
+"""How the watchers of several kas share projects: one looks, the others are told. See ``kas/replicas/refs.py``."""
 
 from __future__ import annotations
 
@@ -15,21 +12,29 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kas.git.errors import GitError
-    from kas.git.mirror import Mirror
     from kas.git.parcels import Parcel, Sealed
     from kas.git.refs import GitRef
 
 TELLING_SECONDS = 2.0
 """How long the one who looks may take to tell of a ref; then others look, too."""
 
+BELIEVED_INTERVALS = 10
+"""For so many of its own intervals a kas believes what it is told, or that there is nothing to tell, and then looks for
+itself: whoever keeps others' word from it, or makes it believe that another looks, wins no more than that.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the one who looks has found, as in ``kas.git.watcher.RefState``."""
+    """What the one who looks has found, as in ``kas.git.watcher.RefState``.
+
+    One that is not ``sure`` contradicts what was told after it, by the clocks of those who told: the server decides.
+    """
 
     commit: str | None
     error: GitError | None
     at: datetime
+    sure: bool = True
 
 
 class Wake(Protocol):
@@ -100,15 +105,3 @@ class Alone:
     def handed_on(self) -> Sequence[Sealed]:
         """See ``Part``."""
         return ()
-
-
-async def bring(mirror: Mirror, ref: GitRef, commit: str, handed_on: Sequence[Sealed] = ()) -> None:
-    """Have a mirror hold the commit that another kas has found at a ref.
-
-    Raises:
-        GitError: it cannot be had.
-    """
-    await mirror.bring(ref, commit, handed_on)
-    # The ref may have moved on, or the Git server may be one of several that lags behind.
-    if not await mirror.has(commit):
-        await mirror.keep(commit)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from kas.git.errors import GitError
 from kas.git.schedule import pause, trusting
-from kas.git.sharing import TELLING_SECONDS, Alone, Told, bring
+from kas.git.sharing import BELIEVED_INTERVALS, TELLING_SECONDS, Alone, Told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -56,7 +56,11 @@ class RefState:
 
 
 class _Watch:
-    """One ref, its newest state, and who reads it. ``due`` is when to look again, by the event loop's clock."""
+    """One ref, its newest state, and who reads it.
+
+    ``due`` is when to look again, and ``asked_at`` when the server was last asked, by the event loop's clock. ``told``
+    is the last of what another kas told that was followed; while it is ``doubted``, the server has something else.
+    """
 
     def __init__(self, project: str, ref: GitRef) -> None:
         self.project = project
@@ -65,6 +69,9 @@ class _Watch:
         self.failures = 0
         self.due = 0.0
         self.asked = False
+        self.asked_at = 0.0  # not yet
+        self.told: Told | None = None
+        self.doubted = False
         self.state: RefState | None = None
         self.changed = asyncio.Event()
         # Those who are called instead of waiting, in the order in which they came.
@@ -224,6 +231,8 @@ class RefWatcher:
                 if due:
                     if await self._look(project.name, due, part):
                         project.told = project.told + 1 if poked or project.poked else 0
+                        if not part.looks:  # who does has not told of it
+                            self._sharing.poke(project.name)
                     self._put_off(project, due)
                 for watch in project.watches.values():
                     if part.looks and watch.state is not None:
@@ -233,35 +242,46 @@ class RefWatcher:
         del self._projects[project.name]
 
     async def _be_told(self, project: _Project, part: Part) -> list[_Watch]:
-        """Follow what another kas has found; return what it tells nothing of."""
+        """Follow what another kas has found; return what it tells nothing of, and what it has been believed long."""
         now = asyncio.get_running_loop().time()
-        untold: list[_Watch] = []
+        ours: list[_Watch] = []
         for watch in list(project.watches.values()):
             told = part.told(watch.ref)
+            watch.asked_at = watch.asked_at or now
             if told is None:
                 if watch.asked and watch.due <= now:
-                    untold.append(watch)
+                    ours.append(watch)
                 elif not watch.asked:
                     watch.asked, watch.due = True, now + TELLING_SECONDS
-                continue
-            await self._follow_told(watch, told, part)
-            self._put_off(project, [watch])
-        return untold
+            elif told is not watch.told or (watch.due <= now and (watch.failures or watch.doubted)):
+                watch.told = told
+                await self._follow_told(watch, told, part)
+                self._put_off(project, [watch])
+            elif watch.due <= now:
+                if now >= watch.asked_at + BELIEVED_INTERVALS * self._interval:
+                    ours.append(watch)
+                self._put_off(project, [watch])
+        return ours
 
     async def _follow_told(self, watch: _Watch, told: Told, part: Part) -> None:
         if told.error is not None or told.commit is None:
-            watch.publish(told.commit, told.error, told.at)
+            # What was good before is for each to say: only what was fetched here can be delivered.
+            watch.publish(await self._last(watch), told.error, told.at)
             return
-        known = watch.state is not None and (watch.state.commit, watch.state.error) == (told.commit, None)
+        if watch.state is not None and (watch.state.commit, watch.state.error) == (told.commit, None):
+            watch.failures, watch.doubted = 0, False
+            return
+        mirror = self._mirrors.mirror(watch.project)
         try:
-            if not known:
-                await bring(self._mirrors.mirror(watch.project), watch.ref, told.commit, part.handed_on())
+            commit = await mirror.bring(watch.ref, told.commit, part.handed_on() if told.sure else None)
         except GitError as error:
             watch.failures += 1
             watch.publish(await self._last(watch), error)
         else:
             watch.failures = 0
-            watch.publish(told.commit, None, told.at)
+            watch.doubted = commit != told.commit
+            # It may have moved on, or the Git server be one of several that lags behind.
+            watch.publish(commit, None, mirror.answered if watch.doubted else told.at)
 
     def _put_off(self, project: _Project, looked_at: Sequence[_Watch]) -> None:
         """Decide when to look again."""
@@ -274,6 +294,7 @@ class RefWatcher:
     async def _look(self, project: str, watches: Sequence[_Watch], part: Part) -> bool:
         """Ask, fetch, hand on and publish. Return whether a commit has changed."""
         found: Mapping[GitRef, str | GitError]
+        asked_at = asyncio.get_running_loop().time()
         parcels: list[Parcel] | None = [] if part.shares else None
         try:
             refs = [watch.ref for watch in watches]
@@ -292,6 +313,7 @@ class RefWatcher:
         at = self._mirrors.mirror(project).answered
         changed = False
         for watch in watches:
+            watch.asked_at = asked_at
             commit = found[watch.ref]
             if isinstance(commit, GitError):
                 watch.failures += 1

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kas.replicas.port import Bus, Heard
     from kas.rpc.auth import Refusal
     from kas.rpc.listener import AgentListener, ListenerObserver
+    from kas.rpc.revocations import Doubts
     from kas.rpc.sessions import Session
 
 _TOPIC: Final = "ended"
@@ -43,12 +44,16 @@ class Observing:
 
 
 class Everybody:
-    """Who is connected to any replica, and the end of tokens and agents at all of them."""
+    """Who is connected to any replica, and the end of tokens and agents at all of them.
 
-    def __init__(self, listener: AgentListener, bus: Bus, name: str, observing: Observing) -> None:
+    That something has ended is believed of nobody: what others say of it is put among the ``doubts``.
+    """
+
+    def __init__(self, listener: AgentListener, bus: Bus, name: str, observing: Observing, doubts: Doubts) -> None:
         self._listener = listener
         self._bus = bus
         self._mine = listener.sessions
+        self._doubts = doubts
         self.presence = Presence(bus, name, self._mine.list, came=self._came)
         observing.presence = self.presence
 
@@ -90,9 +95,10 @@ class Everybody:
             return
         said = orjson.loads(heard.body)
         if "token" in said:
-            self._listener.token_revoked(said["token"])
+            self._doubts.add(said["token"])
         elif "agent" in said:
-            self._mine.close_agent(said["agent"])
+            for session in self._mine.of_agent(said["agent"]):
+                self._doubts.add(session.identity.token_id)
 
     def _came(self, session: Session) -> None:
         """End what an agentk left behind here that has since connected elsewhere."""

@@ -14,9 +14,10 @@ from kas.replicas.redis_bus import RedisBus
 from kas.replicas.redis_client import connect
 from kas.replicas.redis_leases import RedisLeases
 from kas.replicas.refs import SharedRefs
+from kas.replicas.refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from redis.asyncio import Redis
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from kas.replicas.port import Bus, Leases
     from kas.reports.feed import Feed
     from kas.rpc.listener import AgentListener
+    from kas.rpc.revocations import Doubts
 
 
 class Replicas:
@@ -38,7 +40,8 @@ class Replicas:
         password_file: with Redis' password.
         ca_file: with whom to trust for Redis; None for the system's.
         name: what people call this replica; None for the name of the machine.
-        key: what all replicas know and nobody else, for what they hand on to each other.
+        key: what all replicas know, and nobody else: it keeps what they say to each other.
+        refused: told why something that came by Redis was not listened to, by one of ``refusals.REASONS``.
 
     Raises:
         RedisSettingsError: the URL cannot be used.
@@ -52,6 +55,7 @@ class Replicas:
         ca_file: Path | None = None,
         name: str | None = None,
         key: bytes = b"",
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name or socket.gethostname()
         self._client: Redis | None = connect(url, password_file, ca_file) if url is not None else None
@@ -60,7 +64,9 @@ class Replicas:
         if self._client is None:
             self.bus, self.leases = LocalBus(), LocalLeases()
         else:
-            self.bus, self.leases = RedisBus(self._client), RedisLeases(self._client)
+            refusals = Refusals(refused)
+            self.bus = bus = RedisBus(self._client, key, refusals)
+            self.leases = RedisLeases(self._client, bus, key, refusals)
         self.refs = SharedRefs(self.bus, self.leases, key)
 
     @property
@@ -83,10 +89,17 @@ class Replicas:
         await life.start("refs", self._listening())
 
     async def join(
-        self, life: Lifecycle, listener: AgentListener, observing: Observing, holds: HoldBoard, feed: Feed
+        self,
+        life: Lifecycle,
+        listener: AgentListener,
+        observing: Observing,
+        *,
+        holds: HoldBoard,
+        feed: Feed,
+        doubts: Doubts,
     ) -> Everybody:
         """Tell the others of what happens here, and hear of what happens there."""
-        everybody = Everybody(listener, self.bus, self.name, observing)
+        everybody = Everybody(listener, self.bus, self.name, observing, doubts)
         await life.background("hints", Hints(self.bus, holds, feed).run())
         await life.background("presence", everybody.run())
         return everybody

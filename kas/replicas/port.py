@@ -27,7 +27,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages were lost, or may have been: read the truth anew."""
+    """Messages were lost, or may have been: those of one sender, or with none of all. Read the truth anew."""
+
+    sender: str = ""
 
 
 Heard = Message | Gap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import redis
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 2.0
 """Redis answers in less than a millisecond; after so long it counts as gone."""
 
-FAILURES: Final = (redis.RedisError, OSError, asyncio.TimeoutError)
-"""What it may raise when it is away."""
+FAILURES: Final = (Exception,)
+"""What it may raise. Away, it is one of ``_EXPECTED``; the client does not look closely at what it is answered, so what
+answers in Redis' place can bring about any other."""
+
+_EXPECTED: Final = (redis.RedisError, OSError, asyncio.TimeoutError)
 
 
 class RedisSettingsError(Exception):
@@ -37,6 +41,8 @@ class _PasswordFile(CredentialProvider):
             password = self._path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise redis.AuthenticationError(f"redis_password_file {self._path} cannot be read") from error
+        if not password:
+            raise redis.AuthenticationError(f"redis_password_file {self._path} is empty")
         return (self._username, password) if self._username else (password,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
@@ -95,6 +101,14 @@ def end_if_cancelled() -> None:
         raise asyncio.CancelledError
 
 
+async def begin_anew(client: redis.asyncio.Redis) -> None:
+    """Give up connections on which an answer to something else may be waiting."""
+    with suppress(*FAILURES):
+        await client.connection_pool.disconnect(inuse_connections=False)
+
+
 def explain(error: BaseException) -> str:
     """Return what is wrong with Redis, on one line, without what was sent."""
+    if not isinstance(error, _EXPECTED):
+        return f"what it answers makes no sense ({type(error).__name__})"
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -7,25 +7,35 @@ hold. The fence is Redis' time in microseconds when a holder began: it grows ove
 Whoever comes first takes a key. A replica that wants one and ranks higher for it than its holder (``preference.py``)
 says so in a claim beside it, and the holder hands it over the next time it renews: to the highest claim, a few keys a
 turn. A replica that has just started, or was cut off from Redis, claims nothing for a while.
+
+Whoever reaches Redis may write over all that. So a lease and a claim carry their owner's seal for that key, and another
+holds a lease only where its seal is right and its owner is there (``redis_bus.py``). One that is not so is taken away,
+and meanwhile nobody can say whose it is. What a stranger can bring about by it is work done twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import time
-import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from agentlink.logs import get_logger
+from kas.replicas.derived import derive, name_of
 from kas.replicas.port import Standing
 from kas.replicas.preference import RANK_DIGITS, rank, spare
-from kas.replicas.redis_client import FAILURES, end_if_cancelled, explain
+from kas.replicas.redis_bus import channels_of
+from kas.replicas.redis_client import FAILURES, begin_anew, end_if_cancelled, explain
+from kas.replicas.refusals import FORGED_LEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from redis.asyncio import Redis
+
+    from kas.replicas.redis_bus import RedisBus
+    from kas.replicas.refusals import Refusals
 
 LEASE_SECONDS: Final = 5.0
 """How long a lease outlives a holder that was killed."""
@@ -38,37 +48,54 @@ SETTLED_SECONDS: Final = 10.0
 _CLAIM_SECONDS: Final = 3.0
 _MARGIN_SECONDS: Final = 0.5
 _KEYS_AT_ONCE: Final = 500
-_PREFIX: Final = "kas3:lease:"
+_SEAL_DIGITS: Final = 32
 
-# A lease is `owner:rank:fence`, a claim beside it `rank:owner`, the first two of fixed width.
+# A lease is `owner:rank:seal:fence`, a claim beside it `rank:owner:seal`, all but the fence of fixed width. What is
+# said of a key is the fence where it is ours, and a colon and the lease where it is another's.
 _HOLD: Final = """
 local owner, ttl, claim_ttl, digits = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local spare, claims, answer = tonumber(ARGV[5]), ARGV[6] == '1', {}
-local function take(key, whose, rank)
+local function get(key)
+    local found = redis.pcall('GET', key)
+    if type(found) == 'table' then  -- it is no text, so none of ours
+        redis.call('DEL', key)
+        return false
+    end
+    return found
+end
+local function take(key, whose, rank, seal)
     local now = redis.call('TIME')
     local fence = string.format('%.0f', now[1] * 1000000 + now[2])
-    redis.call('SET', key, whose .. ':' .. rank .. ':' .. fence, 'PX', ttl)
+    redis.call('SET', key, whose .. ':' .. rank .. ':' .. seal .. ':' .. fence, 'PX', ttl)
     return fence
 end
 for index, key in ipairs(KEYS) do
-    local held, claim, rank = redis.call('GET', key), key .. ':claim', ARGV[6 + index]
-    answer[index] = '0'
+    local held, claim = get(key), key .. ':claim'
+    local rank, seal = ARGV[5 + 2 * index], ARGV[6 + 2 * index]
+    local ours = owner .. ':' .. rank .. ':' .. seal .. ':'
+    local fence = string.sub(held or '', #ours + 1)
     if not held then
-        answer[index] = take(key, owner, rank)
-    elseif string.sub(held, 1, #owner) == owner then
-        local claimed = spare > 0 and redis.call('GET', claim)
+        answer[index] = take(key, owner, rank, seal)
+    elseif string.sub(held, 1, #ours) == ours and #fence < 20 and not string.find(fence, '%D') then
+        local claimed = spare > 0 and get(claim)
         if claimed and string.sub(claimed, 1, digits) > rank then
-            take(key, string.sub(claimed, digits + 2), string.sub(claimed, 1, digits))
+            local colon = digits + 2 + #owner
+            local whose, theirs = string.sub(claimed, digits + 2, colon - 1), string.sub(claimed, 1, digits)
+            take(key, whose, theirs, string.sub(claimed, colon + 1))
             redis.call('DEL', claim)
             spare = spare - 1
+            answer[index] = ':' .. redis.call('GET', key)
         else
             redis.call('PEXPIRE', key, ttl)
-            answer[index] = string.sub(held, #owner + digits + 3)
+            answer[index] = fence
         end
-    elseif claims and rank > string.sub(held, #owner + 2, #owner + 1 + digits) then
-        local claimed = redis.call('GET', claim)
-        if not claimed or rank >= string.sub(claimed, 1, digits) then
-            redis.call('SET', claim, rank .. ':' .. owner, 'PX', claim_ttl)
+    else
+        answer[index] = ':' .. held
+        if claims and rank > string.sub(held, #owner + 2, #owner + 1 + digits) then
+            local claimed = get(claim)
+            if not claimed or rank >= string.sub(claimed, 1, digits) then
+                redis.call('SET', claim, rank .. ':' .. owner .. ':' .. seal, 'PX', claim_ttl)
+            end
         end
     end
 end
@@ -78,14 +105,25 @@ return answer
 _LEAVE: Final = """
 local owner, digits = ARGV[1], tonumber(ARGV[2])
 for _, key in ipairs(KEYS) do
-    local held, claim = redis.call('GET', key), key .. ':claim'
-    local claimed = redis.call('GET', claim)
-    if claimed and string.sub(claimed, digits + 2) == owner then
+    local held, claim = redis.pcall('GET', key), key .. ':claim'
+    local claimed = redis.pcall('GET', claim)
+    if type(claimed) == 'string' and string.sub(claimed, digits + 2, digits + 1 + #owner) == owner then
         redis.call('DEL', claim)
     end
-    if held and string.sub(held, 1, #owner) == owner then
+    if type(held) == 'string' and string.sub(held, 1, #owner) == owner then
         redis.call('DEL', key)
     end
+end
+return 0
+"""
+
+# Only what was found: meanwhile somebody may have taken it rightfully.
+_CLEAR: Final = """
+for index, key in ipairs(KEYS) do
+    if redis.pcall('GET', key) == ARGV[index] then
+        redis.call('DEL', key)
+    end
+    redis.call('DEL', key .. ':claim')
 end
 return 0
 """
@@ -96,8 +134,12 @@ log = get_logger("replicas")
 class RedisLease:
     """See ``Lease``."""
 
-    def __init__(self, rank_here: str, changed: Callable[[], None]) -> None:
+    def __init__(self, name: str, rank_here: str, seal: str, changed: Callable[[], None]) -> None:
+        self.name = name
         self.rank = rank_here
+        self.seal = seal
+        self.believed = ""
+        """What a holder elsewhere wrote and was found to be sealed, but for the fence."""
         self._changed = changed
         self._fence = 0
         self._until = 0.0
@@ -116,7 +158,7 @@ class RedisLease:
         return self._fence if self.standing is Standing.MINE else 0
 
     def found(self, fence: int, until: float) -> None:
-        """Take note of what Redis said; 0 for the fence of another's."""
+        """Take note of what Redis said, good until then by the monotonic clock; 0 for the fence of another's."""
         self._fence, self._until = fence, until
 
     def tell(self) -> None:
@@ -132,17 +174,28 @@ class RedisLeases:
 
     Args:
         client: of Redis.
+        bus: knows who is there.
+        key: what all replicas know, and nobody else.
+        refusals: told of what somebody else has written.
         settled_after: seconds without trouble after which keys are claimed that others hold.
     """
 
-    def __init__(self, client: Redis, *, settled_after: float = SETTLED_SECONDS) -> None:
+    def __init__(
+        self, client: Redis, bus: RedisBus, key: bytes, refusals: Refusals, *, settled_after: float = SETTLED_SECONDS
+    ) -> None:
         self.trouble = ""
         """Why nothing could be renewed the last time; empty when it could."""
-        self._owner = uuid.uuid4().hex
+        self._client = client
+        self._bus = bus
+        self._owner = bus.replica
+        self._refusals = refusals
+        self._key = key
+        self._prefix = f"{channels_of(key)}lease:"
         self._hold = client.register_script(_HOLD)
         self._leave = client.register_script(_LEAVE)
+        self._clear = client.register_script(_CLEAR)
         self._wanted: dict[str, RedisLease] = {}
-        self._left: list[str] = []
+        self._left: dict[str, str] = {}
         self._new = asyncio.Event()
         self._settled_after = settled_after
         self._settled_at = 0.0
@@ -150,13 +203,16 @@ class RedisLeases:
     @contextmanager
     def want(self, key: str, changed: Callable[[], None]) -> Iterator[RedisLease]:
         """See ``Leases``."""
-        lease = self._wanted[key] = RedisLease(rank(key, self._owner), changed)
+        # Named so that a name that is guessed cannot be looked for.
+        name = f"{self._prefix}{name_of(self._key, 'lease name', key.encode())}"
+        here = rank(key, self._owner)
+        lease = self._wanted[key] = RedisLease(name, here, self._seal(key, self._owner, here), changed)
         self._new.set()
         try:
             yield lease
         finally:
             del self._wanted[key]
-            self._left.append(key)
+            self._left[key] = name
             self._new.set()
 
     async def run(self) -> NoReturn:
@@ -171,6 +227,7 @@ class RedisLeases:
                     self.trouble = explain(error)
                     self._unsettle()
                     log.debug("Leases could not be renewed", why=self.trouble)
+                    await begin_anew(self._client)
                 end_if_cancelled()
                 for lease in list(self._wanted.values()):
                     lease.tell()
@@ -187,34 +244,60 @@ class RedisLeases:
 
     async def _turn(self) -> None:
         self._new.clear()
-        left, self._left = [key for key in self._left if key not in self._wanted], []
-        for keys in _parts(left):
-            await self._leave(keys=[_PREFIX + key for key in keys], args=[self._owner, RANK_DIGITS])
-        ranks = {key: lease.rank for key, lease in self._wanted.items()}
+        left, self._left = [name for key, name in self._left.items() if key not in self._wanted], {}
+        for names in _parts(left):
+            await self._leave(keys=names, args=[self._owner, RANK_DIGITS])
         left_over = spare(sum(lease.standing is Standing.MINE for lease in self._wanted.values()))
-        for keys in _parts(list(ranks)):
-            left_over -= await self._renew(keys, [ranks[key] for key in keys], left_over)
+        for keys in _parts(list(self._wanted)):
+            left_over -= await self._renew({key: self._wanted[key] for key in keys if key in self._wanted}, left_over)
 
-    async def _renew(self, keys: Sequence[str], ranks: Sequence[str], left_over: int) -> int:
+    async def _renew(self, leases: Mapping[str, RedisLease], left_over: int) -> int:
         """Take and renew some of the keys; return how many of ``left_over`` were handed over."""
+        if not leases:
+            return 0
         began = time.monotonic()
         claims = int(began >= self._settled_at)
         times = [round(seconds * 1000) for seconds in (LEASE_SECONDS, _CLAIM_SECONDS)]
-        args: list[str | int] = [self._owner, *times, RANK_DIGITS, left_over, claims, *ranks]
-        fences = await self._hold(keys=[_PREFIX + key for key in keys], args=args)
-        handed_over = 0
-        for key, text in zip(keys, fences, strict=True):
-            lease = self._wanted.get(key)
-            if lease is not None:
-                fence = int(text)
-                handed_over += lease.standing is Standing.MINE and not fence
-                lease.found(fence, began + LEASE_SECONDS - _MARGIN_SECONDS)
+        args: list[str | int] = [self._owner, *times, RANK_DIGITS, left_over, claims]
+        args += [text for lease in leases.values() for text in (lease.rank, lease.seal)]
+        answers: list[bytes] = await self._hold(keys=[lease.name for lease in leases.values()], args=args)
+        until = began + LEASE_SECONDS - _MARGIN_SECONDS
+        handed_over, forged = 0, {}
+        for (key, lease), text in zip(leases.items(), answers, strict=True):
+            was_mine = lease.standing is Standing.MINE
+            if not text.startswith(b":"):
+                lease.found(int(text), until)
+            elif self._is_held(key, lease, text[1:].decode(errors="replace")):
+                handed_over += was_mine
+                lease.found(0, until)
+            else:
+                lease.found(0, 0.0)
+                forged[lease.name] = text[1:]
+                self._refusals.add(FORGED_LEASE)
+        if forged:
+            await self._clear(keys=list(forged), args=list(forged.values()))
         return handed_over
+
+    def _is_held(self, key: str, lease: RedisLease, held: str) -> bool:
+        """Tell whether another replica holds a lease: one that has sealed it, and is there."""
+        written, _, _ = held.rpartition(":")
+        owner, _, rest = written.partition(":")
+        if written != lease.believed:
+            there, _, seal = rest.partition(":")
+            if owner == self._owner or not hmac.compare_digest(seal.encode(), self._seal(key, owner, there).encode()):
+                return False
+            lease.believed = written
+        return self._bus.is_there(owner)
+
+    def _seal(self, key: str, owner: str, its_rank: str) -> str:
+        parts = (part.encode() for part in (key, owner, its_rank))
+        return derive(self._key, "lease", *parts, length=_SEAL_DIGITS // 2).hex()
 
     async def _give_back(self) -> None:
         try:
-            for keys in _parts([*self._wanted, *self._left]):
-                await self._leave(keys=[_PREFIX + key for key in keys], args=[self._owner, RANK_DIGITS])
+            names = [*(lease.name for lease in self._wanted.values()), *self._left.values()]
+            for some in _parts(names):
+                await self._leave(keys=some, args=[self._owner, RANK_DIGITS])
         except FAILURES:
             pass  # they end by themselves
 

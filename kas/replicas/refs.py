@@ -3,20 +3,26 @@
 The others hold what they were told; what came from the server is handed on to them before. Who begins, or has missed
 something, asks; who takes a lease over looks at once, so nothing that was pushed meanwhile is missed. While Redis is
 away everybody looks.
+
+What is told is ordered by the clocks of those who tell, and none of them has to be right: where one contradicts another
+by its clock, who hears it asks the server, and a time that is ahead of ours counts as now.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+import time
+from collections import OrderedDict, deque
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from agentlink.logs import get_logger
 from kas.git.errors import GitError
+from kas.git.parcels import ref_name
 from kas.git.sharing import Told
 from kas.replicas.parcels import ParcelError, seal, take
 from kas.replicas.port import Gap, Standing
@@ -35,7 +41,13 @@ _PARCELS: Final = "parcels"
 _HELD: Final = 64
 """Parcels that wait until what they are for is told; of 256 KiB at most."""
 
+_POKED: Final = 1000
+_POKED_SECONDS: Final = 30.0
+"""Pokes of so many projects in so many seconds are said once more to who may have missed them."""
+
 _TICK: Final = timedelta(microseconds=1)
+_SKEW: Final = timedelta(minutes=1)
+"""By how much the clocks of replicas may differ without anything being thought of it."""
 
 log = get_logger("replicas")
 
@@ -55,13 +67,13 @@ class _Part:
         return self.lease is not None and self.lease.standing is not Standing.OTHERS
 
     def told(self, ref: GitRef) -> Told | None:
-        key = _digest(str(ref.kind), ref.name)
+        key = ref_name(ref)
         if key not in self.found:
             self._owner.ask(self.project, key)
         return self.found.get(key)
 
     def tell(self, ref: GitRef, told: Told) -> None:
-        key = _digest(str(ref.kind), ref.name)
+        key = ref_name(ref)
         before = self.found.get(key)
         if before is not None:
             if (before.commit, str(before.error)) == (told.commit, str(told.error)):
@@ -82,10 +94,8 @@ class _Part:
         return self._owner.handed_on(self.project)
 
     def hear(self, key: str, told: Told) -> None:
-        before = self.found.get(key)
-        if before is None or told.at >= before.at:
-            self.found[key] = told
-            self._wake(look=False)
+        self.found[key] = in_order(told, self.found.get(key), datetime.now(UTC))
+        self._wake(look=False)
 
     def look(self) -> None:
         self._wake(look=True)
@@ -105,7 +115,7 @@ class SharedRefs:
     Args:
         bus: reaches them.
         leases: say which one looks.
-        key: what all of them know and nobody else; without one, nothing is handed on.
+        key: what all of them know, and nobody else; without one, nothing is handed on.
     """
 
     def __init__(self, bus: Bus, leases: Leases, key: bytes = b"") -> None:
@@ -114,6 +124,7 @@ class SharedRefs:
         self._key = key
         self._parts: dict[str, _Part] = {}
         self._held: deque[tuple[str, Sealed]] = deque(maxlen=_HELD)
+        self._poked: OrderedDict[str, float] = OrderedDict()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -134,6 +145,10 @@ class SharedRefs:
 
     def poke(self, project: str) -> None:
         """See ``Sharing``."""
+        self._poked[project] = time.monotonic()
+        self._poked.move_to_end(project)
+        if len(self._poked) > _POKED:
+            self._poked.popitem(last=False)
         self._publish({"poke": project})
 
     def say(self, project: str, key: str, told: Told, *, to: str = "") -> None:
@@ -179,10 +194,16 @@ class SharedRefs:
 
     def _heard(self, heard: Heard) -> None:
         if isinstance(heard, Gap):
+            if heard.sender:
+                self._publish({"all": True}, to=heard.sender)
+                return
             for part in list(self._parts.values()):
                 part.again()
             return
         said = orjson.loads(heard.body)
+        if "all" in said:
+            self._say_all(heard.sender)
+            return
         found = self._parts.get(said.get("poke") or said.get("ask") or said.get("project"))
         if found is None:
             return
@@ -194,6 +215,27 @@ class SharedRefs:
                 self.say(found.project, said["ref"], told, to=heard.sender)
         else:
             found.hear(said["ref"], _told_of(said))
+
+    def _say_all(self, to: str) -> None:
+        """Say again what another one may have missed: what was found here, and who was poked just now."""
+        for project, at in self._poked.items():
+            if time.monotonic() < at + _POKED_SECONDS:
+                self._publish({"poke": project}, to=to)
+        for part in self._parts.values():
+            if part.looks:
+                for key, told in part.found.items():
+                    self.say(part.project, key, told, to=to)
+
+
+def in_order(told: Told, before: Told | None, now: datetime) -> Told:
+    """Return what to make of what is told ``now``, where ``before`` is what was known. Pure."""
+    if told.at > now + _SKEW:
+        told = replace(told, at=now)
+    if before is None or told.at >= before.at:
+        return told
+    if (told.commit, str(told.error)) == (before.commit, str(before.error)):
+        return before
+    return replace(told, at=before.at + _TICK, sure=False)
 
 
 def _safe(value: object) -> object:

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kas.settings.access import Access
 from kas.settings.git import GitSettings
+from kas.settings.redis import is_open_to_others
 from kas.settings.section import Count, Section
 from kas.settings.values import Address, Duration, File, KasUrl, ListenAddress, Pause, Size, WebUrl
 from kas.settings.webhooks import WebhookSettings
@@ -165,7 +166,8 @@ class Settings(Section):
     )
     redis_password_file: File | None = Field(
         default=None,
-        description="File with the password for Redis, read anew for each connection; a user stands in the URL.",
+        description="File with the password for Redis, read anew for each connection; a user stands in the URL. Needed "
+        "unless Redis is on this machine.",
     )
     redis_ca_file: File | None = Field(
         default=None,
@@ -207,6 +209,11 @@ class Settings(Section):
             )
         if self.redis_ca_file is not None and not (self.redis or "").startswith("rediss://"):
             raise ValueError("redis_ca_file: is for TLS, and redis does not begin with rediss://")
+        if self.redis is not None and self.redis_password_file is None and is_open_to_others(self.redis):
+            raise ValueError(
+                "redis: others may reach it without a password; give it one (requirepass, or a user of its own), and "
+                "name the file that holds it in redis_password_file"
+            )
         return self
 
     @property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from kas.store.database import insert
 from kas.store.schema import keys
@@ -13,6 +13,9 @@ from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from kas.store.database import Database
+
+REPLICAS: Final = "replicas"
+"""The name of the key that keeps what several kas say to each other (``kas/replicas/derived.py``)."""
 
 
 class Keys:
@@ -23,9 +26,15 @@ class Keys:
 
     @whole
     async def of(self, name: str) -> bytes:
-        """Return the key of a name, the same one always; who asks first makes it."""
+        """Return the key of a name, the same one until it is renewed; who asks first makes it."""
         made = secrets.token_hex(32)
         async with self._database.write(durable=True) as connection:
             query = insert(connection, keys).values(name=name, value=made)
             await connection.execute(query.on_conflict_do_nothing(index_elements=["name"]))
             return bytes.fromhex(str(await connection.scalar(select(keys.c.value).where(keys.c.name == name))))
+
+    @whole
+    async def renew(self, name: str) -> None:
+        """Forget the key of a name; who asks next makes another."""
+        async with self._database.write(durable=True) as connection:
+            await connection.execute(delete(keys).where(keys.c.name == name))

@@ -14,6 +14,7 @@ from kas.store.backup_postgres import dump, load
 from kas.store.backup_sqlite import copy_from, copy_to
 from kas.store.database import Database, parse
 from kas.store.errors import BackupError
+from kas.store.keys import REPLICAS, Keys
 from kas.store.looking import look
 from kas.store.migrate import check_known, migrate
 from kas.store.postgres import Server
@@ -73,6 +74,21 @@ class Maintenance:
                 await dump(target, partial)
             else:
                 copy_to(file_of(target), partial)
+
+    async def renew_key(self) -> None:
+        """Have a new key made for what several kas say to each other, by the next one that starts. kas may be running.
+
+        Raises:
+            BackupError: the database is not up to date.
+        """
+        seen = await self.current()
+        if seen.found != seen.newest:
+            raise BackupError("the database is of another version than this kas: see `kas db current`")
+        database = Database(self._url, password_file=self._password_file, patient=True)
+        try:
+            await Keys(database).renew(REPLICAS)
+        finally:
+            await database.close()
 
     async def restore(self, file: Path, *, force: bool = False) -> None:
         """Put back what ``backup`` wrote: whole, or not at all. An older backup is upgraded when kas starts.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kas.store.records import EventRecord, ProjectRecord
 
 _TICK: Final = timedelta(microseconds=1)
+_SKEW: Final = timedelta(minutes=1)
+"""By how much the clocks of several kas may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def receive(
         now: the time.
     """
     revisions = [sync for sync in known if sync.kind is SyncKind.REVISION]
-    if any(_is_seen_after(sync, one) for sync in revisions):
+    if any(_is_seen_after(sync, one, now) for sync in revisions):
         return [], False
     changed = [superseded(old, now) for old in revisions if old.id != one.sync_id and not old.state.ended]
     newest = max(revisions, key=received_at, default=None)
@@ -119,9 +121,11 @@ def _is_only_reported(sync: SyncRecord) -> bool:
     return not sync.ref and sync.state is not SyncState.SUPERSEDED
 
 
-def _is_seen_after(sync: SyncRecord, one: Received) -> bool:
+def _is_seen_after(sync: SyncRecord, one: Received, now: datetime) -> bool:
     """Tell whether a ref was found to have another revision after it was found to have this one."""
     if sync.id == one.sync_id or sync.ref != one.ref or sync.seen_at is None or one.seen_at is None:
+        return False
+    if sync.seen_at > now + _SKEW:  # the clock of who looked was wrong; that must not keep back what comes later
         return False
     return sync.seen_at > one.seen_at
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 
+from kas.replicas.refusals import REASONS
 from kas.store.records import SyncState
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class Metrics:
         self._webhooks = Counter(
             "kas_webhook_requests", "Webhook requests received, by result.", ["result"], registry=registry
         )
+        self._redis_refused = Counter(
+            "kas_redis_refused",
+            "What came by Redis and was not listened to, by reason.",
+            ["reason"],
+            registry=registry,
+        )
         self._requests = Counter(
             "kas_http_requests",
             "HTTP requests answered; a route is a pattern.",
@@ -66,6 +73,8 @@ class Metrics:
             self._webhooks.labels(result)
         for result in REPORT_RESULTS:
             self._reports.labels(result)
+        for reason in REASONS:
+            self._redis_refused.labels(reason)
 
     def count_agents_by(self, connected: Callable[[], int]) -> None:
         """Ask this for the number of connected agents whenever metrics are read."""
@@ -88,6 +97,10 @@ class Metrics:
     def webhook(self, result: str) -> None:
         """Count a webhook request; ``result`` is one of ``WEBHOOK_RESULTS``."""
         self._webhooks.labels(result).inc()
+
+    def redis_refused(self, reason: str) -> None:
+        """Count what came by Redis and was refused; ``reason`` is one of ``kas.replicas.refusals.REASONS``."""
+        self._redis_refused.labels(reason).inc()
 
     def http_request(self, listener: str, method: str, route: str, status: int, seconds: float | None) -> None:
         """Count an answered request; ``route`` must be a pattern or ``unknown``, ``seconds`` is None for a watch."""

@@ -36,6 +36,7 @@ def _db(kas: Kas, *args: str) -> subprocess.CompletedProcess[str]:
 def test_a_database_is_upgraded_backed_up_and_restored(kas: Kas, tmp_path: Path) -> None:
     file = str(tmp_path / "backup")
     assert _db(kas, "current").stdout.startswith("empty (this kas works with ")
+    assert "of another version" in _db(kas, "renew-key").stderr
     assert _db(kas, "upgrade").stdout.startswith("empty -> ")
     assert _db(kas, "upgrade").stdout.endswith("(nothing to do)\n")
     assert _db(kas, "current").stdout.endswith("(up to date)\n")
@@ -43,6 +44,7 @@ def test_a_database_is_upgraded_backed_up_and_restored(kas: Kas, tmp_path: Path)
     kas.cli("agent", "create", "--project", "group/config", "--name", "kept")
     assert (_db(kas, "backup", file).returncode, kas.ready()) == (0, True)
     kas.cli("agent", "create", "--project", "group/config", "--name", "lost")
+    assert _db(kas, "renew-key").stdout.startswith("renewed: restart every kas")
 
     refused = _db(kas, "restore", file, "--force")
     assert (refused.returncode, "stop kas first" in refused.stderr) == (1, True)

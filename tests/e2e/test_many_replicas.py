@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import struct
-import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
-import redis
 
-from kas.git.parcels import Parcel
-from kas.replicas.parcels import seal
 from tests.support.fleet import Fleet, ask, fleet_of, readiness, watch
 from tests.support.git_server import GitServer
 from tests.support.playing import Player
@@ -83,16 +78,6 @@ async def test_a_push_is_two_requests_however_many_replicas_have_agents_of_it(fl
             break
     # Where the ref is, and what is there. The clock may come round meanwhile, and only ever adds to it.
     assert min(counts) == 2, counts
-
-
-async def test_what_others_put_onto_the_bus_in_a_replica_s_name_is_taken_from_git_instead(fleet: Fleet) -> None:
-    # Whoever can write to Redis can say anything there, but for the key that is in the database.
-    parcel = seal(b"another key", fleet.app_name, Parcel(bytes(32), (), b"PACK" + bytes(100)))
-    with redis.Redis.from_url(fleet.replicas.redis.url) as client:
-        for body in (b"", b"no parcel", parcel, parcel[:-50], bytes(40) + parcel[40:]):
-            sender = uuid.uuid4().hex.encode()
-            assert client.publish("kas3:", struct.pack("!32sQB", sender, 1, 7) + b"parcels" + body) == 3
-    await fleet.all_have(await fleet.push_and_tell("after it", to=1))
 
 
 async def test_a_token_that_one_replica_revokes_ends_the_session_at_another(fleet: Fleet) -> None:

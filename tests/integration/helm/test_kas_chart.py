@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SEVERAL: dict[str, Any] = {
     "database": {"url": "postgresql://kas@db/kas?sslmode=verify-full"},
-    "redis": {"url": "redis://redis:6379/0"},
+    "redis": {"url": "redis://redis:6379/0", "existingSecret": "kas-redis"},
 }
 
 CHOICES: dict[str, dict[str, Any]] = {
@@ -49,6 +49,7 @@ CHOICES: dict[str, dict[str, Any]] = {
         }
     },
     "for trying out": {"persistence": {"enabled": False}, "networkPolicy": {"enabled": False}, "fsGroup": None},
+    "Redis in the pod": {**SEVERAL, "redis": {"url": "redis://localhost:6379/0"}},
     "Redis with an own authority": {
         **SEVERAL,
         "replicas": 2,
@@ -82,6 +83,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "several without Redis": ({"replicas": 2, "database": SEVERAL["database"]}, "redis.url"),
     "Redis with SQLite": ({"redis": SEVERAL["redis"]}, "database.url"),
     "password in Redis' URL": ({**SEVERAL, "redis": {"url": "redis://:hunter2@redis/0"}}, "existingSecret"),
+    "Redis without a password": ({**SEVERAL, "redis": {"url": "redis://redis/0", "existingSecret": ""}}, "password"),
     "fewer than the least": ({**SEVERAL, "autoscaling": {"enabled": True, "maxReplicas": 1}}, "minReplicas"),
     "password in the URL": ({"database": {"url": "postgresql://kas:hunter2@db/kas"}}, "existingSecret"),
     "nobody's deploy token": ({"git": {"credential": {"existingSecret": "a", "kind": "deploy_token"}}}, "username"),

@@ -117,8 +117,13 @@ WRONG: dict[str, tuple[Callable[[Servers], Way], str, str]] = {
     ),
     "TLS where there is none": (lambda s: (f"rediss://127.0.0.1:{s.plain.port}", None, None), "connection", "TLS"),
     "nobody there": (lambda _: (f"redis://127.0.0.1:{free_port()}", None, None), "connection", "settings"),
-    "no such name": (lambda _: ("redis://nowhere.invalid", None, None), "connection", "settings"),
-    "a URL that is none": (lambda _: ("redis://host:port", None, None), "connection", "correct `redis`"),
+    "no such name": (lambda s: ("rediss://nowhere.invalid", s.file("any", "hunter2"), None), "connection", "server"),
+    "a password file without one": (
+        lambda s: (s.secure.url, s.file("blank", "\n"), s.authority.certificate),
+        "password",
+        "redis_password_file",
+    ),
+    "a URL that is none": (lambda _: ("rediss://host:port", None, None), "connection", "correct `redis`"),
 }
 
 
@@ -140,6 +145,13 @@ async def test_a_password_in_the_url_is_advised_against_and_not_shown(servers: S
 
     assert [finding.check for finding in findings if finding.level is not Level.OK] == ["password"]
     assert PASSWORD not in repr(findings)
+
+
+async def test_a_way_without_tls_is_warned_of() -> None:
+    findings = await check_redis("redis://nowhere.invalid", None, None)
+
+    assert levels(findings) == {"redis/TLS": "WARNING", "redis/connection": "FAILED"}
+    assert "rediss://" in findings[0].remedy
 
 
 async def test_a_user_without_rights_and_servers_that_take_no_writes_are_refused(

@@ -14,7 +14,6 @@ from kas.git.errors import GitError
 from kas.git.mirrors import Mirrors
 from kas.git.packs import Packs
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
-from kas.git.sharing import bring
 from tests.integration.kas_git.git_helpers import (
     MAIN,
     PROJECT,
@@ -175,7 +174,7 @@ async def test_an_answer_that_is_cut_off_changes_nothing(git_server: GitServer, 
         await mirrors.close()
 
 
-async def test_what_another_kas_has_found_is_one_request(
+async def test_where_the_server_has_a_ref_counts_whatever_another_kas_tells(
     mirrors: Mirrors, git_server: GitServer, tmp_path: Path
 ) -> None:
     repository = git_server.create(PROJECT)
@@ -185,15 +184,24 @@ async def test_what_another_kas_has_found_is_one_request(
     await mirror.fetch(MAIN)
     second = repository.push_files({"a.yaml": "a: 2\n"})
     assert await mirrors.mirror(PROJECT).fetch(MAIN) == second
-    third = repository.push_files({"a.yaml": "a: 3\n"})  # told of the second, the ref has moved on
+    repository.git("commit", "--quiet", "--allow-empty", "--message", "nobody has merged it")
+    unmerged = repository.head()
+    repository.git("push", "--quiet", "origin", "HEAD:unmerged")
+    repository.git("reset", "--quiet", "--hard", "HEAD~1")
+    assert await mirror.fetch(GitRef(RefKind.BRANCH, "unmerged")) == unmerged, "it is here, and of another ref"
+    assert await mirror.bring(MAIN, second, []) == second
+    third = repository.push_files({"a.yaml": "a: 3\n"})
+    for told in (
+        second,
+        unmerged,
+        "1" * 40,
+        third,
+    ):  # before it, beside it, nowhere, and right: told by nobody who had it
+        assert await mirror.bring(MAIN, told, None if told == second else []) == third
+        assert await mirror.last(MAIN) == third
     before = len(git_server.requests)
-    await bring(mirror, MAIN, second)
-    assert (len(git_server.requests) - before, await mirror.last(MAIN)) == (1, second)
-    assert await mirror.fetch(MAIN) == third
-    # What the server no longer gives.
-    with pytest.raises(GitError) as caught:
-        await bring(mirror, MAIN, "1" * 40)
-    assert caught.value.reason == "CommitNotFound"
+    assert await mirror.bring(MAIN, third, []) == third
+    assert len(git_server.requests) == before, "that is known"
     await others.close()
 
 

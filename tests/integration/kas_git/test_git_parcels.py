@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
-from kas.git.errors import GitError
 from kas.git.mirrors import Mirrors
-from kas.git.parcels import Parcel
+from kas.git.parcels import Parcel, ref_name
 from kas.git.refs import GitRef, RefKind
 from kas.git.remotes import CredentialKind, CredentialSettings
-from kas.git.sharing import bring
 from kas.git.watcher import RefWatcher
 from kas.replicas.local import Hub, LocalBus, LocalLeases
 from kas.replicas.port import Message
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 NEVER = 3600.0
 OTHER = GitRef(RefKind.BRANCH, "other")
+UNMERGED = GitRef(RefKind.BRANCH, "unmerged")
 
 
 def asked(git_server: GitServer) -> int:
@@ -59,12 +60,13 @@ class Mangling(LocalBus):
 
 @dataclass
 class Pair:
-    """Two kas; the first one looks."""
+    """Two kas; the first one looks. ``commits`` are those that each had of the first ref, in order."""
 
     buses: list[Mangling]
     mirrors: list[Mirrors]
     watchers: list[RefWatcher]
     states: dict[tuple[int, GitRef], RefState]
+    commits: dict[int, list[str | None]] = field(default_factory=lambda: defaultdict(list))
 
     async def have(self, number: int, ref: GitRef, commit: str) -> None:
         await eventually(lambda: self._commit(number, ref) == commit, what="it has the commit")
@@ -82,6 +84,7 @@ async def pair(
     keys: tuple[bytes, bytes] = (b"key", b"key"),
     mangle: Callable[[bytes], bytes] = lambda body: body,
     refs: tuple[GitRef, ...] = (MAIN,),
+    poll_interval: float = NEVER,
 ) -> AsyncIterator[Pair]:
     hub, two = Hub(), Pair([], [], [], {})
     async with AsyncExitStack() as closing, asyncio.TaskGroup() as group, AsyncExitStack() as stack:
@@ -89,7 +92,7 @@ async def pair(
             bus, mirrors = Mangling(hub, mangle), Mirrors(settings[number], tmp_path / f"kas-{number}")
             shared = SharedRefs(bus, LocalLeases(hub), keys[number])
             stack.enter_context(shared.listening())
-            watcher = RefWatcher(mirrors, poll_interval=NEVER, sharing=shared)
+            watcher = RefWatcher(mirrors, poll_interval=poll_interval, sharing=shared)
             two.buses.append(bus)
             two.mirrors.append(mirrors)
             two.watchers.append(watcher)
@@ -97,6 +100,8 @@ async def pair(
 
                 def told(state: RefState, number: int = number) -> None:
                     two.states[number, state.ref] = state
+                    if state.ref == refs[0] and state.commit not in two.commits[number][-1:]:
+                        two.commits[number].append(state.commit)
 
                 watcher.follow(PROJECT, ref, told)
             closing.push_async_callback(mirrors.close)
@@ -133,7 +138,7 @@ async def test_what_was_damaged_on_its_way_is_asked_for(git_server: GitServer, t
         second, before = repository.push_files({"a.yaml": "a: 2\n"}), asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, second)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
 
 
 async def test_what_has_another_key_is_asked_for(git_server: GitServer, tmp_path: Path) -> None:
@@ -143,7 +148,7 @@ async def test_what_has_another_key_is_asked_for(git_server: GitServer, tmp_path
         second, before = repository.push_files({"a.yaml": "a: 2\n"}), asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, second)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
 
 
 async def test_who_is_not_let_in_gets_nothing_from_who_is(git_server: GitServer, tmp_path: Path) -> None:
@@ -182,8 +187,41 @@ async def test_what_builds_on_something_that_is_not_here_is_asked_for(git_server
         third, before = repository.push_files({"a.yaml": "a: 3\n"}), asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, third)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
         assert await files_of(two.mirrors[1].mirror(PROJECT), third) == {"a.yaml": b"a: 3\n", "b.yaml": b"b: 1\n"}
+
+
+async def test_who_is_kept_from_hearing_anything_looks_by_itself_in_the_end(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = git_server.create(PROJECT)
+    repository.push_files({"a.yaml": "a: 1\n"})
+    async with pair([settings_for(git_server.template)] * 2, tmp_path, poll_interval=0.05) as two:
+        two.buses[1].deaf = True  # it goes on believing that the other one looks, and has nothing to tell
+        second = repository.push_files({"a.yaml": "a: 2\n"})
+        await two.have(0, MAIN, second)
+        await two.have(1, MAIN, second)
+
+
+async def test_a_commit_that_is_told_and_in_no_history_of_its_ref_is_not_taken(
+    git_server: GitServer, tmp_path: Path
+) -> None:
+    repository = git_server.create(PROJECT)
+    first = repository.push_files({"a.yaml": "a: 1\n"})
+    repository.git("commit", "--quiet", "--allow-empty", "--message", "nobody has merged it")
+    unmerged = repository.head()
+    repository.git("push", "--quiet", "origin", "HEAD:unmerged")
+    repository.git("reset", "--quiet", "--hard", "HEAD~1")
+    async with pair([settings_for(git_server.template)] * 2, tmp_path, refs=(MAIN, UNMERGED)) as two:
+        await two.have(1, UNMERGED, unmerged)  # so that it is here
+        for at, error in (("2000-01-01", None), ("2999-01-01", None), ("2999-01-01", ["Timeout", "slow", True])):
+            said = {"project": PROJECT, "ref": ref_name(MAIN), "commit": unmerged, "error": error, "at": f"{at}T00:00Z"}
+            two.buses[0].publish("refs", orjson.dumps(said))
+            await eventually(lambda: not two.watchers[1]._projects[PROJECT].wake.is_set(), what="it was looked at")
+        second = repository.push_files({"a.yaml": "a: 2\n"})
+        two.watchers[0].poke(PROJECT)
+        await two.have(1, MAIN, second)
+        assert two.commits[1] == [first, second], "neither was it followed meanwhile"
 
 
 async def test_what_is_large_is_asked_for(git_server: GitServer, tmp_path: Path) -> None:
@@ -194,7 +232,7 @@ async def test_what_is_large_is_asked_for(git_server: GitServer, tmp_path: Path)
         before = asked(git_server)
         two.watchers[0].poke(PROJECT)
         await two.have(1, MAIN, second)
-        assert asked(git_server) - before == 3
+        assert asked(git_server) - before == 4
 
 
 async def test_what_brings_two_branches_is_taken_in_for_both(git_server: GitServer, tmp_path: Path) -> None:
@@ -225,10 +263,10 @@ async def test_a_beginning_is_taken_in_only_where_nothing_began_before(git_serve
     await first.mirror(PROJECT).look([MAIN], parcels)
     assert [parcel.shallow for parcel in parcels] == [(second,)]
     before = len(git_server.requests)
-    await bring(fresh.mirror(PROJECT), MAIN, second, [lambda _: parcels[0]])
+    await fresh.mirror(PROJECT).bring(MAIN, second, [lambda _: parcels[0]])
     assert len(git_server.requests) == before
     assert await files_of(fresh.mirror(PROJECT), second) == {"a.yaml": b"a: 2\n"}
-    await bring(follows.mirror(PROJECT), MAIN, second, [lambda _: parcels[0]])
+    await follows.mirror(PROJECT).bring(MAIN, second, [lambda _: parcels[0]])
     assert git_server.requests[before:]
     shallow = next((tmp_path / "b" / "mirrors").iterdir()) / "shallow"
     assert second not in shallow.read_text()
@@ -245,8 +283,8 @@ async def test_what_is_no_pack_though_one_of_us_says_so_harms_nothing(
     repository = git_server.create(PROJECT)
     commit = repository.push_files({"a.yaml": "a: 1\n"})
     mirror = mirrors.mirror(PROJECT)
-    await bring(mirror, MAIN, commit, [lambda source: Parcel(source, (commit,), pack)])
+    await mirror.bring(MAIN, commit, [lambda source: Parcel(source, (commit,), pack)])
     assert await files_of(mirror, commit) == {"a.yaml": b"a: 1\n"}
-    with pytest.raises(GitError):
-        await bring(mirror, MAIN, "1" * 40, [lambda source: Parcel(source, (), pack)])
+    tips = ((ref_name(MAIN), "1" * 40),)
+    assert await mirror.bring(MAIN, "1" * 40, [lambda source: Parcel(source, (), pack, tips)]) == commit
     assert not list((tmp_path / "data").glob("mirrors/*/objects/pack/tmp_*"))

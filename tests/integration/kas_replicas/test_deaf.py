@@ -10,7 +10,8 @@ import pytest
 from redis.asyncio.client import PubSub
 
 from kas.replicas.port import Gap, Message
-from tests.integration.kas_replicas.conftest import redis_side
+from kas.replicas.redis_bus import channels_of
+from tests.integration.kas_replicas.conftest import KEY, met, redis_side
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ async def test_a_subscription_that_has_died_silently_is_noticed_and_all_is_heard
     async with AsyncExitStack() as stack:
         one = await redis_side(stack, own_redis.url)
         other = await redis_side(stack, f"redis://127.0.0.1:{link.port}/0")
+        await met(one, other)
         heard: list[Heard] = []
         stack.enter_context(other.bus.listen("t", heard.append))
         one.bus.publish("t", b"before")
@@ -37,9 +39,10 @@ async def test_a_subscription_that_has_died_silently_is_noticed_and_all_is_heard
         if why == "the client":
             # One that never comes back from waiting, whatever it was told.
             get_message = PubSub.get_message
+            own = f"{channels_of(KEY)}{other.bus.replica}".encode()
 
             async def wait(pubsub: PubSub, **more: object) -> object:
-                if pubsub in deaf or (not deaf and pubsub.channels.keys() & {f"kas3:{other.bus.replica}".encode()}):
+                if pubsub in deaf or (not deaf and pubsub.channels.keys() & {own}):
                     deaf.append(pubsub)
                     await asyncio.Event().wait()
                 return await get_message(pubsub, **more)  # type: ignore[arg-type]

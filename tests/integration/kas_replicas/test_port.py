@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kas.replicas.port import Gap, Message, Standing
 from kas.replicas.redis_client import connect
-from tests.integration.kas_replicas.conftest import Side, redis_side
+from tests.integration.kas_replicas.conftest import Side, met, redis_side
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def test_what_is_for_one_or_of_another_topic_is_not_heard(sides: Sides) ->
     one, other = sides
     heard: list[Heard] = []
     with other.bus.listen("t", heard.append):
-        one.bus.publish("t", b"for nobody", to="somebody-else")
+        one.bus.publish("t", b"for nobody", to="0" * 32)
         one.bus.publish("u", b"of another topic")
         one.bus.publish("t", b"for me", to=other.bus.replica)
         await eventually(lambda: bool(heard), what="something is heard")
@@ -62,6 +62,7 @@ async def test_a_key_has_one_holder_and_the_next_one_a_greater_fence(sides: Side
 async def test_a_holder_that_vanishes_is_followed(own_redis: RedisServer) -> None:
     async with AsyncExitStack() as stack:
         one, other = await redis_side(stack, own_redis.url), await redis_side(stack, own_redis.url)
+        await met(one, other)
         held = stack.enter_context(one.leases.want("k", lambda: None))
         await eventually(lambda: held.standing is Standing.MINE, what="one holds it")
         waiting = stack.enter_context(other.leases.want("k", lambda: None))
@@ -77,6 +78,7 @@ async def test_who_is_cut_off_knows_and_hears_of_the_gap_when_it_heals(own_redis
     async with AsyncExitStack() as stack:
         one = await redis_side(stack, own_redis.url)
         other = await redis_side(stack, f"redis://127.0.0.1:{link.port}/0")
+        await met(one, other)
         heard: list[Heard] = []
         stack.enter_context(other.bus.listen("t", heard.append))
         held = stack.enter_context(other.leases.want("k", lambda: None))
@@ -95,12 +97,14 @@ async def test_who_is_cut_off_knows_and_hears_of_the_gap_when_it_heals(own_redis
 async def test_redis_that_restarts_is_found_again(own_redis: RedisServer) -> None:
     async with AsyncExitStack() as stack:
         one, other = await redis_side(stack, own_redis.url), await redis_side(stack, own_redis.url)
+        await met(one, other)
         heard: list[Heard] = []
         stack.enter_context(other.bus.listen("t", heard.append))
         own_redis.kill()
         await eventually(lambda: bool(one.bus.trouble and other.bus.trouble), what="both know")
         own_redis.start()
         await eventually(lambda: not (one.bus.trouble or other.bus.trouble), what="both are back")
+        await met(one, other)
         assert Gap() in heard
         one.bus.publish("t", b"again")
         await eventually(lambda: Message(one.bus.replica, b"again") in heard, what="it hears again")
@@ -116,10 +120,13 @@ async def test_what_cannot_be_understood_is_a_gap_and_ends_nothing(own_redis: Re
                 raise KeyError("number")
             heard.append(said)
 
+        await met(one, other)
         stack.enter_context(other.bus.listen("t", understand))
         one.bus.publish("t", b"from the future")
         one.bus.publish("t", b"as usual")
-        await eventually(lambda: heard == [Gap(), Message(one.bus.replica, b"as usual")], what="the rest is heard")
+        await eventually(
+            lambda: heard == [Gap(one.bus.replica), Message(one.bus.replica, b"as usual")], what="the rest is heard"
+        )
 
 
 async def test_beats_stand_still_while_nothing_can_be_heard(link: TcpProxy) -> None:

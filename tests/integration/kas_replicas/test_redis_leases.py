@@ -6,10 +6,11 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+import redis
 
-from kas.replicas import redis_leases
+from kas.replicas import redis_bus, redis_leases
 from kas.replicas.port import Standing
-from tests.integration.kas_replicas.conftest import redis_side
+from tests.integration.kas_replicas.conftest import met, redis_side
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -95,3 +96,74 @@ async def test_what_is_not_wanted_any_more_is_claimed_no_more(own_redis: RedisSe
             other = Held(inner, await redis_side(stack, own_redis.url))
             await eventually(lambda: len(other.mine) >= 2, what="some have moved")
         await eventually(lambda: len(one.mine) == len(KEYS), what="the first one has all again")
+
+
+async def held_by(stack: AsyncExitStack, side: Side, key: str, *, standing: Standing) -> Lease:
+    lease = stack.enter_context(side.leases.want(key, lambda: None))
+    await eventually(lambda: lease.standing is standing, what=f"it is {standing}")
+    return lease
+
+
+def garbage(client: redis.Redis, key: bytes, _: bytes) -> None:
+    client.set(key, b"\xff:not:a:lease")
+
+
+def endless(client: redis.Redis, key: bytes, held: bytes) -> None:
+    client.set(key, held[: held.rindex(b":") + 1] + b"9" * 5000)
+
+
+def in_anothers_name(client: redis.Redis, key: bytes, held: bytes) -> None:
+    client.set(key, b"0" * 32 + held[32:])
+
+
+def of_another_key(client: redis.Redis, key: bytes, _: bytes) -> None:
+    (other,) = [one for one in client.keys("*") if one != key]
+    client.set(key, client.get(other))  # type: ignore[arg-type]
+
+
+def no_text(client: redis.Redis, key: bytes, _: bytes) -> None:
+    client.delete(key)
+    client.rpush(key, b"a list")
+
+
+def claimed(client: redis.Redis, key: bytes, _: bytes) -> None:
+    client.set(key + b":claim", b"f" * 16 + b":" + b"0" * 32 + b":" + b"0" * 32)
+
+
+@pytest.mark.parametrize("write", [garbage, endless, in_anothers_name, of_another_key, no_text, claimed])
+async def test_a_lease_that_nobody_of_us_wrote_is_nobody_s_and_is_taken_away(
+    own_redis: RedisServer, write: Callable[[redis.Redis, bytes, bytes], None]
+) -> None:
+    async with AsyncExitStack() as stack:
+        client = stack.enter_context(redis.Redis.from_url(own_redis.url))
+        side, other = await redis_side(stack, own_redis.url), await redis_side(stack, own_redis.url)
+        await met(side, other)
+        elsewhere = await held_by(stack, other, "other", standing=Standing.MINE)
+        (before,) = client.keys("*")
+        mine = await held_by(stack, side, "k", standing=Standing.MINE)
+        (key,) = set(client.keys("*")) - {before}
+        held = client.get(key)
+        write(client, key, held)
+        await eventually(lambda: mine.standing is not Standing.MINE or write is no_text, what="it is believed no more")
+        assert mine.standing is not Standing.OTHERS
+        await eventually(lambda: mine.standing is Standing.MINE, what="it is taken again")
+        assert elsewhere.standing is Standing.MINE
+        assert write is no_text or "lease" in side.refused
+
+
+async def test_a_holder_that_is_no_more_is_not_believed_to_hold_for_ever(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_bus, "FRESH_SECONDS", 0.0)
+    async with AsyncExitStack() as stack:
+        client = stack.enter_context(redis.Redis.from_url(own_redis.url))
+        side = await redis_side(stack, own_redis.url)
+        async with AsyncExitStack() as inner:
+            former = await redis_side(inner, own_redis.url)
+            await held_by(inner, former, "k", standing=Standing.MINE)
+            (key,) = client.keys("*")
+            recorded = client.get(key)
+            former.leases._leave = former.leases._hold  # type: ignore[attr-defined]
+        client.set(key, recorded)
+        await held_by(stack, side, "k", standing=Standing.MINE)
+        assert "lease" in side.refused

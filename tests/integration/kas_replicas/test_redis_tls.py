@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from kas.replicas.port import Message
-from tests.integration.kas_replicas.conftest import redis_side
+from tests.integration.kas_replicas.conftest import met, redis_side
 from tests.support.authority import make_authority
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -46,6 +46,7 @@ async def test_replicas_meet_by_tls_and_follow_what_is_rotated(tmp_path: Path) -
 
 async def reached(one: Side, other: Side) -> None:
     heard: list[Heard] = []
+    await met(one, other)
     with other.bus.listen("t", heard.append):
         one.bus.publish("t", b"by TLS")
         await eventually(lambda: Message(one.bus.replica, b"by TLS") in heard, what="it is heard")

@@ -129,6 +129,8 @@ async def test_a_replica_that_lags_behind_does_not_set_a_newer_revision_back(rep
     assert await note(1, "old", 1) == "new"
     assert await note(1, "old", 3) == "old", "the branch really went back"
     assert await note(0, "else", 0, "branch other") == "else", "another ref has its own times"
+    assert await note(0, "ahead", 100 * 365 * 24 * 60) == "ahead", "by a clock that is wrong"
+    assert await note(1, "later", 4) == "later", "which keeps nothing back"
 
 
 async def test_of_replicas_that_start_at_once_one_makes_the_first_api_token(replicas: list[Store]) -> None:
@@ -153,3 +155,5 @@ async def test_all_have_the_same_key_of_a_name_whoever_asks_first(replicas: list
     assert {len(key) for key in found} == {32}
     assert len(set(found)) == 1
     assert await replicas[0].keys.of("another") not in found
+    await replicas[1].keys.renew("k")
+    assert {await store.keys.of("k") for store in replicas}.isdisjoint(found)

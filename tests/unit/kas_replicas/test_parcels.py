@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kas.git.parcels import MOST_BYTES, Parcel, source_of
 from kas.git.remotes import Credential, Remote
+from kas.replicas.derived import derive
 from kas.replicas.parcels import ParcelError, seal, take
 
 KEY = b"k" * 32
 URL = "https://git.example.com/group/project.git"
 SOURCE = source_of(Remote(URL, Credential("kas", "secret"), None))
-PARCEL = Parcel(SOURCE, ("1" * 40,), b"PACK, and so on")
+PARCEL = Parcel(SOURCE, ("1" * 40,), b"PACK, and so on", (("ref", "2" * 40),))
 SENT = seal(KEY, "group/project", PARCEL)
 
 
@@ -56,26 +58,36 @@ def test_none_of_it_may_be_missing() -> None:
 @pytest.mark.parametrize(
     "head",
     [
+        b"",
         b"{}",
         b"[]",
         b"1",
         b"{",
-        b'{"project": 1, "shallow": []}',
-        b'{"project": "p", "shallow": 1}',
-        b'{"project": "p", "shallow": ["x"]}',
-        b'{"project": "p", "shallow": [[]]}',
+        b'{"shallow": 1, "tips": []}',
+        b'{"shallow": ["x"], "tips": []}',
+        b'{"shallow": [[]], "tips": []}',
+        b'{"shallow": [], "tips": ["x"]}',
+        b'{"shallow": [], "tips": [["ref", "main"]]}',
+        b'{"shallow": [], "tips": [["ref", 1]]}',
     ],
 )
-def test_what_is_no_parcel_is_said_to_be_none(head: bytes) -> None:
-    with pytest.raises(ParcelError):
-        take(KEY, bytes(32) + len(head).to_bytes(4, "big") + head + b"PACK")
+def test_what_one_of_us_sealed_and_is_no_parcel_opens_to_nothing(head: bytes) -> None:
+    said = len(head).to_bytes(4, "big") + head + b"PACK"
+    sealed = AESGCM(derive(KEY, "parcel", SOURCE)).encrypt(bytes(12), said, b"p")
+    assert take(KEY, b"\0\1p" + bytes(12) + sealed)[1](SOURCE) is None
+
+
+def test_nobody_reads_in_it_what_it_holds() -> None:
+    assert b"PACK" not in SENT
+    assert PARCEL.shallow[0].encode() not in SENT
 
 
 def test_too_much_is_neither_sent_nor_taken() -> None:
     large = Parcel(SOURCE, (), bytes(MOST_BYTES + 1))
     assert not seal(KEY, "p", large)
     assert not seal(KEY, "p", Parcel(SOURCE, ("1" * 40,) * 2000, b""))
-    for body in (bytes(MOST_BYTES + 66_000), SENT[:36] + SENT[36:] + bytes(MOST_BYTES)):
+    assert not seal(KEY, "p" * 5000, PARCEL)
+    for body in (bytes(MOST_BYTES + 80_000), SENT + bytes(MOST_BYTES + 80_000), b"", SENT[:20]):
         with pytest.raises(ParcelError):
             take(KEY, body)
     assert take(KEY, seal(KEY, "p", Parcel(SOURCE, (), bytes(MOST_BYTES))))[1](SOURCE) is not None

@@ -151,6 +151,10 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
             "database: postgresql://db/kas\nredis: redis://redis\nredis_ca_file: ca.pem",
             "kas.yaml:1  redis_ca_file: is for TLS, and redis does not begin with rediss://",
         ),
+        (
+            "database: postgresql://db/kas\nredis: redis://kas@redis",
+            "kas.yaml:1  redis: others may reach it without a password",
+        ),
     ],
 )
 def test_a_mistake_is_explained_where_it_stands(text: str, expected: str, tmp_path: Path) -> None:

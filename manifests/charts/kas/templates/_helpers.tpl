@@ -108,6 +108,11 @@ labels:
 {{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.redis.url -}}
 {{- fail "redis.url: it holds a password, and it would stand in a ConfigMap: put it into redis.existingSecret" -}}
 {{- end -}}
+{{- $here := regexMatch "^rediss?://([^/@]*@)?(localhost|127[.][0-9.]+)(:[0-9]+)?(/|$)" .Values.redis.url -}}
+{{- $certified := contains "ssl_certfile=" .Values.redis.url -}}
+{{- if and .Values.redis.url (not (or .Values.redis.existingSecret .Values.settings.redis_password_file $here $certified)) -}}
+{{- fail "redis.existingSecret: others may reach Redis without a password; give it one, and name a Secret that holds it" -}}
+{{- end -}}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) -}}
 {{- fail "autoscaling: minReplicas is more than maxReplicas" -}}
 {{- end -}}
