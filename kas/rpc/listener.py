@@ -28,6 +28,7 @@ from kas.rpc.ages import AGE_SECONDS, GRACE_SECONDS, Ages
 from kas.rpc.auth import Authenticator
 from kas.rpc.service import AgentLinkService, SessionObserver
 from kas.rpc.sessions import Sessions
+from kas.store.errors import StoreError
 from kas.tls import Certificate, CertificateError
 
 if TYPE_CHECKING:
@@ -124,6 +125,10 @@ class AgentListener:
             ListenerError: a port or a certificate cannot be used.
         """
         settings = self._settings
+        try:
+            await self._authenticator.prepare()
+        except StoreError as error:
+            log.warning("The tokens that there are could not be read; agents come in all the same", why=str(error))
         certificate = _certificate(settings.tls)
         credentials = certificate.grpc_credentials() if certificate else None
         ssl_context = certificate.context if certificate else None
