@@ -138,7 +138,11 @@ class Peer(NamedTuple):
 
 
 class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
-    """Serves agents. ``tunnel_peer`` gives the websocket's address for a gRPC peer that came through the tunnel."""
+    """Serves agents.
+
+    ``tunnel_peer`` gives the websocket's address for a gRPC peer that came through the tunnel. ``let_in`` is told every
+    gRPC peer that has shown a good token, and the bytes of each message that it brought.
+    """
 
     def __init__(
         self,
@@ -152,8 +156,10 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         identifier: Identifier | None = None,
         answers: Answers | None = None,
         admission: Admission | None = None,
+        let_in: Callable[[str, int], None] = lambda _peer, _brought: None,
     ) -> None:
         self._admission = admission or Admission(AdmissionLimits())
+        self._let_in = let_in
         self._authenticator = authenticator
         self._sessions = sessions
         self._publisher = publisher
@@ -162,6 +168,14 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self._tunnel_peer = tunnel_peer
         self._identifier = identifier
         self._answers = answers
+
+    async def enter(self, context: AnyContext) -> None:
+        """Return if the caller has a good token, or abort the call."""
+        await self._authenticate(context, self._peer(context.peer()))
+
+    def took(self, context: AnyContext, size: int) -> None:
+        """Note that a message of so many bytes has come."""
+        self._let_in(context.peer(), size)
 
     # The generated base knows generators only; writing by the context is what lets a stream be interrupted while it
     # waits for its reader.
@@ -257,7 +271,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         authorization = next((value for key, value in metadata if key == AUTHORIZATION), None)
         text = authorization.decode("latin-1") if isinstance(authorization, bytes) else authorization
         try:
-            return await self._authenticator.authenticate(text, peer.host)
+            identity = await self._authenticator.authenticate(text, peer.host)
         except RefusedError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.limited else grpc.StatusCode.UNAUTHENTICATED
             slower = "; too many attempts were refused, try less often" if error.limited else ""
@@ -267,6 +281,8 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "the token cannot be checked now; try again")
         except BusyError as error:
             await _abort_busy(context, error)
+        self._let_in(context.peer(), 0)
+        return identity
 
     async def _admit(self, identity: AgentIdentity, hello: wire.Hello, context: ConnectContext) -> None:
         if self._sessions.draining:
@@ -327,8 +343,13 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 
     def _peer(self, grpc_peer: str) -> Peer:
         through_tunnel = self._tunnel_peer(grpc_peer)
-        address = through_tunnel or unquote(grpc_peer).partition(":")[2]
+        address = through_tunnel or address_of(grpc_peer)
         return Peer("websocket" if through_tunnel else "grpc", address, address.rpartition(":")[0] or address)
+
+
+def address_of(grpc_peer: str) -> str:
+    """Return the address of a peer as gRPC gives it, with the port."""
+    return unquote(grpc_peer).partition(":")[2]
 
 
 async def _announce(session: Session, context: ConnectContext) -> None:

@@ -84,20 +84,21 @@ async def test_when_all_lanes_are_full_the_longest_gives_way() -> None:
 @pytest.mark.parametrize("calls_first", [False, True])
 async def test_who_gives_up_leaves_nothing_behind(calls_first: bool) -> None:  # noqa: FBT001
     road = Road(1)
-    first = asyncio.create_task(road.come("a"))
-    await settled()
-    second, third = asyncio.create_task(road.come("a")), asyncio.create_task(road.come("b"))
-    await settled()
-    if calls_first:
-        # Its turn comes in the moment in which it gives up.
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(road.come("a"))
+        await settled()
+        second = group.create_task(road.come("a"))
+        group.create_task(road.come("b"))
+        await settled()
+        if calls_first:
+            # Its turn comes in the moment in which it gives up.
+            first.cancel()
+            await asyncio.sleep(0)
+        second.cancel()
+        await settled()
         first.cancel()
-        await asyncio.sleep(0)
-    second.cancel()
-    await settled()
-    first.cancel()
-    await settled()
-    road.go_on.release()
-    await asyncio.gather(first, second, third, return_exceptions=True)
+        await settled()
+        road.go_on.release()
     assert "b" in road.through
     async with asyncio.timeout(5), road.turns.turn("c"):
         assert (road.turns._waiters, road.turns._in_all) == (0, 1)
