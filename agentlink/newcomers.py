@@ -88,6 +88,13 @@ class Newcomers(Generic[T]):
         if let_in:
             self._usual = max(self._clock() - since, _FORGET * self._usual)
 
+    def renew(self, connection: T) -> None:
+        """Have a newcomer's time begin anew; nothing is done for one that is none."""
+        if (name := self._of.get(connection)) is not None:
+            own = self._since[name]
+            del own[connection]
+            own[connection] = self._clock()
+
     def overdue(self) -> list[T]:
         """Return those whose time is over; they are forgotten."""
         until = self._clock() - self._limits.seconds

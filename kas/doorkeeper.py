@@ -82,9 +82,7 @@ class Door:
 
     def again(self, peer: str) -> None:
         """Have a newcomer's time begin anew: it has said something, and not yet who it is."""
-        if peer in self.descriptors and peer not in self._inside:
-            self.newcomers.leave(peer)
-            self.newcomers.enter(peer, host_of(peer))
+        self.newcomers.renew(peer)
 
     def is_inside(self, peer: str) -> bool:
         """Tell whether a caller was let in."""

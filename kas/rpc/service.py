@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 from urllib.parse import unquote
@@ -16,15 +15,15 @@ from urllib.parse import unquote
 import grpc
 
 from agentlink import limits, logs
-from agentlink.metadata import AUTHORIZATION, CONNECTION_ID, RETRY_AFTER
+from agentlink.metadata import AUTHORIZATION, RETRY_AFTER
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.admission import Admission, AdmissionLimits, BusyError
 from kas.rpc.auth import RefusedError
 from kas.rpc.sessions import Ending, Session
+from kas.rpc.streams import announce, is_lost, listen
 from kas.rpc.writer import Writer
 from kas.store.errors import StoreError
-from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -321,9 +320,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                         end(Ending.REVOKED)
                     stream = self._publisher.open(session.identity, hello, tasks, writer.wake)
                     try:
-                        await _announce(session, context)
+                        await announce(session, context)
                         writer.begin(stream.take)
-                        await _listen(request_iterator)
+                        await listen(request_iterator)
                     finally:
                         stream.close()
                 finally:
@@ -333,7 +332,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         except Exception as error:
             if endings:
                 reason = endings[0].value
-            elif not _is_lost(error):
+            elif not is_lost(error):
                 reason = "an error in kas"
                 log.exception("An agent's stream failed", **_fields(session))
         finally:
@@ -350,30 +349,6 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 def address_of(grpc_peer: str) -> str:
     """Return the address of a peer as gRPC gives it, with the port."""
     return unquote(grpc_peer).partition(":")[2]
-
-
-async def _announce(session: Session, context: ConnectContext) -> None:
-    """Tell the agent that it is in, before there is anything to send."""
-    # Whole: gRPC takes no status, and so no reason for the end, while this is on its way.
-    await whole(context.send_initial_metadata)(((CONNECTION_ID, session.connection_id),))
-    # nginx passes gRPC's metadata on with the first message, which may be long in coming.
-    await context.write(wire.KasMessage())
-
-
-async def _listen(request_iterator: AsyncIterator[wire.AgentMessage]) -> NoReturn:
-    """Read what newer agents may say later, so that it does not pile up; go on when they have nothing more to say."""
-    with suppress(grpc.RpcError):
-        async for _ in request_iterator:
-            pass
-    await asyncio.get_running_loop().create_future()
-    raise AssertionError("only a cancellation ends this")
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Tell whether all that went wrong is that gRPC had no connection any more to write to."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_lost(one) for one in error.exceptions)
-    return isinstance(error, grpc.aio.InternalError)
 
 
 async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: ConnectContext) -> wire.Hello:

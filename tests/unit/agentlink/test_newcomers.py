@@ -103,3 +103,15 @@ def test_the_time_of_each_ends() -> None:
     door.now = 15.0
     assert door.newcomers.overdue() == ["b", "c"]
     assert len(door.newcomers) == 0
+
+
+def test_a_newcomer_whose_time_begins_anew_is_no_longer_the_oldest() -> None:
+    door = Door(10, 2)
+    for name in "ab":
+        door.enter(name)
+    door.now = 5.0
+    door.newcomers.renew("a")
+    door.newcomers.renew("nobody")
+    door.now = 10.0
+    assert door.newcomers.overdue() == ["b"]
+    assert len(door.newcomers) == 1
