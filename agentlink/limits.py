@@ -61,6 +61,9 @@ BYTES_A_POINT = 4 * KIBIBYTE
 CALL_POINTS = 40
 """What a call that is served gives back: its frames, and those by which its answer is confirmed."""
 
+REFUSED_CALLS = 10
+"""Calls without a good token that one connection may make; an agent that is refused comes again by another one."""
+
 PIECE_BYTES = 8 * KIBIBYTE
 """How much of what a websocket sends is worked off before it is looked whether that was too many frames."""
 

@@ -85,6 +85,13 @@ class TunnelServer:
         known = self._peers.get(name)
         return "websocket" if known is None else known[0]
 
+    def refused(self, grpc_peer: str) -> None:
+        """Note that a call of a caller was refused; one that goes on with such calls is sent away."""
+        if (known := self._peers.get(grpc_peer.partition(":")[2])) is not None:
+            known[1].refused += 1
+            if known[1].refused >= limits.REFUSED_CALLS:
+                known[1].end(CloseCode.POLICY_VIOLATION, "too many calls were refused")
+
     @asynccontextmanager
     async def listening(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> AsyncIterator[None]:
         """Accept connections while the context lasts; leaving it closes them.
@@ -177,6 +184,7 @@ class _Caller(PacedConnection):
         self._newcomers = newcomers
         self._accepted = accepted
         self.peer = ""
+        self.refused = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

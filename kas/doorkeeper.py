@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from agentlink import logs
+from agentlink import limits, logs
 from agentlink.newcomers import NewcomerLimits, Newcomers
 from kas.overhead import Traffic, is_flood
 
@@ -69,6 +69,7 @@ class Door:
         self.weighs = weighs
         self.descriptors: dict[str, int] = {}
         self._brought: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
         # Who was let in, and at which look.
         self._inside: dict[str, int] = {}
         self._looks = 0
@@ -79,6 +80,16 @@ class Door:
         self.newcomers.leave(peer, let_in=True)
         if brought:
             self._brought[peer] = self._brought.get(peer, 0) + brought
+
+    def refused(self, peer: str) -> None:
+        """Note that a call of a caller was refused; the connection of one that goes on with such calls is ended."""
+        self._refused[peer] = self._refused.get(peer, 0) + 1
+        if self.is_tiresome(peer):
+            _end(self, peer, "too many of its calls were refused")
+
+    def is_tiresome(self, peer: str) -> bool:
+        """Tell whether too many calls of a caller were refused."""
+        return self._refused.get(peer, 0) >= limits.REFUSED_CALLS
 
     def again(self, peer: str) -> None:
         """Have a newcomer's time begin anew: it has said something, and not yet who it is."""
@@ -97,11 +108,13 @@ class Door:
         self.newcomers.leave(peer)
         self._inside.pop(peer, None)
         self._brought.pop(peer, None)
+        self._refused.pop(peer, None)
         self.descriptors.pop(peer, None)
 
     def turn(self) -> None:
         """Forget who was let in and had gone before it was looked."""
         gone = [peer for peer, look in self._inside.items() if look < self._looks and peer not in self.descriptors]
+        gone += [peer for peer in self._refused if peer not in self.descriptors]
         for peer in gone:
             self.forget(peer)
         self._looks += 1
@@ -127,14 +140,14 @@ class Doorkeeper:
         self._count = 0
         self._looked = clock()
 
-    def door(self, limits: NewcomerLimits, *, weighs: bool = False) -> Door:
+    def door(self, bounds: NewcomerLimits, *, weighs: bool = False) -> Door:
         """Return a door, which has no port yet.
 
         Args:
-            limits: how many may wait, and how long.
+            bounds: how many may wait, and how long.
             weighs: whether what a connection sends is held against what it has brought.
         """
-        return Door(Newcomers(limits, clock=self._clock), weighs=weighs)
+        return Door(Newcomers(bounds, clock=self._clock), weighs=weighs)
 
     def open(self, door: Door, port: int) -> None:
         """Look after a port from now on."""
@@ -195,8 +208,9 @@ class Doorkeeper:
         if door.weighs:
             inside = door.is_inside(peer)
             seconds = self._clock() - seen.since
-            if is_flood(traffic, inside=inside, brought=door.brought(peer), seconds=seconds):
-                _end(door, peer, "what it sends carries nothing")
+            flood = is_flood(traffic, inside=inside, brought=door.brought(peer), seconds=seconds)
+            if flood or door.is_tiresome(peer):
+                _end(door, peer, "what it sends is of no use")
 
     def _meet(self, door: Door, peer: str, descriptor: int) -> _Seen:
         door.descriptors[peer] = descriptor

@@ -170,6 +170,12 @@ class AgentListener:
             if not tunnel.let_in(grpc_peer, brought):
                 direct.let_in(address_of(grpc_peer), brought)
 
+        def refused(grpc_peer: str) -> None:
+            if tunnel.peer_of(grpc_peer):
+                tunnel.refused(grpc_peer)
+            else:
+                direct.refused(address_of(grpc_peer))
+
         return AgentLinkService(
             authenticator=self._authenticator,
             sessions=self.sessions,
@@ -178,6 +184,7 @@ class AgentListener:
             observer=self._observer,
             tunnel_peer=tunnel.peer_of,
             let_in=let_in,
+            refused=refused,
             identifier=self._identifier,
             answers=self._answers,
             admission=Admission(self._settings.admission),

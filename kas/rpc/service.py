@@ -140,7 +140,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
     """Serves agents.
 
     ``tunnel_peer`` gives the websocket's address for a gRPC peer that came through the tunnel. ``let_in`` is told every
-    gRPC peer that has shown a good token, and the bytes of each message that it brought.
+    gRPC peer that has shown a good token, and the bytes of each message that it brought; ``refused``, who has not.
     """
 
     def __init__(
@@ -156,9 +156,11 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         answers: Answers | None = None,
         admission: Admission | None = None,
         let_in: Callable[[str, int], None] = lambda _peer, _brought: None,
+        refused: Callable[[str], None] = lambda _peer: None,
     ) -> None:
         self._admission = admission or Admission(AdmissionLimits())
         self._let_in = let_in
+        self._refused = refused
         self._authenticator = authenticator
         self._sessions = sessions
         self._publisher = publisher
@@ -272,6 +274,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         try:
             identity = await self._authenticator.authenticate(text, peer.host)
         except RefusedError as error:
+            self._refused(context.peer())
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.limited else grpc.StatusCode.UNAUTHENTICATED
             slower = "; too many attempts were refused, try less often" if error.limited else ""
             await _abort(context, code, f"{error}{slower}")
@@ -279,6 +282,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             log.warning("A token could not be checked", error=error)
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "the token cannot be checked now; try again")
         except BusyError as error:
+            self._refused(context.peer())
             await _abort_busy(context, error)
         self._let_in(context.peer(), 0)
         return identity
