@@ -25,3 +25,15 @@ def household(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((parsed.packed, _NETWORK_BITS), strict=False))
+
+
+def with_port(host: str, port: int) -> str:
+    """Return one way of writing an address with its port, whoever names it and however."""
+    if ":" not in host:
+        return f"{host}:{port}"
+    plain = host.strip("[]").partition("%")[0]
+    try:
+        parsed = ipaddress.IPv6Address(plain)
+    except ValueError:
+        return f"[{plain}]:{port}"
+    return f"[{parsed}]:{port}" if parsed.ipv4_mapped is None else f"{parsed.ipv4_mapped}:{port}"

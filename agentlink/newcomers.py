@@ -48,6 +48,9 @@ class Newcomers(Generic[T]):
         self._since: dict[str, dict[T, float]] = {}
         self._usual = 0.0
 
+    def __contains__(self, connection: T) -> bool:
+        return connection in self._of
+
     def __len__(self) -> int:
         return len(self._of)
 

@@ -17,6 +17,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from agentlink import limits, logs
+from agentlink.callers import with_port
 from agentlink.http2_frames import PREFACE
 from agentlink.newcomers import NewcomerLimits, Newcomers
 from agentlink.tunnel import CLOSE_SECONDS, SUBPROTOCOL, quiet, receive
@@ -89,7 +90,8 @@ class TunnelServer:
         """Note that a call of a caller was refused; one that goes on with such calls is sent away."""
         if (known := self._peers.get(grpc_peer.partition(":")[2])) is not None:
             known[1].refused += 1
-            if known[1].refused >= limits.REFUSED_CALLS:
+            # Others than strangers may be behind a proxy, which brings both by one connection.
+            if known[1].refused >= limits.REFUSED_CALLS and known[1] in self._newcomers:
                 known[1].end(CloseCode.POLICY_VIOLATION, "too many calls were refused")
 
     @asynccontextmanager
@@ -189,7 +191,7 @@ class _Caller(PacedConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         host, port = (transport.get_extra_info("peername") or ("unknown", 0))[:2]
-        self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.peer = with_port(host, port)
         self._accepted(self.peer)
         loser = self._newcomers.enter(self, host)
         if loser is self:

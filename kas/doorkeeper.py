@@ -23,6 +23,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agentlink import limits, logs
+from agentlink.callers import with_port
 from agentlink.newcomers import NewcomerLimits, Newcomers
 from kas.overhead import Traffic, is_flood
 
@@ -43,9 +44,6 @@ _DESCRIPTORS: Final = "/proc/self/fd"
 _TCP_INFO: Final = struct.Struct("=120xQQ")
 """``tcpi_bytes_acked`` and ``tcpi_bytes_received`` of Linux' ``struct tcp_info``."""
 
-_MAPPED: Final = "::ffff:"
-"""What the IPv4 address of a caller begins with at a socket that takes both."""
-
 log = logs.get_logger("doorkeeper")
 
 
@@ -55,10 +53,8 @@ def host_of(peer: str) -> str:
 
 
 def peer_of(address: tuple[str, int]) -> str:
-    """Return a socket's address as gRPC writes it."""
-    host, port = address
-    host = host.removeprefix(_MAPPED) if "." in host else host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """Return a socket's address as doors are told it."""
+    return with_port(*address)
 
 
 class Door:
@@ -88,8 +84,11 @@ class Door:
             _end(self, peer, "too many of its calls were refused")
 
     def is_tiresome(self, peer: str) -> bool:
-        """Tell whether too many calls of a caller were refused."""
-        return self._refused.get(peer, 0) >= limits.REFUSED_CALLS
+        """Tell whether too many calls of a caller were refused.
+
+        One that was let in may be a proxy, which brings agents and strangers by one connection.
+        """
+        return peer not in self._inside and self._refused.get(peer, 0) >= limits.REFUSED_CALLS
 
     def again(self, peer: str) -> None:
         """Have a newcomer's time begin anew: it has said something, and not yet who it is."""

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import grpc
 
 from agentlink import limits, logs
+from agentlink.callers import with_port
 from agentlink.metadata import AUTHORIZATION, RETRY_AFTER
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
@@ -352,7 +353,8 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 
 def address_of(grpc_peer: str) -> str:
     """Return the address of a peer as gRPC gives it, with the port."""
-    return unquote(grpc_peer).partition(":")[2]
+    host, _, port = unquote(grpc_peer).partition(":")[2].rpartition(":")
+    return with_port(host, int(port)) if port.isdecimal() else grpc_peer
 
 
 async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: ConnectContext) -> wire.Hello:

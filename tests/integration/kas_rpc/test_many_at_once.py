@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -182,3 +182,25 @@ async def test_silence_on_the_direct_port_ends_too(tmp_path: Path, monkeypatch: 
                 while await reader.read(4096):
                     pass
             writer.close()
+
+
+@pytest.mark.parametrize("transport", ["ws", "grpc"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_who_has_shown_a_token_stays_when_the_time_of_strangers_is_over(
+    tmp_path: Path, transport: str, host: str
+) -> None:
+    bounds = replace(settings(), host=host, newcomers=NewcomerLimits(seconds=2.0))
+    async with running(bounds, tmp_path) as kas:
+        secret, _ = await kas.register()
+        port = kas.listener.websocket_port if transport == "ws" else kas.listener.grpc_port
+        async with agent(f"{transport}://{f'[{host}]' if ':' in host else host}:{port}", secret) as it:
+            await it.link.wait_connected()
+            since = it.link.state
+            stranger_reader, stranger = await asyncio.open_connection(host, port)
+            async with asyncio.timeout(30):
+                with suppress(ConnectionError):
+                    while await stranger_reader.read(4096):
+                        pass
+            stranger.close()
+            await it.link.report(wire.ReportRequest(reports=[wire.Report(id="r")]))
+            assert it.link.state == since
