@@ -17,7 +17,7 @@ import socket
 import struct
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -28,7 +28,7 @@ from agentlink.newcomers import NewcomerLimits, Newcomers
 from kas.overhead import Traffic, is_flood
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked."""
@@ -40,6 +40,8 @@ SOME: Final = 250
 """Sockets of those that were let in, or are none of our business, that are looked at again each time."""
 
 _DESCRIPTORS: Final = "/proc/self/fd"
+
+_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 
 _TCP_INFO: Final = struct.Struct("=120xQQ")
 """``tcpi_bytes_acked`` and ``tcpi_bytes_received`` of Linux' ``struct tcp_info``."""
@@ -138,6 +140,7 @@ class Doorkeeper:
         self._seen: dict[int, _Seen | None] = {}
         self._count = 0
         self._looked = clock()
+        self._spare = _spare()
 
     def door(self, bounds: NewcomerLimits, *, weighs: bool = False) -> Door:
         """Return a door, which has no port yet.
@@ -164,6 +167,17 @@ class Doorkeeper:
 
     def look(self) -> None:
         """Look once."""
+        # When there are no more descriptors to be had, this one is: to look, and to end somebody, takes one.
+        if self._spare >= 0:
+            os.close(self._spare)
+        try:
+            self._look()
+        except OSError as error:
+            log.warning("Connections could not be looked after", error=error)
+        finally:
+            self._spare = _spare()
+
+    def _look(self) -> None:
         count = _how_many()
         # Older kernels do not say how many there are.
         if not count or count != self._count or any(len(door.newcomers) for door in self._doors.values()):
@@ -189,10 +203,9 @@ class Doorkeeper:
     def _check(self, descriptor: int) -> None:
         """Bring what is known of a descriptor up to date; its number may stand for something else by now."""
         before = self._seen.pop(descriptor, None)
-        connection = _socket_of(descriptor)
         door, peer = None, ""
-        if connection is not None:
-            with connection, suppress(OSError):  # one that listens, or is closed already
+        with _lent(descriptor) as connection, suppress(OSError):  # of one that listens, or is closed already
+            if connection is not None:
                 peer = peer_of(connection.getpeername()[:2])
                 door = self._doors.get(connection.getsockname()[1])
                 traffic = Traffic(*_TCP_INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)))
@@ -220,33 +233,39 @@ class Doorkeeper:
         return _Seen(door, peer, self._clock())
 
 
+def _spare() -> int:
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
 def _how_many() -> int:
     return os.stat(_DESCRIPTORS).st_size  # noqa: PTH116 - ten times a second
 
 
-def _socket_of(descriptor: int) -> socket.socket | None:
-    """Return a socket of one's own for a descriptor, None where it is no TCP connection."""
+@contextmanager
+def _lent(descriptor: int) -> Iterator[socket.socket | None]:
+    """Give the TCP connection of a descriptor to look at, None if it is none; somebody else may close it meanwhile."""
     try:
-        own = os.dup(descriptor)
-    except OSError:  # closed meanwhile
-        return None
-    try:
-        found = socket.socket(fileno=own)
+        found = socket.socket(fileno=descriptor)
     except OSError:
-        os.close(own)
-        return None
-    if found.type is socket.SOCK_STREAM and found.family in {socket.AF_INET, socket.AF_INET6}:
-        return found
-    found.close()
-    return None
+        yield None
+        return
+    try:
+        yield found if found.type is socket.SOCK_STREAM and found.family in _INTERNET else None
+    finally:
+        found.detach()
 
 
 def _end(door: Door, peer: str, why: str) -> None:
     """Shut a connection down; whoever has it finds it ended."""
-    connection = _socket_of(door.descriptors.get(peer, -1))
-    if connection is None:
+    try:
+        # Of one's own, so that it is this connection whatever becomes of the number.
+        own = os.dup(door.descriptors.get(peer, -1))
+    except OSError:
         return
-    with connection, suppress(OSError):
+    with suppress(OSError), socket.socket(fileno=own) as connection:
         if peer_of(connection.getpeername()[:2]) == peer:
             log.debug("A connection is ended", peer=peer, why=why)
             connection.shutdown(socket.SHUT_RDWR)

@@ -14,6 +14,7 @@ import pytest
 from agentk.gitops.channels import open_channel
 from agentlink import limits
 from agentlink.address import parse_kas_address
+from agentlink.newcomers import NewcomerLimits
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.listener import ListenerSettings
@@ -53,6 +54,14 @@ async def bystander(kas: Kas) -> AsyncIterator[None]:
         yield
         await it.link.report(wire.ReportRequest())
         assert it.link.state == since
+
+
+@pytest.fixture
+async def kas(tmp_path: Path) -> AsyncIterator[Kas]:
+    # To compress a bomb may take longer than a stranger has.
+    patient = ListenerSettings(websocket_port=0, grpc_port=0, newcomers=NewcomerLimits(seconds=60))
+    async with running(patient, tmp_path) as it:
+        yield it
 
 
 class TestPings:
