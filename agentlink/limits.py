@@ -48,11 +48,24 @@ CONNECT_TIMEOUT_SECONDS = 20.0
 FIRST_BYTES_SECONDS = 10.0
 """How long a new connection may be silent before its HTTP/2 begins."""
 
-WAITING_CONNECTIONS = 1000
-"""Websockets and connections to be that have not begun their HTTP/2. Each holds a descriptor and about 30 kB."""
+FRAME_POINTS = 5000
+"""Frames that carry next to nothing, of HTTP/2 and of the websocket, that a connection may send at once; whoever sends
+more is sent away. One that begins a call counts ten times (``agentlink.http2_frames``)."""
 
-WAITING_PATIENCE_SECONDS = 1.0
-"""How long one of them may be silent although others want its place; who means it needs milliseconds."""
+FRAME_POINTS_A_SECOND = 500
+"""And every second."""
+
+BYTES_A_POINT = 4 * KIBIBYTE
+"""Sent to a connection, this earns it one frame more: whoever receives much has much to confirm."""
+
+CALL_POINTS = 40
+"""What a call that is served gives back: its frames, and those by which its answer is confirmed."""
+
+REFUSED_CALLS = 10
+"""Calls without a good token that one connection may make; an agent that is refused comes again by another one."""
+
+PIECE_BYTES = 8 * KIBIBYTE
+"""How much of what a websocket sends is worked off before it is looked whether that was too many frames."""
 
 IDLE_SECONDS = 300.0
 """How long a connection may have no call open. An agent's always has one; others only hold descriptors."""

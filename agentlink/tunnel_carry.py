@@ -13,19 +13,74 @@ from typing import TYPE_CHECKING, cast
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidState
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Opcode
+from websockets.protocol import State
 
+from agentlink import limits
+from agentlink.allowance import Allowance
+from agentlink.http2_frames import Frames
 from agentlink.limits import FRAME_BYTES
 from agentlink.tunnel import receive
 
 if TYPE_CHECKING:
     import socket
+    from typing import Any
+
+    from websockets.frames import Frame
+    from websockets.protocol import Event
+
+_BRINGS = frozenset({Opcode.BINARY, Opcode.CONT})
+_WORTH_ITS_FRAME = 256
+"""Bytes of a websocket frame that is no mere overhead."""
+
+TOO_MANY_FRAMES = "too many frames that carry nothing"
 
 
 class PacedConnection(ServerConnection):
-    """A websocket that tells what it carries when it can take no more, and when it can again."""
+    """A websocket that tells what it carries when it can take no more, and when it can again.
+
+    Whoever floods it with frames that carry nothing is sent away.
+    """
 
     local: _Local | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as above it
+        super().__init__(*args, **kwargs)
+        self.allowance = Allowance(limits.FRAME_POINTS, limits.FRAME_POINTS_A_SECOND)
+        self._frames = Frames()
+
+    def data_received(self, data: bytes) -> None:
+        """Work off what has come, piece by piece, for as long as it is worth it."""
+        for start in range(0, len(data), limits.PIECE_BYTES):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + limits.PIECE_BYTES])
+
+    def process_event(self, event: Event) -> None:
+        """Count a frame, then do with it what is to be done."""
+        if self.request is not None and not self._afford(cast("Frame", event)):
+            return
+        super().process_event(event)
+
+    def _afford(self, frame: Frame) -> bool:
+        points = self._frames.points(bytes(frame.data)) if frame.opcode in _BRINGS else 0
+        if len(frame.data) < _WORTH_ITS_FRAME:
+            points += 1
+        if self.allowance.spend(points):
+            return True
+        self.end(CloseCode.POLICY_VIOLATION, TOO_MANY_FRAMES)
+        return False
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Close at once, with a reason if the other side reads it."""
+        if self.protocol.state is State.OPEN:
+            self.protocol.fail(code, reason)
+            self.send_data()
+        # Whoever does not read what it was sent before would keep the connection.
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Have nothing more read that would have to be sent."""
@@ -113,6 +168,7 @@ class _Local(asyncio.Protocol):
             self._transport.abort()
             return
         self._websocket.send_data()
+        self._websocket.allowance.earn(len(data) / limits.BYTES_A_POINT)
 
     def pause_writing(self) -> None:
         self._room = asyncio.get_running_loop().create_future()

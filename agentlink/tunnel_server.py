@@ -17,34 +17,62 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from agentlink import limits, logs
+from agentlink.callers import with_port
+from agentlink.http2_frames import PREFACE
+from agentlink.newcomers import NewcomerLimits, Newcomers
 from agentlink.tunnel import CLOSE_SECONDS, SUBPROTOCOL, quiet, receive
 from agentlink.tunnel_carry import PacedConnection, carry
-from agentlink.tunnel_waiting import Waiting
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
     from typing import Any
 
     from websockets.typing import Subprotocol
 
-HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
 BUSY_SECONDS = (2, 10)
 """Between these, whole seconds, whoever found too many others waiting to come in is to try again."""
+
+_LOCAL = frozenset({"unix", "unix-abstract"})
 
 log = logs.get_logger("tunnel")
 
 
 class TunnelServer:
-    """Accepts websockets on any path and bridges each to the gRPC server behind ``socket_path``."""
+    """Accepts websockets on any path and bridges each to the gRPC server behind ``socket_path``.
 
-    def __init__(self, socket_path: Path) -> None:
+    Whoever has not shown the gRPC server a good token counts as a newcomer; it says whom it has let in (``let_in``).
+    """
+
+    def __init__(
+        self,
+        socket_path: Path,
+        newcomers: NewcomerLimits | None = None,
+        *,
+        accepted: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Bridge to ``socket_path``; ``accepted`` is told the address of every caller, once TLS is agreed on."""
         self._socket_path = socket_path
-        self._peers: dict[str, str] = {}
-        self._waiting: Waiting[_Caller] = Waiting(limits.WAITING_CONNECTIONS, patience=limits.WAITING_PATIENCE_SECONDS)
+        self._peers: dict[str, tuple[str, _Caller]] = {}
+        self._newcomers: Newcomers[_Caller] = Newcomers(newcomers or NewcomerLimits())
+        self._seconds = (newcomers or NewcomerLimits()).seconds
+        self._accepted = accepted
         self.port = 0
+
+    def let_in(self, grpc_peer: str, brought: int = 0) -> bool:
+        """Note that a caller of the gRPC server has shown a good token; return whether it is of this tunnel.
+
+        ``brought``: the bytes of a message that was taken from it. It pays for the frames of its call.
+        """
+        scheme, _, name = grpc_peer.partition(":")
+        if scheme not in _LOCAL:
+            return False
+        if (known := self._peers.get(name)) is not None:
+            self._newcomers.leave(known[1], let_in=True)
+            if brought:
+                known[1].allowance.earn(limits.CALL_POINTS)
+        return True
 
     def peer_of(self, grpc_peer: str) -> str | None:
         """Return the address at the websocket's other end for a peer name as gRPC gives it, None if not of a tunnel.
@@ -53,9 +81,18 @@ class TunnelServer:
         that is known is that it came through the tunnel.
         """
         scheme, _, name = grpc_peer.partition(":")
-        if scheme not in {"unix", "unix-abstract"}:
+        if scheme not in _LOCAL:
             return None
-        return self._peers.get(name, "websocket")
+        known = self._peers.get(name)
+        return "websocket" if known is None else known[0]
+
+    def refused(self, grpc_peer: str) -> None:
+        """Note that a call of a caller was refused; one that goes on with such calls is sent away."""
+        if (known := self._peers.get(grpc_peer.partition(":")[2])) is not None:
+            known[1].refused += 1
+            # Others than strangers may be behind a proxy, which brings both by one connection.
+            if known[1].refused >= limits.REFUSED_CALLS and known[1] in self._newcomers:
+                known[1].end(CloseCode.POLICY_VIOLATION, "too many calls were refused")
 
     @asynccontextmanager
     async def listening(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> AsyncIterator[None]:
@@ -64,7 +101,9 @@ class TunnelServer:
         Raises:
             OSError: the address cannot be listened on.
         """
-        handshake: dict[str, Any] = {"ssl_handshake_timeout": limits.FIRST_BYTES_SECONDS} if ssl_context else {}
+        tls: dict[str, Any] = {}
+        if ssl_context is not None:
+            tls = {"ssl_handshake_timeout": self._seconds, "ssl_shutdown_timeout": CLOSE_SECONDS}
         async with serve(
             self._accept,
             host,
@@ -77,7 +116,7 @@ class TunnelServer:
             max_size=limits.MAX_FRAME_BYTES,
             max_queue=limits.QUEUED_FRAMES,
             write_limit=limits.FRAME_BYTES,
-            open_timeout=limits.FIRST_BYTES_SECONDS,
+            open_timeout=self._seconds,
             # The gRPC server's pings go through, and find a dead connection just as well; the websocket's own beside
             # them would be one more task, and one more ping, for each connection.
             ping_interval=None,
@@ -85,18 +124,21 @@ class TunnelServer:
             server_header=None,
             logger=quiet,
             # Called only; the type does not know that other callables do.
-            create_connection=cast("type[ServerConnection]", partial(_Caller, self._waiting)),
-            **handshake,
+            create_connection=cast("type[ServerConnection]", partial(_Caller, self._newcomers, self._accepted)),
+            **tls,
         ) as server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             yield
 
+    def turn(self) -> None:
+        """Send those away whose time is over; to be called often."""
+        for caller in self._newcomers.overdue():
+            caller.send_away(HTTPStatus.REQUEST_TIMEOUT, f"no good token came within {self._seconds:g} s")
+
     async def _accept(self, connection: ServerConnection) -> None:
         websocket = cast("_Caller", connection)  # as it was created
-        host, port = websocket.remote_address[:2]
-        peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        peer = websocket.peer
         first = await self._first_bytes(websocket)
-        self._waiting.leave(websocket)
         _forget_handshake(websocket)
         if first is None:
             log.debug("Websocket refused", peer=peer, code=websocket.close_code, why=websocket.close_reason)
@@ -110,7 +152,7 @@ class TunnelServer:
             await websocket.close(CloseCode.TRY_AGAIN_LATER, "kas cannot take another connection now")
             return
         if name:
-            self._peers[name] = peer
+            self._peers[name] = (peer, websocket)
         try:
             await carry(websocket, local, first)
         finally:
@@ -119,42 +161,51 @@ class TunnelServer:
     async def _first_bytes(self, websocket: ServerConnection) -> bytes | None:
         """Return the first message if HTTP/2 begins with it; whatever else comes costs no descriptors."""
         try:
-            async with asyncio.timeout(limits.FIRST_BYTES_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 first = await receive(websocket)
         except TimeoutError:
             await websocket.close(CloseCode.POLICY_VIOLATION, "nothing was sent")
             return None
-        if first is not None and first[: len(HTTP2_PREFACE)] != HTTP2_PREFACE[: len(first)]:
+        if first is not None and first[: len(PREFACE)] != PREFACE[: len(first)]:
             await websocket.close(CloseCode.POLICY_VIOLATION, "what was sent is not HTTP/2")
             return None
         return first
 
 
 class _Caller(PacedConnection):
-    """A connection that counts as waiting until it has begun, and may have to go for others."""
+    """A connection that is a newcomer at first, and may have to go for others."""
 
-    def __init__(self, waiting: Waiting[_Caller], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as above it
+    def __init__(
+        self,
+        newcomers: Newcomers[_Caller],
+        accepted: Callable[[str], None],
+        *args: Any,  # noqa: ANN401 - as above it
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._waiting = waiting
+        self._newcomers = newcomers
+        self._accepted = accepted
+        self.peer = ""
+        self.refused = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        loser = self._waiting.enter(self)
+        host, port = (transport.get_extra_info("peername") or ("unknown", 0))[:2]
+        self.peer = with_port(host, port)
+        self._accepted(self.peer)
+        loser = self._newcomers.enter(self, host)
         if loser is self:
             self.send_away(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are being opened just now")
         elif loser is not None:
-            loser.send_away(HTTPStatus.REQUEST_TIMEOUT, "nothing was sent, and others wait")
+            loser.send_away(HTTPStatus.REQUEST_TIMEOUT, "no good token was sent, and others wait")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._waiting.leave(self)
+        self._newcomers.leave(self)
         super().connection_lost(exc)
 
     def send_away(self, status: HTTPStatus, reason: str) -> None:
         """Close with a reason, whether the websocket is open already or not."""
-        if self.protocol.state is State.OPEN:
-            self.protocol.fail(CloseCode.TRY_AGAIN_LATER, reason)
-            self.send_data()
-        else:
+        if self.protocol.state is State.CONNECTING:
             head = (
                 f"HTTP/1.1 {status.value} {status.phrase}",
                 "Content-Type: text/plain; charset=utf-8",
@@ -163,7 +214,7 @@ class _Caller(PacedConnection):
                 "Connection: close",
             )
             self.transport.write("\r\n".join((*head, "", f"{reason}\n")).encode("ascii"))
-        self.transport.close()
+        self.end(CloseCode.TRY_AGAIN_LATER, reason)
 
 
 def _forget_handshake(websocket: ServerConnection) -> None:

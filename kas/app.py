@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,9 +14,11 @@ from prometheus_client import CollectorRegistry
 from agentlink import logs
 from agentlink.lifecycle import STOP_SECONDS, run
 from agentlink.manifests.model import Limits
+from agentlink.newcomers import NewcomerLimits
 from kas.data_directory import DataDirectoryError, locked
 from kas.descriptors import take_all_descriptors
 from kas.desired.project_access import ProjectAccess
+from kas.doorkeeper import Doorkeeper
 from kas.first_token import first_api_token
 from kas.git import remotes
 from kas.git.mirrors import Mirrors
@@ -46,7 +49,7 @@ from kas.store.store import Store
 from kas.store.times import utc_now
 from kas.tls import Certificate, CertificateError, TlsFiles
 from kas.web.install import InstallDefaults
-from kas.web.listener import api_app, listening
+from kas.web.listener import REQUEST_SECONDS, api_app, listening
 from kas.web.metrics import Metrics
 from kas.web.observability import Check, observability_app, syncs_by_state
 
@@ -142,6 +145,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     )
     events = SessionEvents(store, feed, keep=settings.retention.events)
     observing = Observing(events)
+    doorkeeper = Doorkeeper()
     listener = AgentListener(
         _listener_settings(settings, others=store.shared),
         tokens=store.tokens,
@@ -150,6 +154,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         observer=observing,
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits, access=access),
         answers=commands,
+        doorkeeper=doorkeeper,
     )
     await life.background("session-events", events.run())
     await life.background("retention", _clean(settings, store, mirrors))
@@ -176,6 +181,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         operator=operator,
         everybody=everybody,
         trouble=lambda: replicas.trouble,
+        doorkeeper=doorkeeper,
     )
     try:
         stop_seconds = settings.agent_listener.drain_period + STOP_SECONDS
@@ -200,6 +206,7 @@ async def _start_http(
     operator: Operator,
     everybody: Everybody,
     trouble: Callable[[], str | None],
+    doorkeeper: Doorkeeper,
 ) -> None:
     """Start the API and observability listeners."""
     metrics.count_agents_by(lambda: len({session.identity.agent_id for session in listener.sessions.list()}))
@@ -220,6 +227,9 @@ async def _start_http(
             checks.append(Check("redis", ok=True, message=away and f"away, this replica goes on by itself: {away}"))
         return checks
 
+    waiting = _newcomers(settings)
+    waiting = replace(waiting, seconds=max(waiting.seconds, REQUEST_SECONDS))
+    api_door, watching_door = doorkeeper.door(waiting), doorkeeper.door(waiting)
     app = api_app(
         store=store,
         sessions=everybody,
@@ -230,6 +240,7 @@ async def _start_http(
         metrics=metrics,
         doubt_about=doubt,
         operator=operator,
+        door=api_door,
         install=InstallDefaults(
             kas_address=settings.install.kas_address or "",
             image=settings.install.image,
@@ -238,16 +249,22 @@ async def _start_http(
     )
     api = settings.api.address
     observability = settings.observability.address
-    watching = observability_app(metrics=metrics, readiness=readiness, count_syncs=syncs_by_state(store))
+    watching = observability_app(
+        metrics=metrics, readiness=readiness, count_syncs=syncs_by_state(store), door=watching_door
+    )
     try:
         tls = await _api_certificate(settings.api, life)
         host, port = await life.start("api", listening(app, api.host, api.port, tls=tls))
-        await life.start("observability", listening(watching, observability.host, observability.port))
+        _, watching_port = await life.start(
+            "observability", listening(watching, observability.host, observability.port)
+        )
     except OSError as error:
         raise StartError(
             f"api.address {api.host}:{api.port} or observability.address {observability.host}:{observability.port}: "
             f"cannot listen: {error}; is another kas running?"
         ) from error
+    doorkeeper.open(api_door, port)
+    doorkeeper.open(watching_door, watching_port)
     log.info("Listening for people and webhooks", address=f"{'https' if tls else 'http'}://{host}:{port}")
 
 
@@ -379,8 +396,16 @@ def _listener_settings(settings: Settings, *, others: bool) -> ListenerSettings:
         tls=_tls_files(listener),
         age=listener.max_connection_age,
         drain=listener.drain_period if others else 0.0,
+        newcomers=_newcomers(settings),
         admission=AdmissionLimits(per_second=listener.new_sessions_per_second, per_token=listener.sessions_per_token),
         rates=RateLimits(per_second=settings.reports.rate, burst=settings.reports.burst),
+    )
+
+
+def _newcomers(settings: Settings) -> NewcomerLimits:
+    bounds = settings.unauthenticated
+    return NewcomerLimits(
+        in_all=bounds.connections, of_an_address=bounds.connections_per_address, seconds=bounds.timeout
     )
 
 

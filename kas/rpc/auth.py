@@ -8,23 +8,23 @@ time would only be needed if secrets themselves were compared, which happens now
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import re
 import secrets
 import time
 from collections import OrderedDict
-from contextlib import AsyncExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from agentlink import logs
-from kas.rpc.admission import BusyError
+from agentlink.callers import household
 from kas.rpc.refusals import Refusals
 from kas.rpc.sessions import AgentIdentity
+from kas.rpc.turns import Turns
 from kas.store.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from kas.store.records import AgentRecord, TokenRecord
 
@@ -35,7 +35,8 @@ API_TOKEN_PREFIX = "kasapi-"  # noqa: S105 - as above; these are people's, ``kas
 _RANDOM_BYTES = 40
 """320 bits: with the prefix as long as GitLab's tokens, 50 characters and more."""
 
-_LONGEST_TOKEN = 1024
+_FORM = re.compile(rf"{AGENT_TOKEN_PREFIX}[A-Za-z0-9_-]{{54}}")
+"""What every token looks like. What does not is refused without a question to the store."""
 
 CACHE_SECONDS = 5.0
 """How long a token that was found is believed without asking the store. In this process a revocation counts at once."""
@@ -45,10 +46,22 @@ BELIEVED_SECONDS = 3600.0
 
 _CACHED_TOKENS = 20_000
 
+_FAMILIAR_TOKENS = 20_000
+
 _LOOKUPS_AT_ONCE = 1000
-"""Tokens being looked up; the store answers about as many in a second. Whoever comes then is to come again."""
+"""Tokens being looked up; the store answers about as many in a second."""
+
+_LOOKUPS_OF_AN_ADDRESS = 500
+"""Of these, for one address. One that was refused again and again has a single one."""
+
+_LOOKUPS_WAITING = 20_000
+_LOOKUPS_WAITING_EACH = 1000
+"""Look-ups that wait, of all addresses and of one: in a single file of a few milliseconds each."""
 
 _LOOKUPS_BUSY_SECONDS = 2.0
+
+_FAMILIAR = ""
+"""The lane of tokens that were good once. No address is called so."""
 
 log = logs.get_logger("rpc")
 
@@ -96,6 +109,9 @@ class TokenStore(Protocol):
     async def touch(self, token_id: int) -> None:
         """Note that a token was used."""
 
+    async def live(self, most: int) -> Collection[str]:
+        """Return the hashes of tokens that are not revoked, at most so many: those that were used last."""
+
 
 def new_agent_token() -> tuple[str, str]:
     """Make a token: the secret, to be shown once, and the hash to be stored."""
@@ -135,8 +151,23 @@ class Authenticator:
         self._cache: OrderedDict[str, tuple[float, AgentIdentity]] = OrderedDict()
         self._revoked: set[int] = set()
         self._refusals = Refusals(clock)
-        self._slow_lane = asyncio.Semaphore(1)
-        self._lookups = 0
+        self._familiar: OrderedDict[str, None] = OrderedDict()
+        self._lookups = Turns(
+            _LOOKUPS_AT_ONCE,
+            waiting=_LOOKUPS_WAITING,
+            waiting_each=_LOOKUPS_WAITING_EACH,
+            retry_after=_LOOKUPS_BUSY_SECONDS,
+            busy="kas checks many tokens just now",
+        )
+
+    async def prepare(self) -> None:
+        """Get familiar with the tokens that there are, so that strangers hold up no agent that comes back.
+
+        Raises:
+            StoreError: the store cannot say; all goes on without.
+        """
+        for token_hash in await self._tokens.live(_FAMILIAR_TOKENS):
+            self._get_familiar(token_hash)
 
     async def authenticate(self, authorization: str | None, peer: str) -> AgentIdentity:
         """Return whose token it is.
@@ -147,7 +178,7 @@ class Authenticator:
 
         Raises:
             RefusedError: the caller is not let in.
-            BusyError: too many tokens are being looked up.
+            BusyError: too many tokens of this address are being looked up.
             StoreError: the store cannot say.
         """
         token_hash = _hash_of(authorization)
@@ -159,32 +190,29 @@ class Authenticator:
         if cached is not None and self._in_use(cached[1]):
             await self._used(token_hash, cached[1])
             return cached[1]
-        if self._lookups >= _LOOKUPS_AT_ONCE:
-            raise BusyError("kas checks many tokens just now", _LOOKUPS_BUSY_SECONDS)
-        self._lookups += 1
-        try:
+        if token_hash in self._familiar:
+            # Only who once had a good token can come by here. It is not believed: it is looked up before strangers'.
+            lane, most = _FAMILIAR, None
+        else:
+            # Others may come from the same address, through one proxy: they are let in, one look-up at a time.
+            lane, most = household(peer), 1 if self._refusals.exhausted(peer) else _LOOKUPS_OF_AN_ADDRESS
+        async with self._lookups.turn(lane, most=most):
             return await self._look_up(token_hash, peer, cached)
-        finally:
-            self._lookups -= 1
 
     async def _look_up(self, token_hash: str, peer: str, cached: tuple[float, AgentIdentity] | None) -> AgentIdentity:
-        async with AsyncExitStack() as lane:
-            if self._refusals.exhausted(peer):
-                # Others may come from the same address, through one proxy: they are let in, one look-up at a time.
-                await lane.enter_async_context(self._slow_lane)
-            try:
-                found = await self._tokens.find(token_hash)
-            except StoreUnavailable:
-                known = cached is not None and not self.is_revoked(cached[1].token_id)
-                if cached is None or not known or self._clock() > cached[0] + BELIEVED_SECONDS:
-                    raise
-                return cached[1]
+        try:
+            found = await self._tokens.find(token_hash)
+        except StoreUnavailable:
+            known = cached is not None and not self.is_revoked(cached[1].token_id)
+            if cached is None or not known or self._clock() > cached[0] + BELIEVED_SECONDS:
+                raise
+            return cached[1]
         if found is None:
-            self._cache.pop(token_hash, None)
+            self._forget(token_hash)
             raise self._refuse(Refusal.UNKNOWN, peer, None)
         token, agent = found
         if token.revoked_at is not None or token.id in self._revoked:
-            self._cache.pop(token_hash, None)
+            self._forget(token_hash)
             raise self._refuse(Refusal.REVOKED, peer, agent.id)
         identity = AgentIdentity(agent.id, agent.name, agent.project, token.id)
         await self._used(token_hash, identity)
@@ -206,7 +234,17 @@ class Authenticator:
         """Believe this token no longer; call it after the store has revoked it."""
         self._revoked.add(token_id)
         for token_hash in [held for held, (_, identity) in self._cache.items() if identity.token_id == token_id]:
-            del self._cache[token_hash]
+            self._forget(token_hash)
+
+    def _forget(self, token_hash: str) -> None:
+        self._cache.pop(token_hash, None)
+        self._familiar.pop(token_hash, None)
+
+    def _get_familiar(self, token_hash: str) -> None:
+        self._familiar[token_hash] = None
+        self._familiar.move_to_end(token_hash)
+        if len(self._familiar) > _FAMILIAR_TOKENS:
+            self._familiar.popitem(last=False)
 
     def _remember(self, token_hash: str, identity: AgentIdentity) -> None:
         if identity.token_id in self._revoked:
@@ -215,6 +253,7 @@ class Authenticator:
         self._cache.move_to_end(token_hash)
         if len(self._cache) > _CACHED_TOKENS:
             self._cache.popitem(last=False)
+        self._get_familiar(token_hash)
 
     def _refuse(self, reason: Refusal, peer: str, agent_id: int | None) -> RefusedError:
         limited = not self._refusals.take(peer)
@@ -228,8 +267,8 @@ def _hash_of(authorization: str | None) -> str | Refusal:
     if not authorization:
         return Refusal.MISSING
     kind, _, secret = authorization.partition(" ")
-    if kind.lower() != "bearer" or not 0 < len(secret) <= _LONGEST_TOKEN or not secret.isprintable() or " " in secret:
-        return Refusal.MALFORMED
-    if secret.startswith(API_TOKEN_PREFIX):
+    if kind.lower() == "bearer" and secret.startswith(API_TOKEN_PREFIX):
         return Refusal.WRONG_KIND
+    if kind.lower() != "bearer" or not _FORM.fullmatch(secret):
+        return Refusal.MALFORMED
     return hash_token(secret)

@@ -20,20 +20,24 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from agentlink import limits, logs
+from agentlink.newcomers import NewcomerLimits
 from agentlink.tunnel_server import TunnelServer
-from agentlink.v1 import agentlink_pb2_grpc
+from kas.doorkeeper import Doorkeeper
 from kas.garbage import Garbage
 from kas.rpc.admission import Admission, AdmissionLimits
 from kas.rpc.ages import AGE_SECONDS, GRACE_SECONDS, Ages
 from kas.rpc.auth import Authenticator
+from kas.rpc.calls import bind
 from kas.rpc.rates import RateLimits, Rates
-from kas.rpc.service import AgentLinkService, SessionObserver
+from kas.rpc.service import AgentLinkService, SessionObserver, address_of
 from kas.rpc.sessions import Sessions
+from kas.store.errors import StoreError
 from kas.tls import Certificate, CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from kas.doorkeeper import Door
     from kas.rpc.auth import Refusal, TokenStore
     from kas.rpc.service import Answers, Identifier, Publisher, ReportSink
     from kas.tls import TlsFiles
@@ -76,6 +80,7 @@ class ListenerSettings:
     age: float = AGE_SECONDS
     grace: float = GRACE_SECONDS
     drain: float = 0.0
+    newcomers: NewcomerLimits = field(default_factory=NewcomerLimits)
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     rates: RateLimits = field(default_factory=RateLimits)
 
@@ -100,8 +105,10 @@ class AgentListener:
         observer: ListenerObserver,
         identifier: Identifier | None = None,
         answers: Answers | None = None,
+        doorkeeper: Doorkeeper | None = None,
     ) -> None:
         self._settings = settings
+        self._doorkeeper = doorkeeper or Doorkeeper()
         self._identifier = identifier
         self._answers = answers
         self.sessions = Sessions(Ages(age=settings.age, grace=settings.grace))
@@ -126,6 +133,10 @@ class AgentListener:
             ListenerError: a port or a certificate cannot be used.
         """
         settings = self._settings
+        try:
+            await self._authenticator.prepare()
+        except StoreError as error:
+            log.warning("The tokens that there are could not be read; agents come in all the same", why=str(error))
         certificate = _certificate(settings.tls)
         credentials = certificate.grpc_credentials() if certificate else None
         ssl_context = certificate.context if certificate else None
@@ -134,9 +145,12 @@ class AgentListener:
                 await stack.enter_async_context(certificate.following())
             directory = Path(tempfile.mkdtemp(prefix="kas-"))
             stack.callback(shutil.rmtree, directory, ignore_errors=True)
-            tunnel = TunnelServer(directory / "grpc")
+            # At the websocket port only until TLS is agreed on: then the tunnel knows better, and answers politely.
+            unseen = self._doorkeeper.door(settings.newcomers)
+            direct = self._doorkeeper.door(settings.newcomers, weighs=True)
+            tunnel = TunnelServer(directory / "grpc", settings.newcomers, accepted=unseen.let_in)
             server = grpc.aio.server(options=limits.server_options())
-            agentlink_pb2_grpc.add_AgentLinkServicer_to_server(self._service(tunnel), server)
+            bind(self._service(tunnel, direct), server)
             self._bind(server, directory / "grpc", credentials)
             await server.start()
             stack.push_async_callback(server.stop, None)
@@ -146,12 +160,24 @@ class AgentListener:
                 address = _at(settings.host, settings.websocket_port)
                 raise ListenerError(f"the agents' websocket listener cannot listen on {address}: {error}") from error
             self.websocket_port = tunnel.port
+            self._doorkeeper.open(unseen, self.websocket_port)
+            self._doorkeeper.open(direct, self.grpc_port)
             stack.push_async_callback(self._send_away, server)
-            await stack.enter_async_context(self._turning())
+            await stack.enter_async_context(self._turning(tunnel))
             self._log_addresses()
             yield
 
-    def _service(self, tunnel: TunnelServer) -> AgentLinkService:
+    def _service(self, tunnel: TunnelServer, direct: Door) -> AgentLinkService:
+        def let_in(grpc_peer: str, brought: int) -> None:
+            if not tunnel.let_in(grpc_peer, brought):
+                direct.let_in(address_of(grpc_peer), brought)
+
+        def refused(grpc_peer: str) -> None:
+            if tunnel.peer_of(grpc_peer):
+                tunnel.refused(grpc_peer)
+            else:
+                direct.refused(address_of(grpc_peer))
+
         return AgentLinkService(
             authenticator=self._authenticator,
             sessions=self.sessions,
@@ -159,6 +185,8 @@ class AgentListener:
             sink=self._sink,
             observer=self._observer,
             tunnel_peer=tunnel.peer_of,
+            let_in=let_in,
+            refused=refused,
             identifier=self._identifier,
             answers=self._answers,
             admission=Admission(self._settings.admission),
@@ -166,19 +194,21 @@ class AgentListener:
         )
 
     @asynccontextmanager
-    async def _turning(self) -> AsyncIterator[None]:
+    async def _turning(self, tunnel: TunnelServer) -> AsyncIterator[None]:
         """Have sessions move while the context lasts, and all of them when it is left."""
         async with asyncio.TaskGroup() as group:
-            turning = group.create_task(self._turn())
+            turning = group.create_task(self._turn(tunnel))
             try:
                 yield
             finally:
                 turning.cancel()
         await self._drain()
 
-    async def _turn(self) -> NoReturn:
+    async def _turn(self, tunnel: TunnelServer) -> NoReturn:
         while True:
             self.sessions.turn()
+            tunnel.turn()
+            self._doorkeeper.turn()
             self._garbage.turn(len(self.sessions), self.sessions.ended)
             await asyncio.sleep(TURN_SECONDS)
 

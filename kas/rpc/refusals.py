@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from typing import TYPE_CHECKING
+
+from agentlink.callers import household
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +18,6 @@ SECONDS_A_REFUSAL = 6.0
 
 _PEERS = 10_000
 
-_HOUSEHOLD = 64
-"""Bits of an IPv6 address that a provider gives out; the rest its customer chooses."""
-
 
 class Refusals:
     """A bucket of refusals for each address (IPv6: network), filled again with time."""
@@ -31,11 +29,11 @@ class Refusals:
 
     def exhausted(self, peer: str) -> bool:
         """Tell whether ``peer`` is slowed down."""
-        return self._left(_bucket_of(peer)) < 1
+        return self._left(household(peer)) < 1
 
     def take(self, peer: str) -> bool:
         """Count a refusal; return whether it is to be answered and recorded in full."""
-        bucket = _bucket_of(peer)
+        bucket = household(peer)
         left = self._left(bucket)
         allowed = left >= 1
         self._buckets[bucket] = (self._clock(), left - 1 if allowed else left)
@@ -47,16 +45,3 @@ class Refusals:
     def _left(self, bucket: str) -> float:
         at, left = self._buckets.get(bucket, (self._clock(), float(REFUSALS_AT_ONCE)))
         return min(float(REFUSALS_AT_ONCE), left + (self._clock() - at) / SECONDS_A_REFUSAL)
-
-
-def _bucket_of(peer: str) -> str:
-    """Return what a peer is counted under: with IPv6 its network, as everybody has 2^64 addresses to come from."""
-    if ":" not in peer:
-        return peer
-    try:
-        address = ipaddress.IPv6Address(peer.strip("[]"))
-    except ValueError:
-        return peer
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address.packed, _HOUSEHOLD), strict=False))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 from urllib.parse import unquote
@@ -16,17 +15,18 @@ from urllib.parse import unquote
 import grpc
 
 from agentlink import limits, logs
+from agentlink.callers import with_port
 from agentlink.capabilities import able_of
-from agentlink.metadata import AUTHORIZATION, CONNECTION_ID, RETRY_AFTER
+from agentlink.metadata import AUTHORIZATION, RETRY_AFTER
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.admission import Admission, AdmissionLimits, BusyError
 from kas.rpc.auth import RefusedError
 from kas.rpc.rates import RateLimits, Rates
 from kas.rpc.sessions import Ending, Session
+from kas.rpc.streams import announce, is_lost, listen
 from kas.rpc.writer import Writer
 from kas.store.errors import StoreError
-from kas.store.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -139,7 +139,11 @@ class Peer(NamedTuple):
 
 
 class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
-    """Serves agents. ``tunnel_peer`` gives the websocket's address for a gRPC peer that came through the tunnel."""
+    """Serves agents.
+
+    ``tunnel_peer`` gives the websocket's address for a gRPC peer that came through the tunnel. ``let_in`` is told every
+    gRPC peer that has shown a good token, and the bytes of each message that it brought; ``refused``, who has not.
+    """
 
     def __init__(
         self,
@@ -154,9 +158,13 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         answers: Answers | None = None,
         admission: Admission | None = None,
         rates: Rates | None = None,
+        let_in: Callable[[str, int], None] = lambda _peer, _brought: None,
+        refused: Callable[[str], None] = lambda _peer: None,
     ) -> None:
         self._admission = admission or Admission(AdmissionLimits())
         self._rates = rates or Rates(RateLimits())
+        self._let_in = let_in
+        self._refused = refused
         self._authenticator = authenticator
         self._sessions = sessions
         self._publisher = publisher
@@ -165,6 +173,14 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self._tunnel_peer = tunnel_peer
         self._identifier = identifier
         self._answers = answers
+
+    async def enter(self, context: AnyContext) -> None:
+        """Return if the caller has a good token, or abort the call."""
+        await self._authenticate(context, self._peer(context.peer()))
+
+    def took(self, context: AnyContext, size: int) -> None:
+        """Note that a message of so many bytes has come."""
+        self._let_in(context.peer(), size)
 
     # The generated base knows generators only; writing by the context is what lets a stream be interrupted while it
     # waits for its reader.
@@ -264,8 +280,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         authorization = next((value for key, value in metadata if key == AUTHORIZATION), None)
         text = authorization.decode("latin-1") if isinstance(authorization, bytes) else authorization
         try:
-            return await self._authenticator.authenticate(text, peer.host)
+            identity = await self._authenticator.authenticate(text, peer.host)
         except RefusedError as error:
+            self._refused(context.peer())
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.limited else grpc.StatusCode.UNAUTHENTICATED
             slower = "; too many attempts were refused, try less often" if error.limited else ""
             await _abort(context, code, f"{error}{slower}")
@@ -273,7 +290,10 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             log.warning("A token could not be checked", error=error)
             await _abort(context, grpc.StatusCode.UNAVAILABLE, "the token cannot be checked now; try again")
         except BusyError as error:
+            self._refused(context.peer())
             await _abort_busy(context, error)
+        self._let_in(context.peer(), 0)
+        return identity
 
     async def _admit(self, identity: AgentIdentity, hello: wire.Hello, context: ConnectContext) -> None:
         if self._sessions.draining:
@@ -312,9 +332,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
                         end(Ending.REVOKED)
                     stream = self._publisher.open(session.identity, hello, tasks, writer.wake)
                     try:
-                        await _announce(session, context)
+                        await announce(session, context)
                         writer.begin(stream.take)
-                        await _listen(request_iterator)
+                        await listen(request_iterator)
                     finally:
                         stream.close()
                 finally:
@@ -324,7 +344,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         except Exception as error:
             if endings:
                 reason = endings[0].value
-            elif not _is_lost(error):
+            elif not is_lost(error):
                 reason = "an error in kas"
                 log.exception("An agent's stream failed", **_fields(session))
         finally:
@@ -334,32 +354,14 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 
     def _peer(self, grpc_peer: str) -> Peer:
         through_tunnel = self._tunnel_peer(grpc_peer)
-        address = through_tunnel or unquote(grpc_peer).partition(":")[2]
+        address = through_tunnel or address_of(grpc_peer)
         return Peer("websocket" if through_tunnel else "grpc", address, address.rpartition(":")[0] or address)
 
 
-async def _announce(session: Session, context: ConnectContext) -> None:
-    """Tell the agent that it is in, before there is anything to send."""
-    # Whole: gRPC takes no status, and so no reason for the end, while this is on its way.
-    await whole(context.send_initial_metadata)(((CONNECTION_ID, session.connection_id),))
-    # nginx passes gRPC's metadata on with the first message, which may be long in coming.
-    await context.write(wire.KasMessage())
-
-
-async def _listen(request_iterator: AsyncIterator[wire.AgentMessage]) -> NoReturn:
-    """Read what newer agents may say later, so that it does not pile up; go on when they have nothing more to say."""
-    with suppress(grpc.RpcError):
-        async for _ in request_iterator:
-            pass
-    await asyncio.get_running_loop().create_future()
-    raise AssertionError("only a cancellation ends this")
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Tell whether all that went wrong is that gRPC had no connection any more to write to."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_lost(one) for one in error.exceptions)
-    return isinstance(error, grpc.aio.InternalError)
+def address_of(grpc_peer: str) -> str:
+    """Return the address of a peer as gRPC gives it, with the port."""
+    host, _, port = unquote(grpc_peer).partition(":")[2].rpartition(":")
+    return with_port(host, int(port)) if port.isdecimal() else grpc_peer
 
 
 async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: ConnectContext) -> wire.Hello:

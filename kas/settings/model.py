@@ -81,6 +81,24 @@ class ObservabilitySettings(Section):
     address: ListenAddress = Field(default=Address("127.0.0.1", 8151), description="Where it listens.")
 
 
+class UnauthenticatedSettings(Section):
+    """Connections that have shown no good token yet, at each of the listeners' ports."""
+
+    connections: Count = Field(
+        default=2000, description="All of them; when there are more, the address that has most gives way."
+    )
+    connections_per_address: Count = Field(
+        default=1000,
+        description="Those of one address (IPv6: of one /64). Agents that wait for their turn behind one address "
+        "count as well, until kas has seen their tokens.",
+    )
+    timeout: Duration = Field(
+        default=10.0,
+        description="How long one may take until a good token has come, with TLS and all; at the API, until a request "
+        "has come, at least 40s.",
+    )
+
+
 class LimitSettings(Section):
     """What one manifest project may make kas read. A revision beyond is refused, and says so."""
 
@@ -189,6 +207,7 @@ class Settings(Section):
     git: GitSettings = GitSettings()
     webhooks: WebhookSettings = WebhookSettings()
     install: InstallSettings = InstallSettings()
+    unauthenticated: UnauthenticatedSettings = UnauthenticatedSettings()
     limits: LimitSettings = LimitSettings()
     reports: ReportSettings = ReportSettings()
     retention: RetentionSettings = RetentionSettings()

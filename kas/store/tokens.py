@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from kas.store.agents import agent_of, select_agents
 from kas.store.audit import note
@@ -125,6 +125,16 @@ class Tokens:
                 )
                 live.update(await connection.scalars(query))
         return frozenset(asked) - live
+
+    @whole
+    async def live(self, most: int) -> Collection[str]:
+        """Return the hashes of tokens that are not revoked, at most so many: those that were used last."""
+        column = agent_tokens.c
+        query = select(column.token_hash).where(column.revoked_at.is_(None))
+        # Databases do not agree on where NULL stands.
+        used = func.coalesce(column.last_used_at, column.created_at)
+        async with self._database.read() as connection:
+            return tuple(await connection.scalars(query.order_by(used.desc(), column.id.desc()).limit(most)))
 
     @whole
     async def touch(self, token_id: int) -> None:

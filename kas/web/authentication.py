@@ -5,16 +5,17 @@ What a token opens is decided in ``kas.web.authorization``; here it is recognise
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
-from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from agentlink.callers import household
 from agentlink.logs import get_logger
+from kas.rpc.admission import BusyError
 from kas.rpc.auth import AGENT_TOKEN_PREFIX, API_TOKEN_PREFIX, hash_token
-from kas.rpc.refusals import Refusals
+from kas.rpc.refusals import SECONDS_A_REFUSAL, Refusals
+from kas.rpc.turns import Turns
 from kas.store.records import Actor
 from kas.store.times import utc_now
 from kas.web.authorization import Caller, Role, grant_of
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from kas.store.store import Store
+
+_LOOKUPS_AT_ONCE = 100
+_LOOKUPS_WAITING = 2000
+_LOOKUPS_WAITING_EACH = 200
+"""Tokens that are being looked up, and that wait for it: of all addresses, and of one."""
 
 ADMIN_ROLE = Role.ADMIN.value
 
@@ -57,7 +63,13 @@ class ApiAuthentication:
         self._store = store
         self._clock = clock
         self._refusals = Refusals(monotonic)
-        self._slow_lane = asyncio.Semaphore(1)
+        self._lookups = Turns(
+            _LOOKUPS_AT_ONCE,
+            waiting=_LOOKUPS_WAITING,
+            waiting_each=_LOOKUPS_WAITING_EACH,
+            retry_after=SECONDS_A_REFUSAL,
+            busy="too many API tokens from this address are being checked",
+        )
 
     async def authenticate(self, secret: str | None, peer: str) -> Caller:
         """Return who has that secret.
@@ -69,11 +81,15 @@ class ApiAuthentication:
         """
         if secret is None:
             raise unauthorized("an API token is needed")
-        async with AsyncExitStack() as lane:
-            if self._refusals.exhausted(peer):
-                # Others may come from the same address, through one proxy: they are let in, one look-up at a time.
-                await lane.enter_async_context(self._slow_lane)
-            caller = await self.recognise(secret, peer)
+        # Others may come from the same address, through one proxy: they are let in, one look-up at a time.
+        most = 1 if self._refusals.exhausted(peer) else None
+        try:
+            async with self._lookups.turn(household(peer), most=most):
+                caller = await self.recognise(secret, peer)
+        except BusyError as error:
+            raise ApiError(
+                HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", str(error), "wait a minute, then try again"
+            ) from error
         if caller is not None:
             return caller
         if not self._refusals.take(peer):

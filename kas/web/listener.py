@@ -15,7 +15,16 @@ from kas.web.graphql.endpoint import GraphQLEndpoint
 from kas.web.graphql.explorer import OPEN_ROUTES, Explorer
 from kas.web.guard import Guard
 from kas.web.install import Install, InstallDefaults
-from kas.web.middleware import authenticated, bearer_of, counting, limited, peer_of, refusing
+from kas.web.middleware import (
+    HANDLING_TIMEOUT,
+    at_the_door,
+    authenticated,
+    bearer_of,
+    counting,
+    limited,
+    peer_of,
+    refusing,
+)
 from kas.web.operations import Operations
 from kas.web.reader import Reader
 from kas.web.registration import Registration
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from ssl import SSLContext
 
+    from kas.doorkeeper import Door
     from kas.gitops.operating import Operator
     from kas.reports.feed import Feed
     from kas.store.store import Store
@@ -38,8 +48,11 @@ if TYPE_CHECKING:
 MAX_BODY = 64 * 1024
 """Bytes of a request to the API; the webhook has its own limit."""
 
+REQUEST_SECONDS = HANDLING_TIMEOUT + 10.0
+"""How long a connection of somebody unknown may be without a new request: longer than any of theirs may take."""
+
 _IDLE_SECONDS = 75.0
-"""An open connection without a request is closed then, a first request that does not come included."""
+"""An open connection without a request is closed then."""
 
 _STOP_SECONDS = 5.0
 
@@ -56,6 +69,7 @@ def api_app(
     install: InstallDefaults | None = None,
     doubt_about: DoubtAbout | None = None,
     operator: Operator | None = None,
+    door: Door | None = None,
 ) -> web.Application:
     """Make the application of the API listener.
 
@@ -70,6 +84,7 @@ def api_app(
         doubt_about: tells why a project cannot be reached, empty where it can (``kas.git.reach.doubt_about``).
         operator: carries out what people order of agents; None takes no orders.
         install: what the manifests that install agentk begin with; nothing is set otherwise.
+        door: told of those who have shown a good token.
     """
     authentication = ApiAuthentication(store)
     reader = Reader(store, sessions)
@@ -84,10 +99,11 @@ def api_app(
     webhooks = Webhooks(secret_files=webhook_secret_files, poke=poke, metrics=metrics)
     app = web.Application(
         middlewares=[
+            *([at_the_door(door)] if door is not None else []),
             counting(metrics, "api"),
             refusing(),
             limited(),
-            authenticated(authentication, open_routes={*WEBHOOKS, *OPEN_ROUTES}),
+            authenticated(authentication, open_routes={*WEBHOOKS, *OPEN_ROUTES}, door=door),
         ],
         client_max_size=MAX_BODY,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 
 from agentlink.logs import get_logger
+from kas.doorkeeper import peer_of as address_with_port
 from kas.rpc.refusals import SECONDS_A_REFUSAL
 from kas.store.errors import StoreError
 from kas.web.authorization import Caller
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler, Middleware
 
+    from kas.doorkeeper import Door
     from kas.web.metrics import Metrics
 
 HANDLING_TIMEOUT = 30.0
@@ -98,6 +100,23 @@ def counting(metrics: Metrics, listener: str) -> Middleware:
     return middleware
 
 
+def at_the_door(door: Door) -> Middleware:
+    """Have a connection's time begin anew with every request, until one has been let in."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        door.again(connection_of(request))
+        return await handler(request)
+
+    return middleware
+
+
+def connection_of(request: web.Request) -> str:
+    """Return the address and port that a connection came from, whatever a header says."""
+    name = request.transport.get_extra_info("peername") if request.transport is not None else None
+    return address_with_port(name[:2]) if name else ""
+
+
 def refusing() -> Middleware:
     """Turn every exception into the JSON of ``kas.web.errors``; a defect is logged and not shown."""
 
@@ -143,13 +162,18 @@ def limited(seconds: float = HANDLING_TIMEOUT) -> Middleware:
     return middleware
 
 
-def authenticated(authentication: Authenticate, open_routes: Collection[str]) -> Middleware:
-    """Let only bearers of an API token reach a route that is not in ``open_routes`` (patterns)."""
+def authenticated(authentication: Authenticate, open_routes: Collection[str], door: Door | None = None) -> Middleware:
+    """Let only bearers of an API token reach a route that is not in ``open_routes`` (patterns).
+
+    ``door`` is told whose connections are theirs.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.http_exception is None and route_of(request) not in open_routes:
             request[CALLER] = await authentication.authenticate(bearer_of(request), peer_of(request))
+            if door is not None:
+                door.let_in(connection_of(request))
         return await handler(request)
 
     return middleware

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 
 from kas.store.errors import StoreUnavailable
-from kas.web.middleware import counting, limited, refusing
+from kas.web.middleware import at_the_door, counting, limited, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from kas.doorkeeper import Door
     from kas.store.records import SyncState
     from kas.store.store import Store
     from kas.web.metrics import Metrics
@@ -50,7 +51,11 @@ def syncs_by_state(store: Store) -> Callable[[], Awaitable[Mapping[SyncState, in
 
 
 def observability_app(
-    *, metrics: Metrics, readiness: Readiness, count_syncs: Callable[[], Awaitable[Mapping[SyncState, int]]]
+    *,
+    metrics: Metrics,
+    readiness: Readiness,
+    count_syncs: Callable[[], Awaitable[Mapping[SyncState, int]]],
+    door: Door | None = None,
 ) -> web.Application:
     """Make the application of the observability listener."""
 
@@ -73,6 +78,9 @@ def observability_app(
         body, content_type = metrics.exposition(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    app = web.Application(middlewares=[counting(metrics, "observability"), refusing(), limited()], client_max_size=1024)
+    at_door = [at_the_door(door)] if door is not None else []
+    app = web.Application(
+        middlewares=[*at_door, counting(metrics, "observability"), refusing(), limited()], client_max_size=1024
+    )
     app.add_routes([web.get("/liveness", liveness), web.get("/readiness", ready), web.get("/metrics", read_metrics)])
     return app

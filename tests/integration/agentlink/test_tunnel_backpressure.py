@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from websockets.asyncio.client import connect
 
+from agentlink.http2_frames import PREFACE
 from agentlink.tunnel import SUBPROTOCOL
-from agentlink.tunnel_server import HTTP2_PREFACE, TunnelServer
+from agentlink.tunnel_server import TunnelServer
+from tests.support.http2 import frame
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-CHUNK = bytes(65_536)
+CHUNK = frame(0, bytes(65_536 - 9), stream=1)
 OFFERED = 1024
 """Chunks, 64 MiB together: many times what all socket buffers on the way hold."""
 
@@ -64,7 +66,7 @@ async def test_a_target_that_does_not_read_stops_the_websocket(tmp_path: Path) -
         connect(f"ws://127.0.0.1:{tunnel.port}", subprotocols=[SUBPROTOCOL], compression=None) as websocket,
         asyncio.TaskGroup() as group,
     ):
-        await websocket.send(HTTP2_PREFACE)
+        await websocket.send(PREFACE)
         sending = group.create_task(send())
         assert await stalled(lambda: sent) < OFFERED // 2
         go_on.set()
@@ -89,7 +91,7 @@ async def test_a_websocket_that_does_not_read_stops_the_target(tmp_path: Path) -
             f"ws://127.0.0.1:{tunnel.port}", subprotocols=[SUBPROTOCOL], compression=None, max_queue=4
         ) as websocket,
     ):
-        await websocket.send(HTTP2_PREFACE)
+        await websocket.send(PREFACE)
         assert await stalled(lambda: written) < OFFERED // 2
         got = sum([len(message) async for message in websocket])
         assert got == OFFERED * len(CHUNK)

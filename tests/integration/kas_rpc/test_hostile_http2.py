@@ -14,6 +14,7 @@ import pytest
 from agentk.gitops.channels import open_channel
 from agentlink import limits
 from agentlink.address import parse_kas_address
+from agentlink.newcomers import NewcomerLimits
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.listener import ListenerSettings
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 BOMB = """
 import grpc, sys
 channel = grpc.insecure_channel(sys.argv[1], options=[("grpc.max_send_message_length", -1)])
+metadata = [("authorization", "Bearer " + sys.argv[2])]
 call = channel.unary_unary("/agentlink.v1.AgentLink/Report", lambda body: body, lambda body: body)
 try:
-    call(bytes(256 << 20), compression=grpc.Compression.Gzip, timeout=60)
+    call(bytes(256 << 20), compression=grpc.Compression.Gzip, timeout=60, metadata=metadata)
 except grpc.RpcError as error:
     print(error.code().name)
 """
@@ -52,6 +54,14 @@ async def bystander(kas: Kas) -> AsyncIterator[None]:
         yield
         await it.link.report(wire.ReportRequest())
         assert it.link.state == since
+
+
+@pytest.fixture
+async def kas(tmp_path: Path) -> AsyncIterator[Kas]:
+    # To compress a bomb may take longer than a stranger has.
+    patient = ListenerSettings(websocket_port=0, grpc_port=0, newcomers=NewcomerLimits(seconds=60))
+    async with running(patient, tmp_path) as it:
+        yield it
 
 
 class TestPings:
@@ -112,12 +122,15 @@ def peak_bytes() -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 @pytest.mark.usefixtures("bystander")
-async def test_a_compressed_message_is_not_unpacked_beyond_what_a_message_may_be(kas: Kas) -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_compressed_message_is_not_unpacked_beyond_what_a_message_may_be(kas: Kas, *, known: bool) -> None:
+    secret = (await kas.register())[0] if known else "a stranger's"
     forget_peak()
     before = peak_bytes()
-    command = [sys.executable, "-c", BOMB, f"127.0.0.1:{kas.listener.grpc_port}"]
+    command = [sys.executable, "-c", BOMB, f"127.0.0.1:{kas.listener.grpc_port}", secret]
     bomber = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
-    assert bomber.stdout.strip() == b"RESOURCE_EXHAUSTED"
+    # A stranger's is not even read.
+    assert bomber.stdout.strip() == (b"RESOURCE_EXHAUSTED" if known else b"UNAUTHENTICATED")
     assert peak_bytes() - before < 64 << 20
 
 
@@ -129,7 +142,7 @@ async def test_a_message_that_is_none_or_too_large_is_refused_and_the_connection
     async with open_channel(parse_kas_address(kas.url(transport)), secret, None) as channel:
         raw = channel.connection.unary_unary("/agentlink.v1.AgentLink/Report", bytes, bytes)
         for body, code in (
-            (bytes(limits.MESSAGE_BYTES - 10), grpc.StatusCode.UNKNOWN),  # zeros are no message
+            (bytes(limits.MESSAGE_BYTES - 10), grpc.StatusCode.INVALID_ARGUMENT),  # zeros are no message
             (bytes(limits.MESSAGE_BYTES + 1), grpc.StatusCode.RESOURCE_EXHAUSTED),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:

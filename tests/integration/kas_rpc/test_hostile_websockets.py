@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from agentlink import limits
-from agentlink.tunnel_server import HTTP2_PREFACE
+from agentlink.http2_frames import PREFACE
 from agentlink.v1 import agentlink_pb2 as wire
 from tests.support.agent_link import agent, until
 
@@ -76,7 +76,7 @@ async def test_compression_is_not_agreed_to(kas: Kas) -> None:
 
 async def test_a_text_message_ends_the_tunnel(kas: Kas) -> None:
     async with connect(kas.url("ws"), subprotocols=TUNNEL, compression=None) as websocket:
-        await websocket.send(HTTP2_PREFACE + SETTINGS)
+        await websocket.send(PREFACE + SETTINGS)
         await websocket.recv()
         await websocket.send("hello")
         assert await closing(websocket) == (1003, "text message received: this tunnel carries binary messages only")
@@ -90,14 +90,14 @@ async def test_a_first_message_that_is_no_http2_ends_the_tunnel(kas: Kas) -> Non
 
 async def test_garbage_after_a_good_beginning_ends_the_tunnel(kas: Kas) -> None:
     async with connect(kas.url("ws"), subprotocols=TUNNEL, compression=None) as websocket:
-        await websocket.send(HTTP2_PREFACE + SETTINGS + os.urandom(4096))
+        await websocket.send(PREFACE + SETTINGS + os.urandom(4096))
         code, reason = await closing(websocket)
         assert (code, reason) == (1000, "the gRPC connection has ended")
 
 
 async def test_a_frame_larger_than_allowed_is_refused_before_it_is_read(kas: Kas) -> None:
     async with connect(kas.url("ws"), subprotocols=TUNNEL, compression=None) as websocket:
-        await websocket.send(HTTP2_PREFACE + SETTINGS)
+        await websocket.send(PREFACE + SETTINGS)
         # Only the head of a frame of one gibibyte: nobody may wait for, or make room for, the rest.
         websocket.transport.write(b"\x82\xff" + struct.pack("!Q", 1 << 30) + b"\0\0\0\0")
         code, _ = await closing(websocket)
@@ -108,7 +108,8 @@ async def test_fragments_do_not_get_around_the_limit(kas: Kas) -> None:
     async with connect(kas.url("ws"), subprotocols=TUNNEL, compression=None) as websocket:
 
         async def endless() -> AsyncIterator[bytes]:
-            yield HTTP2_PREFACE + SETTINGS
+            # What follows is within one frame of HTTP/2, which says that it is as large as any.
+            yield PREFACE + SETTINGS + b"\xff\xff\xff\0\0\0\0\0\1"
             for _ in range(2 * limits.MAX_FRAME_BYTES // 65_536):
                 yield bytes(65_536)
 
@@ -141,6 +142,6 @@ async def test_bridges_leave_nothing_behind(kas: Kas) -> None:
     before = sockets()
     for _ in range(10):
         async with connect(kas.url("ws"), subprotocols=TUNNEL, compression=None) as websocket:
-            await websocket.send(HTTP2_PREFACE + SETTINGS)
+            await websocket.send(PREFACE + SETTINGS)
             await websocket.recv()
     await until(lambda: sockets() <= before)

@@ -12,7 +12,7 @@ from agentlink import limits
 from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
-from kas.rpc.auth import Refusal
+from kas.rpc.auth import Refusal, new_agent_token
 from kas.rpc.refusals import REFUSALS_AT_ONCE
 from kas.store.errors import StoreUnavailable
 from tests.support.agent_link import Agent, Authority, Kas, agent, until
@@ -107,7 +107,7 @@ async def test_nothing_listening_is_said(kas: Kas, unused_port: int, transport: 
 
 @TRANSPORTS
 async def test_a_wrong_token_is_refused_and_recorded(kas: Kas, transport: str) -> None:
-    async with agent(kas.url(transport), "glagent-wrong") as it:
+    async with agent(kas.url(transport), new_agent_token()[0]) as it:
         await until(lambda: "kas refuses this agent: the token is not known here" in it.link.state.last_error)
     assert set(kas.refused) == {(Refusal.UNKNOWN, None)}
     assert kas.hellos == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import grpc
@@ -11,8 +12,9 @@ import pytest
 from websockets.asyncio.client import connect
 
 from agentk.gitops.channels import open_channel, retry_after_of
-from agentlink import limits
+from agentlink import limits, newcomers
 from agentlink.address import parse_kas_address
+from agentlink.newcomers import NewcomerLimits
 from agentlink.tunnel import SUBPROTOCOL
 from agentlink.tunnel_client import TunnelError, open_tunnel
 from agentlink.v1 import agentlink_pb2 as wire
@@ -70,9 +72,17 @@ async def test_one_more_session_than_a_token_may_have_is_refused_with_a_time_to_
         )
 
 
-async def test_too_many_tokens_to_be_looked_up_get_a_time_to_return(kas: Kas, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_tokens_to_be_looked_up_get_a_time_to_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(auth, "_LOOKUPS_AT_ONCE", 0)
-    secret, _ = await kas.register()
+    monkeypatch.setattr(auth, "_LOOKUPS_WAITING_EACH", 0)
+    async with running(settings(), tmp_path) as kas:
+        secret, _ = await kas.register()
+        await busy_with(kas, secret)
+
+
+async def busy_with(kas: Kas, secret: str) -> None:
     async with open_channel(parse_kas_address(kas.url("grpc")), secret, None) as channel:
         stub = agentlink_pb2_grpc.AgentLinkStub(channel.connection)
         with pytest.raises(grpc.aio.AioRpcError) as busy:
@@ -110,16 +120,14 @@ async def test_while_a_crowd_is_told_a_stranger_s_report_is_refused_at_once(kas:
         read.set()
 
 
-@pytest.fixture
-def few_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "WAITING_CONNECTIONS", 20)
+def few_may_wait() -> ListenerSettings:
+    return replace(settings(), newcomers=NewcomerLimits(in_all=40, of_an_address=20))
 
 
 async def silent(kas: Kas, count: int) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     return [await asyncio.open_connection("127.0.0.1", kas.listener.websocket_port) for _ in range(count)]
 
 
-@pytest.mark.usefixtures("few_may_wait")
 class TestSilence:
     async def test_gives_way_to_those_that_mean_it(self, patient: Kas) -> None:
         connections = await silent(patient, 200)
@@ -128,7 +136,7 @@ class TestSilence:
             await it.link.wait_connected()
         ends = [await asyncio.wait_for(reader.read(), 30) for reader, _ in connections[:150]]
         assert all(end.startswith(b"HTTP/1.1 408 Request Timeout\r\n") for end in ends)
-        assert b"nothing was sent, and others wait" in ends[0]
+        assert b"no good token was sent, and others wait" in ends[0]
         for _, writer in connections:
             writer.close()
 
@@ -140,13 +148,13 @@ class TestSilence:
                 for _ in range(30)
             ]
             await opened[0].wait_closed()
-            assert (opened[0].close_code, opened[0].close_reason) == (1013, "nothing was sent, and others wait")
+            assert (opened[0].close_code, opened[0].close_reason) == (1013, "no good token was sent, and others wait")
             assert opened[-1].close_code is None
 
-    async def test_of_all_that_are_new_sends_the_next_one_away_with_a_time_to_return(self, kas: Kas) -> None:
-        connections = await silent(kas, 20)
+    async def test_of_all_that_are_new_sends_the_next_one_away_with_a_time_to_return(self, impatient: Kas) -> None:
+        connections = await silent(impatient, 20)
         with pytest.raises(TunnelError, match="too many connections are being opened just now") as busy:
-            async with open_tunnel(kas.url("ws"), None):
+            async with open_tunnel(impatient.url("ws"), None):
                 pass
         assert busy.value.retry_after is not None
         assert busy.value.retry_after >= 1
@@ -155,17 +163,44 @@ class TestSilence:
 
     @pytest.fixture
     async def patient(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Kas]:
-        monkeypatch.setattr(limits, "WAITING_PATIENCE_SECONDS", 0.0)
-        async with running(ListenerSettings(websocket_port=0, grpc_port=0), tmp_path) as kas:
+        monkeypatch.setattr(newcomers, "PATIENCE_SECONDS", 0.0)
+        async with running(few_may_wait(), tmp_path) as kas:
+            yield kas
+
+    @pytest.fixture
+    async def impatient(self, tmp_path: Path) -> AsyncIterator[Kas]:
+        async with running(few_may_wait(), tmp_path) as kas:
             yield kas
 
 
 async def test_silence_on_the_direct_port_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FIRST_BYTES_SECONDS", 0.3)
-    async with running(ListenerSettings(websocket_port=0, grpc_port=0), tmp_path) as kas:
+    async with running(replace(settings(), newcomers=NewcomerLimits(seconds=0.3)), tmp_path) as kas:
         for port in (kas.listener.grpc_port, kas.listener.websocket_port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             async with asyncio.timeout(30):
                 while await reader.read(4096):
                     pass
             writer.close()
+
+
+@pytest.mark.parametrize("transport", ["ws", "grpc"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_who_has_shown_a_token_stays_when_the_time_of_strangers_is_over(
+    tmp_path: Path, transport: str, host: str
+) -> None:
+    bounds = replace(settings(), host=host, newcomers=NewcomerLimits(seconds=2.0))
+    async with running(bounds, tmp_path) as kas:
+        secret, _ = await kas.register()
+        port = kas.listener.websocket_port if transport == "ws" else kas.listener.grpc_port
+        async with agent(f"{transport}://{f'[{host}]' if ':' in host else host}:{port}", secret) as it:
+            await it.link.wait_connected()
+            since = it.link.state
+            stranger_reader, stranger = await asyncio.open_connection(host, port)
+            async with asyncio.timeout(30):
+                with suppress(ConnectionError):
+                    while await stranger_reader.read(4096):
+                        pass
+            stranger.close()
+            await it.link.report(wire.ReportRequest(reports=[wire.Report(id="r")]))
+            assert it.link.state == since

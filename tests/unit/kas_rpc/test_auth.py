@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
+from kas.rpc.admission import BusyError
 from kas.rpc.auth import (
     BELIEVED_SECONDS,
     CACHE_SECONDS,
@@ -20,6 +23,9 @@ from kas.rpc.refusals import REFUSALS_AT_ONCE, SECONDS_A_REFUSAL
 from kas.rpc.sessions import AgentIdentity
 from kas.store.errors import StoreUnavailable
 from kas.store.records import AgentRecord, TokenRecord
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 AGENT = AgentRecord(7, 1, "group/config", "my-agent", NOW)
@@ -51,6 +57,9 @@ class Tokens:
         if self.find_error is not None:
             raise self.find_error
         return (row, AGENT) if row else None
+
+    async def live(self, most: int) -> list[str]:
+        return [token_hash for token_hash, row in self.rows.items() if row.revoked_at is None][:most]
 
     async def touch(self, token_id: int) -> None:
         assert token_id
@@ -106,7 +115,8 @@ async def test_a_good_token_stands_for_its_agent(world: World) -> None:
         (f"Bearer {GOOD}\n", Refusal.MALFORMED, None, "whole line"),
         ("Bearer " + "x" * 2000, Refusal.MALFORMED, None, "whole line"),
         ("Bearer kasapi-" + "a" * 43, Refusal.WRONG_KIND, None, "kas token create"),
-        (f"Bearer {GOOD[:-1]}", Refusal.UNKNOWN, None, "kas token create"),
+        (f"Bearer {GOOD[:-1]}", Refusal.MALFORMED, None, "whole line"),
+        (f"Bearer {GOOD[:-1]}b", Refusal.UNKNOWN, None, "kas token create"),
         (f"Bearer {REVOKED}", Refusal.REVOKED, 7, "kas token create"),
     ],
 )
@@ -179,6 +189,71 @@ async def test_a_slowed_down_address_is_looked_up_one_at_a_time_and_good_agents_
     assert world.tokens.most_at_once == 1
 
 
+def stranger(number: int) -> str:
+    return f"glagent-{number:054}"
+
+
+class TestManyStrangersAtOneAddress:
+    """The store answers when it is told to; strangers have thousands of look-ups under way until then."""
+
+    @pytest.fixture
+    async def crowd(self, world: World) -> AsyncIterator[World]:
+        world.tokens.after_read = asyncio.Event()
+
+        async def ask(number: int) -> None:
+            with suppress(RefusedError, BusyError):
+                await world.ask(stranger(number), "10.6.6.6")
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(5000):
+                group.create_task(ask(number))
+            await asyncio.sleep(0)
+            yield world
+            world.tokens.after_read.set()
+
+    async def let_in(self, world: World, peer: str) -> AgentIdentity:
+        """Return who is let in although none of the strangers' look-ups comes to its end."""
+        asked = world.tokens.asked
+        async with asyncio.TaskGroup() as group:
+            coming = group.create_task(world.ask(GOOD, peer))
+            while world.tokens.asked == asked:
+                await asyncio.sleep(0)
+                assert not coming.done()
+            assert world.tokens.after_read is not None
+            world.tokens.after_read.set()
+            return await coming
+
+    async def test_keep_nobody_else_out(self, crowd: World) -> None:
+        assert (await self.let_in(crowd, "10.0.0.1")).agent_id == 7
+
+    async def test_keep_no_agent_out_that_comes_back_through_their_address(self, crowd: World) -> None:
+        await crowd.authenticator.prepare()
+        assert (await self.let_in(crowd, "10.6.6.6")).agent_id == 7
+
+    async def test_wait_themselves_and_only_so_many(self, crowd: World) -> None:
+        assert crowd.tokens.asked == 500
+        with pytest.raises(BusyError) as busy:
+            await crowd.ask(stranger(9999), "10.6.6.6")
+        assert busy.value.retry_after == 2.0
+
+
+async def test_a_token_that_has_ended_is_familiar_no_more(world: World) -> None:
+    await world.authenticator.prepare()
+    del world.tokens.rows[hash_token(GOOD)]
+    for _ in range(REFUSALS_AT_ONCE):
+        with pytest.raises(RefusedError):
+            await world.ask(GOOD)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(5):
+            group.create_task(refused(world))
+    assert world.tokens.most_at_once == 1
+
+
+async def refused(world: World) -> None:
+    with pytest.raises(RefusedError):
+        await world.ask(GOOD)
+
+
 async def test_a_use_that_cannot_be_noted_does_not_keep_an_agent_out(world: World) -> None:
     world.tokens.touch_error = StoreUnavailable("read-only")
     assert (await world.ask(GOOD)).agent_id == 7
@@ -190,7 +265,7 @@ async def test_while_the_store_is_away_an_agent_that_was_let_in_is_believed_and_
     world.now = CACHE_SECONDS + 60
     assert await world.ask(GOOD) == first
     with pytest.raises(StoreUnavailable):
-        await world.ask(GOOD + "c")
+        await world.ask(GOOD[:-1] + "c")
     world.now = CACHE_SECONDS + BELIEVED_SECONDS + 1
     with pytest.raises(StoreUnavailable):
         await world.ask(GOOD)
