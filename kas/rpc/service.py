@@ -196,8 +196,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         peer = self._peer(context.peer())
         identity = await self._authenticate(context, peer)
         if wait := self._rates.take(identity.token_id, request.ByteSize()):
-            busy = BusyError("more is reported with this token than kas takes from one agent; send this again", wait)
-            await _abort_busy(context, busy)
+            await _abort_busy(
+                context, BusyError("more is reported with this token than kas takes; send it again", wait)
+            )
         outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
         if len(request.reports) > limits.REPORTS_PER_BATCH or outcomes > limits.OUTCOMES_PER_BATCH:
             await _abort(
