@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 LEAST_BYTES: Final = 2048
 """What a call counts for at least: a transaction costs what it costs, however little is in it."""
 
+TOO_MUCH: Final = "more is reported with this token than kas takes from one agent; send it again"
+"""What a caller is told that has to wait."""
+
 _TOKENS: Final = 50_000
 """Tokens that are remembered; who has been silent for longest has its whole burst again anyway."""
 

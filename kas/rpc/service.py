@@ -22,7 +22,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.admission import Admission, AdmissionLimits, BusyError
 from kas.rpc.auth import RefusedError
-from kas.rpc.rates import RateLimits, Rates
+from kas.rpc.rates import TOO_MUCH, RateLimits, Rates
 from kas.rpc.sessions import Ending, Session
 from kas.rpc.streams import announce, is_lost, listen
 from kas.rpc.writer import Writer
@@ -213,8 +213,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         peer = self._peer(context.peer())
         identity = await self._authenticate(context, peer)
         if wait := self._rates.take(identity.token_id, request.ByteSize()):
-            busy = BusyError("more is reported with this token than kas takes from one agent; send this again", wait)
-            await _abort_busy(context, busy)
+            await _abort_busy(context, BusyError(TOO_MUCH, wait))
         outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
         if len(request.reports) > limits.REPORTS_PER_BATCH or outcomes > limits.OUTCOMES_PER_BATCH:
             await _abort(
