@@ -94,8 +94,10 @@ class RedisBus:
         self._send_soon(f"{self._all}{to}", self._frames.seal(topic, body, time.monotonic(), to=to))
 
     def is_there(self, replica: str) -> bool:
-        """Tell whether another replica is there, as far as this one can say: one that has just begun believes it is."""
-        return self.hears(replica) or time.monotonic() < self._well_since + FRESH_SECONDS
+        """Tell whether another replica is there; one that hears nobody, or has just begun to, believes that it is."""
+        now = time.monotonic()
+        cannot_say = now < self._well_since + FRESH_SECONDS or now > self._echo_at + DEAF_SECONDS
+        return cannot_say or self.hears(replica)
 
     def hears(self, replica: str) -> bool:
         """Tell whether another replica has been heard a moment ago."""
