@@ -13,14 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from agentlink import logs
 from agentlink.lifecycle import STOP_SECONDS, run
-from agentlink.manifests.model import Limits
-from agentlink.newcomers import NewcomerLimits
 from kas.data_directory import DataDirectoryError, locked
 from kas.descriptors import take_all_descriptors
 from kas.desired.project_access import ProjectAccess
 from kas.doorkeeper import Doorkeeper
 from kas.first_token import first_api_token
-from kas.git import remotes
 from kas.git.mirrors import Mirrors
 from kas.git.reach import doubt_about
 from kas.git.watcher import RefWatcher
@@ -34,20 +31,18 @@ from kas.replicas.everybody import Everybody, Observing
 from kas.replicas.joined import Replicas
 from kas.replicas.redis_client import RedisSettingsError
 from kas.reports.feed import Feed
-from kas.reports.quota import Quotas
 from kas.reports.session_events import SessionEvents
 from kas.reports.sink import ReportSink
 from kas.reports.sync_id import SYNCS_KEY, SyncIds
 from kas.reports.sync_log import SyncLog
-from kas.rpc.admission import AdmissionLimits
-from kas.rpc.listener import AgentListener, ListenerError, ListenerSettings
-from kas.rpc.rates import RateLimits
+from kas.room_settings import git_settings, limits_of, listener_settings, newcomers_of, quotas_of, tls_files
+from kas.rpc.listener import AgentListener, ListenerError
 from kas.rpc.revocations import Doubts, follow_revocations
 from kas.store.errors import StoreError
 from kas.store.keys import REPLICAS
 from kas.store.store import Store
 from kas.store.times import utc_now
-from kas.tls import Certificate, CertificateError, TlsFiles
+from kas.tls import Certificate, CertificateError
 from kas.web.install import InstallDefaults
 from kas.web.listener import REQUEST_SECONDS, api_app, listening
 from kas.web.metrics import Metrics
@@ -61,8 +56,7 @@ if TYPE_CHECKING:
 
     from agentlink.lifecycle import Lifecycle
     from kas.settings import Settings
-    from kas.settings.git import CredentialSettings
-    from kas.settings.model import AgentListenerSettings, ApiSettings
+    from kas.settings.model import ApiSettings
     from kas.web.registration import DoubtAbout
 
 log = logs.get_logger("app")
@@ -96,18 +90,7 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, life: Lifecycle) -> None:
-    try:
-        await life.start("data-directory", _locked(settings.data_dir))
-    except DataDirectoryError as error:
-        raise StartError(f"data_dir: {error}") from error
-    try:
-        store = await life.start("store", _store(settings))
-        await _pin_projects(settings, store)
-        await first_api_token(settings.data_dir, store)
-        sync_ids = SyncIds(await store.keys.of(SYNCS_KEY))
-        key = await store.keys.of(REPLICAS) if settings.redis is not None else b""
-    except StoreError as error:
-        raise StartError(f"database: {error}") from error
+    store, sync_ids, key = await _open(settings, life)
     feed = Feed()
     try:
         git = git_settings(settings)
@@ -147,10 +130,10 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     observing = Observing(events)
     doorkeeper = Doorkeeper()
     listener = AgentListener(
-        _listener_settings(settings, others=store.shared),
+        listener_settings(settings, others=store.shared),
         tokens=store.tokens,
         publisher=publisher,
-        sink=ReportSink(store, feed, sync_ids, quotas=_quotas(settings), count=metrics.report_batch),
+        sink=ReportSink(store, feed, sync_ids, quotas=quotas_of(settings), count=metrics.report_batch),
         observer=observing,
         identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits, access=access),
         answers=commands,
@@ -193,6 +176,23 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     feed.close()
 
 
+async def _open(settings: Settings, life: Lifecycle) -> tuple[Store, SyncIds, bytes]:
+    """Open what kas keeps, and what is made of the keys in it: names of syncs, and what replicas have in common."""
+    try:
+        await life.start("data-directory", _locked(settings.data_dir))
+    except DataDirectoryError as error:
+        raise StartError(f"data_dir: {error}") from error
+    try:
+        store = await life.start("store", _store(settings))
+        await _pin_projects(settings, store)
+        await first_api_token(settings.data_dir, store)
+        sync_ids = SyncIds(await store.keys.of(SYNCS_KEY))
+        key = await store.keys.of(REPLICAS) if settings.redis is not None else b""
+    except StoreError as error:
+        raise StartError(f"database: {error}") from error
+    return store, sync_ids, key
+
+
 async def _start_http(
     settings: Settings,
     life: Lifecycle,
@@ -227,7 +227,7 @@ async def _start_http(
             checks.append(Check("redis", ok=True, message=away and f"away, this replica goes on by itself: {away}"))
         return checks
 
-    waiting = _newcomers(settings)
+    waiting = newcomers_of(settings)
     waiting = replace(waiting, seconds=max(waiting.seconds, REQUEST_SECONDS))
     api_door, watching_door = doorkeeper.door(waiting), doorkeeper.door(waiting)
     app = api_app(
@@ -269,7 +269,7 @@ async def _start_http(
 
 
 async def _api_certificate(settings: ApiSettings, life: Lifecycle) -> ssl.SSLContext | None:
-    files = _tls_files(settings)
+    files = tls_files(settings)
     if files is None:
         return None
     try:
@@ -330,86 +330,3 @@ async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:
 
 def _pruned_before(settings: Settings) -> datetime:
     return utc_now() - timedelta(seconds=settings.retention.pruned_objects)
-
-
-def git_settings(settings: Settings) -> remotes.GitSettings:
-    """Return the settings of the Git room."""
-    git = settings.git
-    return remotes.GitSettings(
-        url_template=git.url_template,
-        credential=_credential(git.credential),
-        projects={
-            path: remotes.ProjectOverride(url=project.url, credential=_credential(project.credential))
-            for path, project in git.projects.items()
-        },
-        groups={path: _known(group.credential) for path, group in git.groups.items()},
-        ca_file=git.ca_file,
-        poll_interval=git.poll_interval,
-        timeout=git.timeout,
-        allow_http="http" in git.allowed_schemes,
-        allow_file="file" in git.allowed_schemes,
-        allow_ssh="ssh" in git.allowed_schemes,
-        max_pack_bytes=git.fetch_size,
-        allowed_hosts=frozenset(git.allowed_hosts),
-    )
-
-
-def _credential(settings: CredentialSettings | None) -> remotes.CredentialSettings | None:
-    return None if settings is None else _known(settings)
-
-
-def _known(settings: CredentialSettings) -> remotes.CredentialSettings:
-    return remotes.CredentialSettings(
-        kind=remotes.CredentialKind(settings.kind),
-        secret_file=settings.token_file,
-        username=settings.username,
-        known_hosts_file=settings.known_hosts_file,
-    )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Return what files of manifests and configurations may hold."""
-    limits = settings.limits
-    return Limits(
-        file_bytes=limits.file_size,
-        project_bytes=limits.project_size,
-        files=limits.files,
-        paths=limits.paths,
-        yaml_nodes=limits.yaml_nodes,
-        yaml_depth=limits.yaml_depth,
-    )
-
-
-def _quotas(settings: Settings) -> Quotas:
-    reports = settings.reports
-    return Quotas(spare=reports.spare_objects, text=reports.object_texts, events=settings.retention.events)
-
-
-def _listener_settings(settings: Settings, *, others: bool) -> ListenerSettings:
-    """Return the listener's settings; without other replicas there is nowhere that agents could move to."""
-    listener = settings.agent_listener
-    return ListenerSettings(
-        host=listener.websocket_address.host,
-        websocket_port=listener.websocket_address.port,
-        grpc_port=listener.grpc_address.port if listener.grpc_address else None,
-        grpc_host=listener.grpc_address.host if listener.grpc_address else "",
-        tls=_tls_files(listener),
-        age=listener.max_connection_age,
-        drain=listener.drain_period if others else 0.0,
-        newcomers=_newcomers(settings),
-        admission=AdmissionLimits(per_second=listener.new_sessions_per_second, per_token=listener.sessions_per_token),
-        rates=RateLimits(per_second=settings.reports.rate, burst=settings.reports.burst),
-    )
-
-
-def _newcomers(settings: Settings) -> NewcomerLimits:
-    bounds = settings.unauthenticated
-    return NewcomerLimits(
-        in_all=bounds.connections, of_an_address=bounds.connections_per_address, seconds=bounds.timeout
-    )
-
-
-def _tls_files(settings: ApiSettings | AgentListenerSettings) -> TlsFiles | None:
-    if settings.certificate_file is None or settings.key_file is None:
-        return None
-    return TlsFiles(settings.certificate_file, settings.key_file)

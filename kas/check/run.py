@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentlink.findings import Finding, failed, ok, warning
-from kas.app import git_settings, limits_of
 from kas.check.certificates import check_certificate
 from kas.check.configurations import Configurations
 from kas.check.database import check_database
@@ -17,6 +16,7 @@ from kas.check.redis import check_redis
 from kas.check.repositories import check_program, check_projects
 from kas.desired.project_access import ProjectAccess
 from kas.first_token import ADMIN_TOKEN_FILE
+from kas.room_settings import git_settings, limits_of
 from kas.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:

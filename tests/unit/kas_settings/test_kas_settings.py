@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from kas.app import git_settings
+from kas.room_settings import git_settings
 from kas.settings import Address, SettingsError, load_settings
 from kas.settings.document import render
 from kas.settings.values import format_duration, format_size, parse_duration, parse_size
