@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from agentk.apply.model import Outcome, Result
 from agentk.apply.rules.mutate import MutationError, substitute
+from agentk.apply.rules.own import is_key
 
 if TYPE_CHECKING:
     from agentk.apply.kinds import Kinds
@@ -30,6 +31,9 @@ async def fill(objects: Objects, kinds: Kinds, action: Apply, body: bytes) -> Ap
     mutations = desired.ordering.mutations if desired.ordering is not None else ()
     sources: dict[ObjectRef, object] = {}
     for ref in dict.fromkeys(one.source for one in mutations):
+        if is_key(ref):
+            message = f"takes a field from {ref}, which is agentk's own; nothing is filled from it"
+            return Outcome(desired.ref, Result.FAILED, desired.path, "Protected", message)
         kind = kinds.find(ref.group, ref.kind, "")
         found = await objects.read(kind, ref) if kind is not None else None
         if found is None:

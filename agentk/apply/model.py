@@ -95,7 +95,7 @@ class ProjectSettings:
     ``impersonate_user`` is the Kubernetes user on whose behalf its objects are read and written, empty for the agent
     itself. ``force_conflicts`` takes fields from other appliers too; ``recreate`` deletes and creates again what cannot
     be changed in place. ``allowed_namespaces``, where not empty, are all that the project may have objects in, and then
-    no cluster-scoped ones.
+    no cluster-scoped ones. ``inventory_namespace`` is empty for the default one.
     """
 
     project_id: int
@@ -118,6 +118,12 @@ class ProjectSettings:
     prune_confirmation: PruneConfirmation = PruneConfirmation.WHEN_LARGE
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
+    inventory_namespace: str = ""
+
+    @property
+    def inventory_home(self) -> str:
+        """Return the namespace of the inventory."""
+        return self.inventory_namespace or self.default_namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +315,8 @@ class Apply:
     ``settled``, for an object with fields from other objects, is the digest with which nothing need be sent.
     ``migrate``: first the ownership of others becomes ours. ``force_conflicts`` takes fields from other appliers too.
     ``drift`` is what is put back, ``explain``: find out who did it. ``rehearse``: only tell what drifted, and write
-    nothing. ``recreate`` is the UID of the object that may be deleted if it cannot be changed, empty if none may.
+    nothing. ``recreate`` is the UID of the object that may be deleted if it cannot be changed, empty if none may; at
+    that moment it must belong to the inventory ``owner``.
     """
 
     desired: Desired
@@ -324,11 +331,12 @@ class Apply:
     explain: bool = False
     rehearse: bool = False
     recreate: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Delete one object that left Git, if it still has this UID.
+    """Delete one object that left Git, if it still has this UID and belongs to this owner, as in ``version``.
 
     ``after`` are objects of the same plan that must be gone before.
     """
@@ -337,16 +345,19 @@ class Prune:
     kind: Kind
     uid: str
     propagation: Propagation
+    owner: str
+    version: str
     after: tuple[ObjectRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let go of one object that left Git and stays, if it still has this UID: it loses our label and annotation."""
+    """Let go of one object that left Git and stays, if it still has this UID and owner: it loses label and annotation."""
 
     ref: ObjectRef
     kind: Kind
     uid: str
+    owner: str
     message: str
 
 

@@ -249,6 +249,7 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         prune_confirmation=_CONFIRMATION.get(project.prune_confirmation, PruneConfirmation.ALWAYS),
         prune_large_percent=project.prune_large_percent or _LARGE_PERCENT,
         allowed_namespaces=tuple(project.allowed_namespaces),
+        inventory_namespace=project.inventory_namespace,
     )
 
 

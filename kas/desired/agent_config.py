@@ -79,7 +79,8 @@ class HealthRule:
 class ManifestProjectConfig:
     """One entry of ``gitops.manifest_projects``. Timeouts in seconds; 0 is not to wait.
 
-    ``impersonate_user`` is a Kubernetes user name, empty for the agent itself.
+    ``impersonate_user`` is a Kubernetes user name, empty for the agent itself; ``inventory_namespace`` is empty for the
+    default one.
     """
 
     project: str
@@ -102,6 +103,7 @@ class ManifestProjectConfig:
     prune_confirmation: PruneConfirmation = "when_large"
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
+    inventory_namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ def _project(entry: ManifestProject, own_project: str) -> ManifestProjectConfig:
         prune_confirmation=entry.prune_confirmation,
         prune_large_percent=entry.prune_large_percent,
         allowed_namespaces=tuple(entry.allowed_namespaces),
+        inventory_namespace=entry.inventory_namespace or "",
     )
 
 

@@ -191,6 +191,7 @@ class ManifestProject(_Section):
     prune_confirmation: PruneConfirmation = "when_large"
     prune_large_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 50
     allowed_namespaces: Annotated[list[_Namespace], Field(max_length=MAX_RULES)] = []
+    inventory_namespace: _Namespace | None = None
 
 
 class GitOps(_Section):

@@ -103,6 +103,7 @@ def _project(project_id: int, config: ManifestProjectConfig, holding: Collection
         prune_confirmation=_CONFIRMATION[config.prune_confirmation],
         prune_large_percent=config.prune_large_percent,
         allowed_namespaces=config.allowed_namespaces,
+        inventory_namespace=config.inventory_namespace,
     )
     project.reconcile_timeout.FromMilliseconds(round(config.reconcile_timeout * 1000))
     project.prune_timeout.FromMilliseconds(round(config.prune_timeout * 1000))
