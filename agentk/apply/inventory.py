@@ -110,7 +110,9 @@ def record_of(key: str, value: str, seal: Seal | None) -> Recorded:
     sealed, _, name = value.partition(_NAME)
     ref = _ref_of_name(f"[{name}") if key.startswith(_HASHED_PREFIX) else _ref_of_key(key)
     if ref is None:
-        raise InventoryError(f"entry {key[:_SHOWN]!r}", "names no object; restore it, or delete it if it is not agentk's")
+        raise InventoryError(
+            f"entry {key[:_SHOWN]!r}", "names no object; restore it, or delete it if it is not agentk's"
+        )
     contents = seal.open(_bound(key, ref), sealed) if seal is not None else None
     return Recorded(ref) if contents is None else unpacked(ref, contents)
 

@@ -352,7 +352,7 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let go of one object that left Git and stays, if it still has this UID and owner: it loses label and annotation."""
+    """Let go of one object that left Git and stays, if it still has this UID and owner: it loses our marks."""
 
     ref: ObjectRef
     kind: Kind

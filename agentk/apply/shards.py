@@ -119,9 +119,7 @@ def _in_words(draft: Write, change: _Change, records: Mapping[ObjectRef, Recorde
 class Layout:
     """Where every entry of one inventory is. In memory it takes one entry of a dict for each."""
 
-    def __init__(
-        self, shards: Iterable[int] = (), *, seal: Seal | None = None, capacity: int = CAPACITY
-    ) -> None:
+    def __init__(self, shards: Iterable[int] = (), *, seal: Seal | None = None, capacity: int = CAPACITY) -> None:
         """Begin with no ConfigMap at all; ``read`` takes in those that there are.
 
         Args:

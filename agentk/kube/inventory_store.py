@@ -202,9 +202,7 @@ class InventoryStore:
         for namespace in ("", self._namespace):
             path = collection_path(_CONFIG_MAP, namespace)
             # One page: there may be any number, and any few will do.
-            pages = self._sender.pages(
-                path, selector=self._selector, accept=METADATA_LIST, size=len(ours) + SHOWN + 1
-            )
+            pages = self._sender.pages(path, selector=self._selector, accept=METADATA_LIST, size=len(ours) + SHOWN + 1)
             try:
                 async with aclosing(pages):
                     page = await anext(pages)

@@ -1,4 +1,4 @@
-"""Whoever may write ConfigMaps somewhere writes inventories: nothing is deleted, adopted or hidden by it, and it is named.
+"""Whoever may write ConfigMaps somewhere writes inventories: nothing is deleted, adopted or hidden, and it is named.
 
 All projects share one agent, which was away while their inventories were forged and Git went on.
 """
@@ -233,7 +233,11 @@ def test_copies_of_an_inventory_neither_stop_a_project_nor_become_its_inventory_
     wait_until(project.is_applied, what="Git goes on")
     sync = project.wait("healthy", reason="InventoryElsewhere")
     head = project.head()
-    for place in (f"{project.namespace}/a-copy", f"{project.namespace}/a-shard", f"{elsewhere}/{head['metadata']['name']}"):
+    for place in (
+        f"{project.namespace}/a-copy",
+        f"{project.namespace}/a-shard",
+        f"{elsewhere}/{head['metadata']['name']}",
+    ):
         assert place in sync["message"]
     assert "inventory_namespace" in sync["message"]
     project.goes_on()

@@ -157,15 +157,9 @@ def _judge(
         return _NOT_SERVED
     if live is None:
         return _Gone()
-    protected = _protected(ref, settings, own)
-    if protected is not None:
-        return protected
-    foreign = _foreign(recorded, live, settings)
-    if foreign is not None:
-        return _Forget(foreign)
-    outside = refuse_place(ref, settings.allowed_namespaces)
-    if outside is not None:
-        return Refusal(outside.reason, f"is no longer in the manifests, and stays: it {outside.message}")
+    stays = _stays(recorded, live, settings, own)
+    if stays is not None:
+        return stays
     if live.keep_on_remove:
         return Release(
             ref,
@@ -175,6 +169,20 @@ def _judge(
             "is no longer in the manifests, and stays because its annotations ask for it",
         )
     return Prune(ref, kind, live.uid, settings.propagation, settings.inventory_id, live.resource_version)
+
+
+def _stays(recorded: Recorded, live: Live, settings: ProjectSettings, own: OwnObjects) -> Refusal | _Forget | None:
+    """Return why an object is neither deleted nor let go."""
+    protected = _protected(recorded.ref, settings, own)
+    if protected is not None:
+        return protected
+    foreign = _foreign(recorded, live, settings)
+    if foreign is not None:
+        return _Forget(foreign)
+    outside = refuse_place(recorded.ref, settings.allowed_namespaces)
+    if outside is not None:
+        return Refusal(outside.reason, f"is no longer in the manifests, and stays: it {outside.message}")
+    return None
 
 
 def _protected(ref: ObjectRef, settings: ProjectSettings, own: OwnObjects) -> Refusal | None:
