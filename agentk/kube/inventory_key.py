@@ -84,10 +84,13 @@ class InventoryKey:
             KubeError: The API server does not answer.
         """
         async with self._asking:
-            if self._key is not None or self._refused or await self._find() is not None:
-                return self._key
-            if not self._refused:
+            if self._key is None and not self._refused and await self._find() is None and not self._refused:
                 await self._make()
+            if self._refused and not self._told:
+                self._told = True
+                log.warning(
+                    "Inventories remember names only, and every object is applied anew at the start", why=self._refused
+                )
             return self._key
 
     async def _find(self) -> bytes | None:
@@ -132,11 +135,6 @@ class InventoryKey:
 
     def _refuse(self, why: str) -> None:
         self._refused = f"the Secret {self.ref.namespace}/{self.ref.name} {why}"
-        if not self._told:
-            self._told = True
-            log.warning(
-                "Inventories remember names only, and every object is applied anew at the start", why=self._refused
-            )
 
 
 def _key_in(secret: dict[str, object]) -> bytes | None:
