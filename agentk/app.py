@@ -120,6 +120,7 @@ async def _serve(options: Options, life: Lifecycle) -> None:
         kube,
         reports,
         link=link,
+        home=lease_namespace(options.pod_namespace),
         own=Own(kube, namespace=options.pod_namespace, pod=options.pod_name),
         stand=leadership.stand,
     )

@@ -19,9 +19,9 @@ from agentk.apply.rules.conflict import refuse_to_force
 from agentk.apply.rules.controllers import left_words
 from agentk.apply.rules.drift import CORRECTED, DRIFTED, describe
 from agentk.apply.rules.ignore import hand_over
-from agentk.apply.rules.recreate import RECREATED, refuse_change
+from agentk.apply.rules.recreate import RECREATED, refuse_change, refuse_strangers
 from agentk.apply.rules.refused import refusal_of
-from agentk.kube.errors import KubeError, UidConflictError
+from agentk.kube.errors import KubeError, NotOwnedError, UidConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -195,10 +195,15 @@ class _Applying:
             refusal = refuse_change(self._ref, error.immutable)
             raise KubeError(error.status, refusal.reason, refusal.message) from error
         try:
-            await self._objects.delete(self._kind, self._ref, uid=uid, propagation=Propagation.FOREGROUND)
+            await self._objects.delete(
+                self._kind, self._ref, uid=uid, owner=self._action.owner, propagation=Propagation.FOREGROUND
+            )
         except UidConflictError as conflict:
             message = f"was not recreated: somebody else just did; {conflict.message}"
             raise KubeError(conflict.status, "Recreated", message) from conflict
+        except NotOwnedError as stranger:
+            refusal = refuse_strangers(error.immutable, self._action.owner)
+            raise KubeError(error.status, refusal.reason, refusal.message) from stranger
         await self._gone(uid)
         return await self._send_or_force(self._full or self._body)
 

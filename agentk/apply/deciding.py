@@ -59,6 +59,7 @@ def decide_one(
         explain=drifted is not None,
         rehearse=rehearse,
         recreate=live.uid if live is not None and may_recreate(desired, settings) else "",
+        owner=settings.inventory_id,
         from_secrets=live is not None and live.from_secrets,
     )
 

@@ -1,11 +1,12 @@
 """How one object is written into an inventory: cli-utils' keys, values of our own.
 
 A key names an object as cli-utils does, ``<namespace>_<name>_<group>_<Kind>``, so that an inventory of GitLab's agent
-or kpt is read as it stands. cli-utils leaves the values empty; ours hold what was applied last
-(``<digest>:<fingerprint>:<uid>``), so that a sync that changes nothing is recognised after a restart too.
+or kpt is read as it stands. cli-utils leaves the values empty; ours hold what was applied last (digest, fingerprint and
+UID, see ``seal``), so that a sync that changes nothing is recognised after a restart too. A value that does not open
+with our key was written by GitLab's agent, an earlier agentk or anybody: then the name alone is known, as a claim.
 
 A name that no ConfigMap key can hold (too long, or with characters that a key may not have) gets a hashed key, and
-stands in the value in full. Which entry is in which ConfigMap is ``shards``; reading and writing ConfigMaps is
+stands behind the value in full. Which entry is in which ConfigMap is ``shards``; reading and writing ConfigMaps is
 ``agentk.kube.inventory_store``.
 """
 
@@ -18,10 +19,14 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from agentk.apply.model import Recorded
+from agentk.apply.records import packed, unpacked
+from agentk.apply.seal import LENGTH
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from agentk.apply.seal import Seal
 
 _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 """What Kubernetes accepts as a key of a ConfigMap."""
@@ -32,11 +37,18 @@ _RBAC_GROUP: Final = "rbac.authorization.k8s.io"
 _HASHED_PREFIX: Final = "hashed."
 """Starts the key of an object whose own key would not do. It has no underscore, so no such key names an object."""
 
-_VALUE: Final = re.compile(r"([0-9a-f]{16})?:([0-9a-f]{16})?:([^:]*)(?::(.*))?", re.DOTALL)
-"""What we write as a value: digest, fingerprint, UID and, under a hashed key, the name."""
+_NAME: Final = ":["
+"""Begins the name in full, a JSON array, behind the value."""
 
-_VALUE_BYTES: Final = 16 + 1 + 16 + 1 + 36 + 1
+_VALUE_BYTES: Final = LENGTH + len(":")
 """Of a value that is filled in, with the separator before a name."""
+
+_LEGIBLE: Final = re.compile(r"[0-9a-f]{16}:")
+"""Begins a value as agentk wrote it before it had a key: with a digest by which a short Secret can be guessed."""
+
+
+_SHOWN: Final = 100
+"""Characters of a key that a message shows."""
 
 
 class InventoryError(Exception):
@@ -60,13 +72,14 @@ class InventoryError(Exception):
         return cls(first.place, f"{first.message} (and {len(more)} more parts of the inventory are at fault)")
 
 
-def entry_of(recorded: Recorded) -> tuple[str, str]:
-    """Write one object as key and value, about 130 bytes. ``record_of`` gives back the same object."""
+def entry_of(recorded: Recorded, seal: Seal | None) -> tuple[str, str]:
+    """Write one object as key and value, about 130 bytes. ``record_of`` gives back the same object.
+
+    Without a seal the name alone is written: what nobody could believe is not worth telling everybody.
+    """
     key, name = _key_and_name(recorded.ref)
-    if recorded.digest or recorded.fingerprint or recorded.uid:
-        value = f"{recorded.digest}:{recorded.fingerprint}:{recorded.uid}"
-    else:
-        value = "::" if name else ""
+    contents = packed(recorded) if seal is not None else None
+    value = seal.close(_bound(key, recorded.ref), contents) if seal is not None and contents is not None else ""
     return key, f"{value}:{name}" if name else value
 
 
@@ -81,21 +94,37 @@ def size_of(ref: ObjectRef) -> int:
     return len(key) + _VALUE_BYTES + len(name.encode())
 
 
-def record_of(key: str, value: str) -> Recorded:
+def record_of(key: str, value: str, seal: Seal | None) -> Recorded:
     """Read one entry.
 
-    A value that is not ours (cli-utils writes none, kpt may write a status) leaves digest, fingerprint and uid empty:
-    the object is known, and what was applied is not.
+    A value that does not open leaves digest, fingerprint and UID empty: the object is known, what was applied is not.
+
+    Args:
+        key: Of the entry.
+        value: Of the entry.
+        seal: The inventory's; None where there is no key, and then no value is believed.
 
     Raises:
         InventoryError: The key names no object.
     """
-    match = _VALUE.fullmatch(value)
-    digest, fingerprint, uid, name = match.groups(default="") if match else ("", "", "", "")
-    ref = _ref_of_name(name) if key.startswith(_HASHED_PREFIX) else _ref_of_key(key)
+    sealed, _, name = value.partition(_NAME)
+    ref = _ref_of_name(f"[{name}") if key.startswith(_HASHED_PREFIX) else _ref_of_key(key)
     if ref is None:
-        raise InventoryError(f"entry {key!r}", "names no object; restore it, or delete it if it is not agentk's")
-    return Recorded(ref, digest, fingerprint, uid)
+        raise InventoryError(
+            f"entry {key[:_SHOWN]!r}", "names no object; restore it, or delete it if it is not agentk's"
+        )
+    contents = seal.open(_bound(key, ref), sealed) if seal is not None else None
+    return Recorded(ref) if contents is None else unpacked(ref, contents)
+
+
+def is_legible(value: str) -> bool:
+    """Tell whether a value says in the open what was applied, and is to be written anew for that."""
+    return _LEGIBLE.match(value) is not None
+
+
+def _bound(key: str, ref: ObjectRef) -> bytes:
+    """Return what a value belongs to."""
+    return orjson.dumps((key, ref.group, ref.kind, ref.namespace, ref.name))
 
 
 def _key_and_name(ref: ObjectRef) -> tuple[str, str]:

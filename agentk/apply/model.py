@@ -104,6 +104,7 @@ class ProjectSettings:
     itself. ``force_conflicts`` takes fields from other appliers too; ``recreate`` deletes and creates again what cannot
     be changed in place. ``allowed_namespaces``, where not empty, are all that the project may have objects in, and then
     no cluster-scoped ones. ``mutation_from_secrets`` are the objects that may be filled from Secrets.
+    ``inventory_namespace`` is empty for the default one.
     """
 
     project_id: int
@@ -127,6 +128,12 @@ class ProjectSettings:
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
     mutation_from_secrets: SecretTargets = SecretTargets.SECRETS_ONLY
+    inventory_namespace: str = ""
+
+    @property
+    def inventory_home(self) -> str:
+        """Return the namespace of the inventory."""
+        return self.inventory_namespace or self.default_namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,8 +328,9 @@ class Apply:
     ``settled``, for an object with fields from other objects, is the digest with which nothing need be sent.
     ``migrate``: first the ownership of others becomes ours. ``force_conflicts`` takes fields from other appliers too.
     ``drift`` is what is put back, ``explain``: find out who did it. ``rehearse``: only tell what drifted, and write
-    nothing. ``recreate`` is the UID of the object that may be deleted if it cannot be changed, empty if none may.
-    ``from_secrets`` is that of the live object, or of what is to be sent.
+    nothing. ``recreate`` is the UID of the object that may be deleted if it cannot be changed, empty if none may; at
+    that moment it must belong to the inventory ``owner``. ``from_secrets`` is that of the live object, or of what is to
+    be sent.
     """
 
     desired: Desired
@@ -338,11 +346,12 @@ class Apply:
     rehearse: bool = False
     recreate: str = ""
     from_secrets: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Delete one object that left Git, if it still has this UID.
+    """Delete one object that left Git, if it still has this UID and belongs to this owner, as in ``version``.
 
     ``after`` are objects of the same plan that must be gone before.
     """
@@ -351,16 +360,19 @@ class Prune:
     kind: Kind
     uid: str
     propagation: Propagation
+    owner: str
+    version: str
     after: tuple[ObjectRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Let go of one object that left Git and stays, if it still has this UID: it loses our label and annotation."""
+    """Let go of one object that left Git and stays, if it still has this UID and owner: it loses our marks."""
 
     ref: ObjectRef
     kind: Kind
     uid: str
+    owner: str
     message: str
 
 

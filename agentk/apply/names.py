@@ -30,6 +30,9 @@ INVENTORY_SHARD: Final = "agentk.io/inventory-shard"
 INVENTORY_SHARDS: Final = "agentk.io/inventory-shards"
 """Annotation on an inventory's ConfigMap: the numbers of its further shards, with commas."""
 
+INVENTORY_KEY: Final = "agentk-inventory-key"
+"""The Secret with the key that inventories are sealed with, in the namespace where agentk runs."""
+
 ON_REMOVE: Final = "cli-utils.sigs.k8s.io/on-remove"
 """Annotation: what to do with an object that leaves Git."""
 

@@ -13,7 +13,7 @@ from agentk.apply.filling import withheld
 from agentk.apply.model import Outcome, Propagation, Refusal, Result
 from agentk.apply.rules.vanished import is_definition
 from agentk.apply.waiting import STOPPED, SupersededError
-from agentk.kube.errors import KubeError, UidConflictError
+from agentk.kube.errors import KubeError, NotOwnedError, UidConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _RECREATED = Refusal("Recreated", "is no longer in the manifests, and stays because somebody created it anew")
 _TIMEOUT = "PruneTimeout"
+_NOT_OURS = Refusal("NotOurs", "is no longer in the manifests, and stays because it is not annotated as ours any more")
 _WAITS = Refusal("PruneWaits", "is no longer in the manifests, and stays until everything before it has succeeded")
 
 
@@ -103,9 +104,13 @@ class Prunes:
 
     async def _release(self, release: Release) -> Outcome:
         try:
-            await self._objects.release(release.kind, release.ref, uid=release.uid, dry_run=self._dry_run)
+            await self._objects.release(
+                release.kind, release.ref, uid=release.uid, owner=release.owner, dry_run=self._dry_run
+            )
         except UidConflictError:
             return _skipped(release.ref, _RECREATED)
+        except NotOwnedError:
+            return _skipped(release.ref, _NOT_OURS)
         except KubeError as error:
             return failed(error, release.ref, "")
         return _skipped(release.ref, Refusal("DryRun" if self._dry_run else "Released", release.message))
@@ -140,10 +145,18 @@ class Prunes:
         """Ask for a deletion; return what came of it, None when that is yet to be seen."""
         try:
             gone = await self._objects.delete(
-                prune.kind, prune.ref, uid=prune.uid, propagation=prune.propagation, dry_run=self._dry_run
+                prune.kind,
+                prune.ref,
+                uid=prune.uid,
+                owner=prune.owner,
+                version=prune.version,
+                propagation=prune.propagation,
+                dry_run=self._dry_run,
             )
         except UidConflictError:
             return _skipped(prune.ref, _RECREATED)
+        except NotOwnedError:
+            return _skipped(prune.ref, _NOT_OURS)
         except KubeError as error:
             return failed(error, prune.ref, "")
         if gone or self._readiness is None or prune.propagation is Propagation.ORPHAN:

@@ -1,4 +1,7 @@
-"""What an inventory says of tens of thousands of objects, packed; ``Recorded`` is made when it is asked for."""
+"""What an inventory says of tens of thousands of objects, packed; ``Recorded`` is made when it is asked for.
+
+Digest, fingerprint and UID are kept as one number: that takes 60 bytes, these bytes themselves 65, and so 80.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentk.apply import uids
 from agentk.apply.model import Recorded
+from agentk.apply.seal import PACKED
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
@@ -15,9 +19,6 @@ if TYPE_CHECKING:
 
 _DIGESTS: Final = re.compile(r"[0-9a-f]{32}")
 """Digest and fingerprint of an object that was applied, one after the other."""
-
-_BYTES: Final = 8 + 8 + 16
-"""Digest, fingerprint and UID, kept as one number: that takes 60 bytes, these bytes themselves 65, and so 80."""
 
 _NAMED: Final = 0
 """What is kept of an object of which nothing but the name is recorded."""
@@ -44,8 +45,7 @@ class Records(MutableMapping[ObjectRef, Recorded]):
 
     def put(self, recorded: Recorded) -> bool:
         """Take in what is recorded of an object now; tell whether that is news."""
-        packed = _packed(recorded)
-        found = recorded if packed is None else packed
+        found = _kept(recorded)
         if self._records.get(recorded.ref) == found:
             return False
         self._records[recorded.ref] = found
@@ -64,8 +64,7 @@ class Records(MutableMapping[ObjectRef, Recorded]):
             return found
         if found == _NAMED:
             return Recorded(ref)
-        packed = found.to_bytes(_BYTES)
-        return Recorded(ref, packed[:8].hex(), packed[8:16].hex(), uids.unpacked(packed[16:]))
+        return unpacked(ref, found.to_bytes(PACKED))
 
     def __setitem__(self, ref: ObjectRef, recorded: Recorded) -> None:
         """Take in what is recorded of an object now; ``ref`` is its name."""
@@ -88,11 +87,22 @@ class Records(MutableMapping[ObjectRef, Recorded]):
         return ref in self._records
 
 
-def _packed(recorded: Recorded) -> int | None:
-    """Return a record packed, None of one that would not come back the same."""
+def _kept(recorded: Recorded) -> int | Recorded:
+    """Return what is kept of a record: a number, or itself where it would not come back the same."""
     if not recorded.digest and not recorded.fingerprint and not recorded.uid:
         return _NAMED
+    found = packed(recorded)
+    return recorded if found is None else int.from_bytes(found) or recorded
+
+
+def packed(recorded: Recorded) -> bytes | None:
+    """Return digest, fingerprint and UID as 32 bytes; None where one is missing or would not come back the same."""
     digests, uid = recorded.digest + recorded.fingerprint, uids.packed(recorded.uid)
     if uid is None or len(recorded.digest) != 16 or not _DIGESTS.fullmatch(digests):  # noqa: PLR2004 - half of both
         return None
-    return int.from_bytes(bytes.fromhex(digests) + uid) or None
+    return bytes.fromhex(digests) + uid
+
+
+def unpacked(ref: ObjectRef, found: bytes) -> Recorded:
+    """Return the record of an object that these 32 bytes are of."""
+    return Recorded(ref, found[:8].hex(), found[8:16].hex(), uids.unpacked(found[16:]))

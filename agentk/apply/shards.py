@@ -18,13 +18,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from agentk.apply.inventory import InventoryError, entry_of, key_of, record_of, size_of
+from agentk.apply.inventory import InventoryError, entry_of, is_legible, key_of, record_of, size_of
 from agentk.apply.model import Recorded
 from agentk.apply.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
+    from agentk.apply.seal import Seal
     from agentlink.refs import ObjectRef
 
 HEAD: Final = 0
@@ -36,6 +37,9 @@ CAPACITY: Final = 256 << 10
 A quarter of what Kubernetes allows. The API server reads and stores a ConfigMap whole for every entry that changes, so
 smaller ones make a change cheaper; and with ``managedFields``, which repeat every key, it is far below etcd's limit.
 """
+
+_DIGITS: Final = 6
+"""Of the number of a shard; a number of thousands, which anybody can write, is not even read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,15 @@ def listed(text: str) -> frozenset[int]:
         InventoryError: It is not one.
     """
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not all(part.isascii() and part.isdigit() and int(part) > HEAD for part in parts):
+    numbers = frozenset(map(number_of, parts))
+    if HEAD in numbers:
         raise InventoryError("its list of shards", f"reads {text[:100]!r}, not numbers separated by commas")
-    return frozenset(int(part) for part in parts)
+    return numbers
+
+
+def number_of(text: str) -> int:
+    """Read the number of a shard; ``HEAD`` where it is none that a shard can have."""
+    return int(text) if len(text) <= _DIGITS and text.isascii() and text.isdigit() else HEAD
 
 
 @dataclass(slots=True)
@@ -94,9 +104,9 @@ class _Change:
     keys: list[str] = field(default_factory=list)
 
 
-def _in_words(draft: Write, change: _Change, records: Mapping[ObjectRef, Recorded]) -> Write:
+def _in_words(draft: Write, change: _Change, records: Mapping[ObjectRef, Recorded], seal: Seal | None) -> Write:
     """Give a write its data."""
-    entries = dict(entry_of(records[ref]) for ref in change.refs)
+    entries = dict(entry_of(records[ref], seal) for ref in change.refs)
     match draft:
         case Create():
             return replace(draft, data=entries)
@@ -109,20 +119,22 @@ def _in_words(draft: Write, change: _Change, records: Mapping[ObjectRef, Recorde
 class Layout:
     """Where every entry of one inventory is. In memory it takes one entry of a dict for each."""
 
-    def __init__(self, shards: Iterable[int] = (), *, capacity: int = CAPACITY) -> None:
+    def __init__(self, shards: Iterable[int] = (), *, seal: Seal | None = None, capacity: int = CAPACITY) -> None:
         """Begin with no ConfigMap at all; ``read`` takes in those that there are.
 
         Args:
             shards: The list that stands in the head.
+            seal: What opens values; without it none is believed.
             capacity: Bytes of entries that a ConfigMap may get.
         """
         self._listed = frozenset(shards)
+        self._seal = seal
         self._capacity = capacity
         self._places: dict[ObjectRef, int] = {}
         self._sizes: dict[int, int] = {}
         self._entries: dict[int, int] = {}
         self._strays: list[tuple[ObjectRef, int, str]] = []
-        self._copied: dict[ObjectRef, Recorded] = {}
+        self._anew: dict[ObjectRef, Recorded] = {}
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -146,7 +158,7 @@ class Layout:
         self._open(number)
         for key, value in data.items():
             try:
-                recorded = record_of(key, value)
+                recorded = record_of(key, value, self._seal)
             except InventoryError as error:
                 faults.append(error)
                 self._add(number, len(key) + len(value.encode()))
@@ -155,8 +167,8 @@ class Layout:
             self._add(number, size_of(ref))
             if records.setdefault(ref, recorded) != recorded:
                 records[ref] = Recorded(ref)
-            if not self._is_place(ref, number, key):
-                self._copied[ref] = records[ref]
+            if not self._is_place(ref, number, key) or is_legible(value):
+                self._anew[ref] = records[ref]
         return InventoryError.first_of(faults) if faults else None
 
     def _is_place(self, ref: ObjectRef, number: int, key: str) -> bool:
@@ -165,12 +177,18 @@ class Layout:
         if key == own and (place is None or number < place):
             self._places[ref] = number
             if place is None:
-                return ref not in self._copied
+                return ref not in self._anew
             number = place
         self._strays.append((ref, number, key))
         return False
 
-    def change(self, changed: Records | Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> Iterator[Write]:
+    def change(
+        self,
+        changed: Records | Iterable[Recorded],
+        removed: Iterable[ObjectRef] = (),
+        *,
+        seal: Seal | None = None,
+    ) -> Iterator[Write]:
         """Decide how to write a change, in which order; costs as much as the change is large.
 
         From here on the layout is as it will be after the last write. When one of them fails, read everything anew.
@@ -179,13 +197,14 @@ class Layout:
         Args:
             changed: Objects as they are to be recorded; new ones get a place.
             removed: Objects to forget; unknown ones are no error, and they go before ``changed``.
+            seal: What values are sealed with; without it names alone are written.
         """
         gone = set(removed)
         strays, self._strays = self._strays, []
-        copied, self._copied = self._copied, {}
+        anew, self._anew = self._anew, {}
         records = Records.of(changed)
-        if copied:
-            records = Records.of((*copied.values(), *records.values()))
+        if anew:
+            records = Records.of((*anew.values(), *records.values()))
         made: dict[int, _Change] = {}
         changes: defaultdict[int, _Change] = defaultdict(_Change)
         late: defaultdict[int, _Change] = defaultdict(_Change)
@@ -208,7 +227,7 @@ class Layout:
             late[number].keys.append(key)
             self._take(number, size_of(ref))
         drafts = self._in_order(made, changes, late)
-        return (_in_words(write, change, records) for write, change in drafts)
+        return (_in_words(write, change, records, seal) for write, change in drafts)
 
     def _in_order(
         self, made: Mapping[int, _Change], changes: Mapping[int, _Change], late: Mapping[int, _Change]

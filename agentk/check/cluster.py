@@ -6,10 +6,20 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from agentk.check.access import missing_rights, who_am_i
-from agentk.check.rights import Right, applicable, choose, judge, judge_inventories, judge_lease, resource_of
+from agentk.check.rights import (
+    Right,
+    applicable,
+    choose,
+    judge,
+    judge_inventories,
+    judge_inventory_key,
+    judge_lease,
+    resource_of,
+)
 from agentk.kube.client import KubeClient
 from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
+from agentk.kube.inventory_key import REMEDY, SECRET, InventoryKey
 from agentk.kube.lease import LEASE
 from agentk.leadership.campaign import ROLE
 from agentk.leadership.campaign import VERBS as LEASE_VERBS
@@ -71,6 +81,7 @@ async def check_cluster(
             for finding in await _rights(client, discovery, account, namespaces, kinds):
                 yield finding
             yield await _lease(client, account, lease_namespace)
+            yield await _inventory_key(client, lease_namespace)
         except* KubeError as errors:
             yield _failure(errors)
 
@@ -126,6 +137,19 @@ async def _lease(client: KubeClient, account: str, namespace: str) -> Finding:
     asked = [Right(namespace, resource_of(LEASE), verb) for verb in LEASE_VERBS]
     missing = await missing_rights(client, asked, {resource_of(LEASE): LEASE})
     return judge_lease(namespace, missing, role=ROLE, account=account)
+
+
+async def _inventory_key(client: KubeClient, namespace: str) -> Finding:
+    """Look for the key as agentk does; whether it could be made, where there is none, is asked."""
+    key = InventoryKey(client, namespace)
+    refused = ""
+    if await key.find() is None:
+        missing = await missing_rights(
+            client, [Right(namespace, resource_of(SECRET), "create")], {resource_of(SECRET): SECRET}
+        )
+        unmade = f"the Secret {key.ref.namespace}/{key.ref.name} may not be made; {REMEDY}" if missing else ""
+        refused = key.refused or unmade
+    return judge_inventory_key(namespace, refused)
 
 
 def _needed(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agentlink.findings import Finding, failed, ok
+from agentlink.findings import Finding, failed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -136,6 +136,19 @@ def judge_lease(namespace: str, missing: Collection[Right], *, role: str, accoun
         f"may not {_listed(verbs)} leases.coordination.k8s.io in namespace {namespace}, and writes nothing without one",
         f"bind {account or 'the account of agentk'} to a Role like {role} there, which `kas generate` writes; or say by"
         " POD_NAMESPACE where agentk runs, if not there",
+    )
+
+
+def judge_inventory_key(namespace: str, refused: str) -> Finding:
+    """Tell whether what agentk remembers can be sealed; ``refused`` is why not, with what to do about it."""
+    if not refused:
+        return ok(_AREA, "inventory key", f"inventories are sealed with a key in namespace {namespace}")
+    what, _, remedy = refused.partition("; ")
+    return warning(
+        _AREA,
+        "inventory key",
+        f"inventories remember names only, and every object is applied anew whenever agentk starts: {what}",
+        remedy,
     )
 
 

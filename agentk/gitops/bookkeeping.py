@@ -41,6 +41,11 @@ class Bookkeeping:
         return self._records if self._trusted else None
 
     @property
+    def strays(self) -> str:
+        """Return which ConfigMaps look like the inventory and have no effect, empty if none does."""
+        return self._store.strays
+
+    @property
     def place(self) -> ObjectRef:
         """Return where it is kept."""
         return self._store.head.ref

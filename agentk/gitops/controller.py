@@ -22,6 +22,7 @@ from agentk.gitops.served_kinds import ServedKinds
 from agentk.gitops.sync import Cluster
 from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
+from agentk.kube.inventory_key import InventoryKey
 from agentk.kube.objects import Objects
 from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
@@ -54,6 +55,7 @@ class Controller:
         *,
         link: Answering,
         own: Own,
+        home: str,
         stand: Callable[[int], None],
     ) -> None:
         """Prepare.
@@ -63,12 +65,14 @@ class Controller:
             reports: Takes what is to be told.
             link: Takes what commands are answered.
             own: What agentk itself stands on.
+            home: The namespace where agentk runs, and keeps the key of its inventories.
             stand: Is told which agent this is, as soon as kas has said so.
         """
         self.commands = Commands(link, self._commanded)
         self._kube = kube
         self._reports = reports
         self._own = own
+        self._home = home
         self._stand = stand
         self._receiver = Receiver()
         self._discovery = Discovery(kube)
@@ -237,6 +241,7 @@ class Controller:
                 objects,
                 observer,
                 executor,
+                InventoryKey(kube, self._home),
                 self._own,
                 scalers,
                 served,
@@ -251,7 +256,7 @@ class Controller:
 
 def _place_of(settings: ProjectSettings) -> tuple[str, str]:
     """Return what a loop is made for, and cannot change while it lives: where its inventory is, and who it acts as."""
-    return (settings.default_namespace, settings.impersonate_user)
+    return (settings.inventory_home, settings.impersonate_user)
 
 
 async def _run_after(before: asyncio.Task[None] | None, loop: ProjectLoop) -> None:

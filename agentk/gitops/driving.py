@@ -70,6 +70,7 @@ class Driving:
         self._unsettled: set[ObjectRef] | None = None
         self._awaited: frozenset[tuple[str, str]] = frozenset()
         self._anew = False
+        self._strays = ""
 
     @property
     def settings(self) -> ProjectSettings:
@@ -251,6 +252,7 @@ class Driving:
         self._await_kinds(_kinds_of(result.outcomes.said))
         standing.counts = counted(result.outcomes.results, untouched=result.untouched)
         self._drifting.noticed(result.outcomes.said)
+        self._tell_of_strays()
         await standing.log_outcomes(result.outcomes)
         standing.tell_pruning(result)
         note = None
@@ -266,12 +268,19 @@ class Driving:
             self._anew = False
             self._retry.reset()
             standing.log.info("Cluster successfully synced", objects=standing.counts.total)
-            note = _note(self.settings, result)
+            note = _note(self.settings, result, self._sync.strays)
             standing.tell(wire.SYNC_STATE_APPLIED, *note)
         self._health.watch(result, note)
         self.report_health()
         if len(result.outcomes) >= _MANY:
             give_back_freed()
+
+    def _tell_of_strays(self) -> None:
+        """Say once of which ConfigMaps that look like the inventory nothing comes."""
+        strays, before, self._strays = self._sync.strays, self._strays, self._sync.strays
+        if strays and strays != before:
+            self._standing.log.warning("ConfigMaps look like the inventory and have no effect", why=strays)
+            self._standing.event("InventoryElsewhere", strays, warning=True)
 
     async def _observe(self, snapshot: Snapshot) -> None:
         """Look at the project's objects, and do nothing about them, while it is suspended."""
@@ -337,11 +346,11 @@ def _kinds_of(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, str]]:
     return ((one.ref.group, one.ref.kind) for one in outcomes if one.reason in _NOT_SERVED)
 
 
-def _note(settings: ProjectSettings, result: SyncResult) -> tuple[str, str]:
+def _note(settings: ProjectSettings, result: SyncResult, strays: str) -> tuple[str, str]:
     """Return the reason and message of a sync that ended well, but about which there is something to say."""
     if settings.dry_run is not DryRun.NONE:
         return "DryRun", f"dry_run_strategy is {settings.dry_run.value}: nothing was changed"
     for outcome in result.outcomes.said:
         if outcome.result is Result.SKIPPED and outcome.reason not in _EXPECTED_SKIPS:
             return outcome.reason, f"{outcome.ref} {outcome.message}"
-    return "", ""
+    return ("InventoryElsewhere", strays) if strays else ("", "")

@@ -56,7 +56,9 @@ class ProjectLoop:
             kube = kube.impersonating(settings.impersonate_user)
         objects = Objects(kube)
         cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
-        store = self._store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
+        store = self._store = InventoryStore(
+            kube, settings.inventory_id, namespace=settings.inventory_home, key=cluster.inventory_key
+        )
         self._kube, self._cluster = kube, cluster
         self._observer, self._autoscalers, self._served = cluster.observer, cluster.autoscalers, cluster.served
         self._settings = settings

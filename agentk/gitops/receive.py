@@ -257,6 +257,7 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         prune_large_percent=_percent(project.prune_large_percent),
         allowed_namespaces=tuple(project.allowed_namespaces) or (_NOWHERE if project.confined else ()),
         mutation_from_secrets=_FROM_SECRETS.get(project.mutation_from_secrets, SecretTargets.SECRETS_ONLY),
+        inventory_namespace=project.inventory_namespace,
     )
 
 

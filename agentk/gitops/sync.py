@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from agentk.gitops.observer import Observer
     from agentk.gitops.served_kinds import ServedKinds
     from agentk.kube.discovery import Discovery
+    from agentk.kube.inventory_key import InventoryKey
     from agentk.kube.inventory_store import InventoryStore
     from agentk.kube.objects import Objects
     from agentk.kube.own import Own
@@ -66,6 +67,7 @@ class Cluster:
     objects: Objects
     observer: Observer
     executor: Executor
+    inventory_key: InventoryKey
     own: Own | None = None
     autoscalers: Autoscalers | None = None
     served: ServedKinds | None = None
@@ -129,6 +131,11 @@ class ProjectSync:
         """Return what was recorded of an object when it was last applied."""
         known = self._book.known
         return known.get(ref) if known else None
+
+    @property
+    def strays(self) -> str:
+        """Return which ConfigMaps look like the project's inventory and have no effect, empty if none does."""
+        return self._book.strays
 
     @property
     def waiting(self) -> bool:
@@ -447,7 +454,7 @@ class ProjectSync:
 
         Dying right after it forgets nothing: the namespace carries our annotation, and is ours when we come back.
         """
-        home = home_of(self.settings.default_namespace)
+        home = home_of(self.settings.inventory_home)
         opening = tuple(
             action
             for stage in todo.stages

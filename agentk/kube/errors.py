@@ -119,8 +119,8 @@ class UidConflictError(KubeError):
     """The object to delete is not the one that was meant: somebody deleted and recreated it under the same name."""
 
 
-class InventoryDoubledError(KubeError):
-    """More than one ConfigMap carries the label of one inventory; which is right cannot be known."""
+class NotOwnedError(KubeError):
+    """The object to delete or to let go of does not carry the annotation of the inventory that wants that."""
 
 
 class InventoryConflictError(KubeError):

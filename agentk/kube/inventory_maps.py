@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentk.apply.inventory import InventoryError
-from agentk.apply.names import INVENTORY_SHARDS
+from agentk.apply.names import INVENTORY_LABEL, INVENTORY_SHARDS
 from agentk.apply.shards import listed, written
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agentk.apply.shards import Patch
+
+SHOWN: Final = 5
+"""ConfigMaps that a message names; anybody may make any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,25 @@ def listed_by(head: Document) -> frozenset[int]:
 def fault_in(where: Document, fault: InventoryError | None) -> InventoryError | None:
     """Say of a fault in which ConfigMap it is."""
     return InventoryError(f"{where.stored}, {fault.place}", fault.message) if fault else None
+
+
+def elsewhere(maps: Sequence[StoredMap], expected: StoredMap, *, more: bool) -> str:
+    """Say which ConfigMaps have an inventory's label and are not taken for it; empty where there are none.
+
+    Args:
+        maps: Those that were found.
+        expected: Where the inventory is.
+        more: Whether there are more than were looked at.
+    """
+    if not maps:
+        return ""
+    named = ", ".join(str(one.ref.namespace) + "/" + one.ref.name for one in maps[:SHOWN])
+    others = " and others" if more or len(maps) > SHOWN else ""
+    return (
+        f"ConfigMaps labelled as this inventory are not where it is kept, which is {expected.ref.namespace}/"
+        f"{expected.ref.name}, and have no effect: {named}{others}; delete them, or take their label {INVENTORY_LABEL}"
+        " off; if one of them, of the name it should have, is the right one, set inventory_namespace in config.yaml"
+    )
 
 
 def is_done(patch: Patch, found: Document) -> bool:

@@ -1,15 +1,18 @@
 """Keeping an inventory in its ConfigMaps: finding it, reading it, and writing no more than what changed.
 
 The first ConfigMap, the head, is what cli-utils wrote, so an inventory of GitLab's agent is found and taken over. What
-does not fit there is in further ones. How entries are written is ``agentk.apply.inventory``, which is where and in what
+does not fit there is in further ones beside it. Only what has the expected name in the expected namespace counts:
+labels anybody can write anywhere. How entries are written is ``agentk.apply.inventory``, which is where and in what
 order a change is written ``agentk.apply.shards``; what belongs into an inventory is the engine's business.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -18,11 +21,22 @@ from agentk.apply.inventory import InventoryError
 from agentk.apply.model import Kind
 from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL, INVENTORY_SHARD, INVENTORY_SHARDS
 from agentk.apply.records import Records
-from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, written
-from agentk.kube.client import MERGE_PATCH, METADATA
-from agentk.kube.errors import InventoryConflictError, InventoryDoubledError, KubeError
+from agentk.apply.seal import Seal
+from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, number_of, written
+from agentk.kube.client import MERGE_PATCH, METADATA, METADATA_LIST
+from agentk.kube.errors import InventoryConflictError, KubeError
 from agentk.kube.failures import read_object
-from agentk.kube.inventory_maps import Document, StoredMap, document_of, fault_in, is_done, listed_by, stored_of
+from agentk.kube.inventory_maps import (
+    SHOWN,
+    Document,
+    StoredMap,
+    document_of,
+    elsewhere,
+    fault_in,
+    is_done,
+    listed_by,
+    stored_of,
+)
 from agentk.kube.paths import collection_path, object_path
 from agentk.kube.retry import RetryPolicy
 from agentk.kube.sending import Sender
@@ -34,6 +48,7 @@ if TYPE_CHECKING:
     from agentk.apply.model import Recorded
     from agentk.apply.shards import Write
     from agentk.kube.client import KubeClient
+    from agentk.kube.inventory_key import InventoryKey
 
 _CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
 
@@ -67,21 +82,31 @@ class InventoryStore:
     """The inventory with one id. One writer at a time; another's write is noticed, never overwritten."""
 
     def __init__(
-        self, client: KubeClient, inventory_id: str, *, namespace: str, retries: RetryPolicy | None = None
+        self,
+        client: KubeClient,
+        inventory_id: str,
+        *,
+        namespace: str,
+        key: InventoryKey,
+        retries: RetryPolicy | None = None,
     ) -> None:
         """Describe an inventory; nothing is sent.
 
         Args:
             client: The connection.
-            inventory_id: The value of the label that finds it, ``<agent id>-<project id>``.
-            namespace: Where a new one is put, and where it is looked for if the whole cluster may not be searched.
+            inventory_id: ``<agent id>-<project id>``: the value of its label, and the end of its name.
+            namespace: Where it is.
+            key: What its values are sealed with.
             retries: How often and how far apart requests are repeated.
         """
         self._sender = Sender(client, retries or RetryPolicy())
         self._id = inventory_id
         self._namespace = namespace
+        self._key = key
         self._layout: Layout | None = None
         self._stored: dict[int, StoredMap] = {}
+        self.strays = ""
+        """Which ConfigMaps look like this inventory and do not count, as ``read`` found them; empty if none does."""
 
     def beside(self) -> InventoryStore:
         """Return a view of the same inventory to read it by, while this one may be at work."""
@@ -100,36 +125,25 @@ class InventoryStore:
         What cannot be understood of it, or is missing, is told as its damage: the rest is true all the same.
 
         Raises:
-            InventoryDoubledError: There are several.
             InventoryError: Nobody can tell what it consists of.
             KubeError: It cannot be read.
         """
         self._layout = None
         self._stored = {}
-        heads, shards = await self._find()
-        if len(heads) > 1:
-            places = ", ".join(sorted(f"{one.stored.ref.namespace}/{one.stored.ref.name}" for one in heads))
-            raise InventoryDoubledError(
-                _CONFLICT,
-                "InventoryDoubled",
-                f"inventory {self._id} is in {len(heads)} ConfigMaps ({places}), and which one is right cannot be"
-                f" known; nothing is applied or pruned until only one has the label {INVENTORY_LABEL}",
-            )
-        if not heads:
+        found = await self._list()
+        self.strays = await self._look_elsewhere(found)
+        key = await self._key.find()
+        head, shards = found.pop(HEAD, None), found
+        if head is None:
             if shards:
-                raise self._headless(shards)
+                raise self._headless(list(shards.values()))
             self._layout = Layout()
             return None
-        head = heads[0]
         self._stored[HEAD] = head.stored
-        layout = Layout(listed_by(head))
+        layout = Layout(listed_by(head), seal=Seal(key, self._id) if key is not None else None)
         records = Records()
         damage = [fault_in(head, layout.read(HEAD, head.data, records))]
-        for shard in shards:
-            number = self._number(shard)
-            if number is None:
-                damage.append(self._stranger(shard))
-                continue
+        for number, shard in shards.items():
             # A large one takes a while; others have work too.
             await asyncio.sleep(0)
             self._stored[number] = shard.stored
@@ -156,7 +170,7 @@ class InventoryStore:
 
         Raises:
             InventoryConflictError: It changed since it was read, or its name is taken: ``read`` again and decide anew.
-            InventoryDoubledError, InventoryError: As ``read``, which comes first where it was not done.
+            InventoryError: As ``read``, which comes first where it was not done.
             KubeError: It cannot be written. Nothing that was recorded before is forgotten by what was.
         """
         layout = self._layout
@@ -166,33 +180,51 @@ class InventoryStore:
             assert layout is not None  # noqa: S101 - what read leaves behind
         self._layout = None  # until everything is written; whoever breaks this off has to read again
         changed, removed = Records.of(changed), list(removed)
+        key = await self._key.get() if changed else None
+        seal = Seal(key, self._id) if key is not None else None
         if len(changed) + len(removed) <= _ON_THE_SPOT:
-            writes = layout.change(changed, removed)
+            writes = layout.change(changed, removed, seal=seal)
         else:
-            writes = await asyncio.to_thread(layout.change, changed, removed)
+            writes = await asyncio.to_thread(partial(layout.change, changed, removed, seal=seal))
         for write in writes:
             await self._carry_out(write)
         self._layout = layout
 
-    async def _find(self) -> tuple[list[Document], list[Document]]:
-        """Return the ConfigMaps with the inventory's label: heads, of which there should be one, and shards."""
-        try:
-            return await self._list("")
-        except KubeError as error:
-            # An agent confined to namespaces cannot search the cluster.
-            if error.status != _FORBIDDEN:
-                raise
-            return await self._list(self._namespace)
-
-    async def _list(self, namespace: str) -> tuple[list[Document], list[Document]]:
-        selector = f"{INVENTORY_LABEL} in ({self._id},{self._id}.{_SHARD})"
-        found: list[Document] = []
-        async for page in self._sender.pages(collection_path(_CONFIG_MAP, namespace), selector=selector, size=_PAGE):
+    async def _list(self) -> dict[int, Document]:
+        """Return the ConfigMaps that are the inventory, by number."""
+        found: dict[int, Document] = {}
+        path = collection_path(_CONFIG_MAP, self._namespace)
+        async for page in self._sender.pages(path, selector=self._selector, size=_PAGE):
             if page.first:
                 found.clear()
-            found += map(document_of, page.items)
-        heads = [one for one in found if one.labels.get(INVENTORY_LABEL) == self._id]
-        return heads, [one for one in found if one.labels.get(INVENTORY_LABEL) != self._id]
+            for document in map(document_of, page.items):
+                number = self._number(document)
+                if number is not None:
+                    found[number] = document
+        return found
+
+    async def _look_elsewhere(self, counting: Mapping[int, Document]) -> str:
+        """Say which other ConfigMaps are labelled as this inventory, in the whole cluster if it may be searched."""
+        ours = {document.stored.ref for document in counting.values()}
+        for namespace in ("", self._namespace):
+            path = collection_path(_CONFIG_MAP, namespace)
+            # One page: there may be any number, and any few will do.
+            pages = self._sender.pages(path, selector=self._selector, accept=METADATA_LIST, size=len(ours) + SHOWN + 1)
+            try:
+                async with aclosing(pages):
+                    page = await anext(pages)
+            except KubeError as error:
+                # An agent confined to namespaces cannot search the cluster.
+                if error.status != _FORBIDDEN or namespace:
+                    raise
+                continue
+            strays = [stored for stored in map(stored_of, page.items) if stored.ref not in ours]
+            return elsewhere(strays, self.head, more=page.remaining != 0)
+        return ""
+
+    @property
+    def _selector(self) -> str:
+        return f"{INVENTORY_LABEL} in ({self._id},{self._id}.{_SHARD})"
 
     async def _carry_out(self, write: Write) -> None:
         match write:
@@ -279,17 +311,19 @@ class InventoryStore:
         return document_of(read_object(response.body))
 
     def _ref(self, number: int) -> ObjectRef:
-        """Return where a ConfigMap is to be made: shards beside their head."""
-        head = self._stored.get(HEAD)
-        namespace = head.ref.namespace if head else self._namespace
+        """Return where a ConfigMap is: shards beside their head."""
         name = f"inventory-{self._id}"
-        return ObjectRef("", "ConfigMap", namespace, name if number == HEAD else f"{name}.{number}")
+        return ObjectRef("", "ConfigMap", self._namespace, name if number == HEAD else f"{name}.{number}")
 
-    def _number(self, shard: Document) -> int | None:
-        """Return a shard's number, None where name, place and number do not fit together."""
-        text = shard.labels.get(INVENTORY_SHARD, "")
-        number = int(text) if text.isascii() and text.isdigit() else HEAD
-        return number if number != HEAD and shard.stored.ref == self._ref(number) else None
+    def _number(self, document: Document) -> int | None:
+        """Return which part of the inventory a ConfigMap is; None where label, name and place do not fit together."""
+        if document.labels.get(INVENTORY_LABEL) == self._id:
+            number = HEAD
+        else:
+            number = number_of(document.labels.get(INVENTORY_SHARD, ""))
+            if number == HEAD:
+                return None
+        return number if document.stored.ref == self._ref(number) else None
 
     def _headless(self, shards: list[Document]) -> InventoryError:
         ref = shards[0].stored.ref
@@ -308,13 +342,6 @@ class InventoryStore:
             f"is missing: it is shard {number} of the inventory, and nothing is pruned until it is put back; if it is"
             f" lost, take {number} off the annotation {INVENTORY_SHARDS} of {head}, and what it named and Git does not"
             " hold stays in the cluster",
-        )
-
-    def _stranger(self, shard: Document) -> InventoryError:
-        return InventoryError(
-            str(shard.stored),
-            f"is labelled as a shard of inventory {self._id} and cannot be one by its name, place or number; nothing is"
-            f" pruned until its label {INVENTORY_LABEL} is removed",
         )
 
     def _changed(self, before: StoredMap, error: KubeError) -> InventoryConflictError:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from agentk.apply.managers import entries
-from agentk.apply.names import FIELD_MANAGER
+from agentk.apply.names import FIELD_MANAGER, OWNING_INVENTORY
 from agentk.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, METADATA, METADATA_LIST
-from agentk.kube.errors import KubeError, UidConflictError, first_of
+from agentk.kube.errors import KubeError, NotOwnedError, UidConflictError, first_of
 from agentk.kube.failures import read_document, read_metadata
 from agentk.kube.live import live_of
 from agentk.kube.paths import collection_path, object_path
@@ -40,6 +40,9 @@ _PAGE_IN_GETS: Final = 20
 
 _AT_ONCE: Final = 32
 """GETs in flight while looking up many names; the throughput of one API server grows little beyond."""
+
+_LOOKS: Final = 5
+"""How often an object that others keep changing is looked at anew before it is deleted, until the next sync."""
 
 _CREATED: Final = 201
 _FORBIDDEN: Final = 403
@@ -157,21 +160,67 @@ class Objects:
         return _applied(kind, ref, response)
 
     async def delete(
-        self, kind: Kind, ref: ObjectRef, *, uid: str, propagation: Propagation, dry_run: bool = False
+        self,
+        kind: Kind,
+        ref: ObjectRef,
+        *,
+        uid: str,
+        owner: str,
+        propagation: Propagation,
+        version: str = "",
+        dry_run: bool = False,
     ) -> bool:
-        """Ask for the deletion of one object, if it still is the one with this UID.
+        """Ask for the deletion of one object, if at that moment it is the one with this UID and carries our annotation.
+
+        The server is given the version in which the annotation was seen, and refuses if there is a newer one: then the
+        object is looked at again.
+
+        Args:
+            kind: How the object is served.
+            ref: Its name.
+            uid: The UID that it must have.
+            owner: The inventory that must own it.
+            propagation: What becomes of its dependants.
+            version: The resourceVersion in which it was seen with both; empty to look first.
+            dry_run: Whether the server is to delete nothing.
 
         Returns:
             Whether the object is gone now; if not, its deletion is under way, and finalizers may take their time.
 
         Raises:
             UidConflictError: The name now belongs to another object; nothing was deleted.
-            KubeError: Any other refusal.
+            NotOwnedError: The object does not carry the annotation; nothing was deleted.
+            KubeError: Any other refusal; 409 when others kept changing the object.
         """
+        for look in range(_LOOKS):
+            if not version:
+                live = await self.get(kind, ref)
+                if live is None:
+                    return True
+                if live.uid != uid:
+                    raise _recreated(ref, live.uid, uid)
+                if look and live.deleting:
+                    # A namespace on its way out answers a second delete with the same status as a wrong version.
+                    return False
+                if live.owner != owner:
+                    raise _not_owned(ref, live.owner)
+                version = live.resource_version
+            try:
+                return await self._delete(kind, ref, uid, version, propagation, dry_run=dry_run)
+            except KubeError as error:
+                if error.status != _CONFLICT or look == _LOOKS - 1:
+                    raise
+                version = ""
+        return False
+
+    async def _delete(
+        self, kind: Kind, ref: ObjectRef, uid: str, version: str, propagation: Propagation, *, dry_run: bool
+    ) -> bool:
+        """Delete exactly this version of an object; tell whether it is gone."""
         options: dict[str, object] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
+            "preconditions": {"uid": uid, "resourceVersion": version},
             "propagationPolicy": propagation.value,
         }
         if dry_run:
@@ -181,27 +230,18 @@ class Objects:
         except KubeError as error:
             if error.status == _NOT_FOUND:
                 return True
-            if error.status != _CONFLICT:
-                raise
-            # A namespace on its way out answers a second delete with the same status as a wrong UID.
-            live = await self.get(kind, ref)
-            if live is None:
-                return True
-            if live.uid != uid:
-                raise _recreated(ref, live.uid, uid) from error
-            if not live.deleting:
-                raise
-            return False
+            raise
         # What is gone is answered with a Status; what takes its time, or has finalizers, with the object.
         return bool(read_document(answer.body).get("kind") == "Status")
 
-    async def release(self, kind: Kind, ref: ObjectRef, *, uid: str, dry_run: bool = False) -> None:
+    async def release(self, kind: Kind, ref: ObjectRef, *, uid: str, owner: str, dry_run: bool = False) -> None:
         """Take our label, our annotation and our field ownership off an object, which is not ours from then on.
 
         One that is gone is released too.
 
         Raises:
             UidConflictError: The name now belongs to another object; nothing was changed.
+            NotOwnedError: The object does not carry the annotation of this owner; nothing was changed.
             KubeError: Any other refusal; 409 when somebody changed the object meanwhile.
         """
         metadata = await self._metadata(kind, ref)
@@ -209,6 +249,9 @@ class Objects:
             return
         if metadata.get("uid") != uid:
             raise _recreated(ref, str(metadata.get("uid")), uid)
+        found = live_of(kind, metadata, ref).owner
+        if found != owner:
+            raise _not_owned(ref, found)
         path = f"{object_path(kind, ref)}?fieldManager={FIELD_MANAGER}{'&dryRun=All' if dry_run else ''}"
         body = orjson.dumps({"metadata": released(metadata)})
         await self._sender.send("PATCH", path, body, content_type=MERGE_PATCH, accept=METADATA)
@@ -328,3 +371,8 @@ class Objects:
 def _recreated(ref: ObjectRef, uid: str, expected: str) -> UidConflictError:
     message = f"{ref} was not touched: it was recreated by somebody (UID {uid}, expected {expected})"
     return UidConflictError(_CONFLICT, "UidConflict", message)
+
+
+def _not_owned(ref: ObjectRef, owner: str | None) -> NotOwnedError:
+    whose = f"belongs to inventory {owner}" if owner else f"has no annotation {OWNING_INVENTORY}"
+    return NotOwnedError(_CONFLICT, "NotOurs", f"{ref} was not touched: it {whose}")

@@ -23,6 +23,7 @@ from agentk.health.summary import HealthSummary, Phase
 from agentk.kube.client import KubeClient
 from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
+from agentk.kube.inventory_key import InventoryKey
 from agentk.kube.inventory_store import InventoryStore
 from agentk.kube.objects import Objects
 
@@ -97,8 +98,10 @@ async def apply(options: Options, files: Mapping[str, tuple[bytes, ...]], show: 
         observer.register(settings.inventory_id, followed)
         objects, discovery = Objects(kube), Discovery(kube)
         scalers = Autoscalers(kube, discovery, tasks)
-        cluster = Cluster(OWNER, discovery, objects, observer, Executor(objects, discovery), autoscalers=scalers)
-        store = InventoryStore(kube, settings.inventory_id, namespace=settings.default_namespace)
+        # Where the inventory is: who may not read Secrets there cannot forge what it remembers.
+        key = InventoryKey(kube, settings.inventory_home)
+        cluster = Cluster(OWNER, discovery, objects, observer, Executor(objects, discovery), key, autoscalers=scalers)
+        store = InventoryStore(kube, settings.inventory_id, namespace=settings.inventory_home, key=key)
         sync = ProjectSync(cluster, settings, store)
         try:
             result = await sync.run(

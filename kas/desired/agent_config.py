@@ -82,8 +82,8 @@ class HealthRule:
 class ManifestProjectConfig:
     """One entry of ``gitops.manifest_projects``. Timeouts in seconds; 0 is not to wait.
 
-    ``impersonate_user`` is a Kubernetes user name, empty for the agent itself. ``line`` is where the entry names its
-    project, from 1; an entry that has only moved is the same.
+    ``impersonate_user`` is a Kubernetes user name, empty for the agent itself; ``inventory_namespace`` is empty for the
+    default one. ``line`` is where the entry names its project, from 1; an entry that has only moved is the same.
     """
 
     project: str
@@ -107,6 +107,7 @@ class ManifestProjectConfig:
     prune_large_percent: int = 50
     allowed_namespaces: tuple[str, ...] = ()
     mutation_from_secrets: MutationFromSecrets = "secrets_only"
+    inventory_namespace: str = ""
     line: int = field(default=1, compare=False)
 
 
@@ -228,6 +229,7 @@ def _project(entry: ManifestProject, own_project: str, line: int) -> ManifestPro
         prune_confirmation=entry.prune_confirmation,
         prune_large_percent=entry.prune_large_percent,
         allowed_namespaces=tuple(entry.allowed_namespaces),
+        inventory_namespace=entry.inventory_namespace or "",
         mutation_from_secrets=entry.mutation_from_secrets,
         line=line,
     )

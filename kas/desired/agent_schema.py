@@ -200,6 +200,7 @@ class ManifestProject(_Section):
     prune_large_percent: Annotated[StrictInt, Field(ge=1, le=100)] = 50
     allowed_namespaces: Annotated[list[_Namespace], AfterValidator(_some), _SOME] = []
     mutation_from_secrets: MutationFromSecrets = "secrets_only"
+    inventory_namespace: _Namespace | None = None
 
 
 class GitOps(_Section):

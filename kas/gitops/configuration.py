@@ -109,6 +109,7 @@ def _project(project_id: int, config: ManifestProjectConfig, holding: Collection
         allowed_namespaces=config.allowed_namespaces,
         confined=bool(config.allowed_namespaces),
         mutation_from_secrets=_FROM_SECRETS[config.mutation_from_secrets],
+        inventory_namespace=config.inventory_namespace,
     )
     project.reconcile_timeout.FromMilliseconds(round(config.reconcile_timeout * 1000))
     project.prune_timeout.FromMilliseconds(round(config.prune_timeout * 1000))

@@ -5,7 +5,9 @@ Each verb is there for a reason: ``get``, ``list`` and ``watch`` to compare and 
 nobody grant what they do not have, so applying a manifest with a Role that allows ``update`` takes it.
 
 Beside them, in agentk's own namespace, what electing one of the replicas takes (``agentk/leadership``): a lease to
-look at, make and change, whose name has the agent's number in it, which is not known here.
+look at, make and change, whose name has the agent's number in it, which is not known here. And the key that inventories
+are sealed with (``agentk/kube/inventory_key.py``): that one Secret to read, and, because Kubernetes knows no names of
+what is yet to be made, any Secret there to make.
 
 ``escalate`` and ``bind``, to grant what agentk has not itself, come with the whole cluster alone: operators and
 monitoring stacks bring such roles, GitLab's agent could apply them, and who may write every object in every namespace
@@ -35,6 +37,11 @@ _LEASES = {
     "verbs": ["get", "create", "patch", "watch"],
 }
 
+_INVENTORY_KEY = (
+    {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["agentk-inventory-key"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+)
+
 _GRANT = {"apiGroups": [_API], "resources": ["clusterroles", "roles"], "verbs": ["bind", "escalate"]}
 
 _EVENTS = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
@@ -49,7 +56,7 @@ _INVENTORIES = "configmaps"
 
 def role_objects(values: Values, namespace: str) -> Iterator[dict[str, Any]]:
     """Yield roles and bindings for the account in ``namespace``: of the cluster, or of each chosen namespace."""
-    yield from _role(values, LEASE_ROLE, [_LEASES], namespace, namespace)
+    yield from _role(values, LEASE_ROLE, [_LEASES, *map(dict, _INVENTORY_KEY)], namespace, namespace)
     read, write = _rules(values, _READ), _rules(values, _WRITE)
     accounts = _accounts(values)
     places = _places(values)

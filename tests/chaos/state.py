@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agentk.apply.inventory import record_of
+from agentk.apply.names import INVENTORY_KEY
+from agentk.apply.seal import Seal
+from agentk.leadership.leadership import OUTSIDE
 from tests.chaos.revisions import KINDS, keeps, plain
 from tests.support.kube import ApiError
 from tests.support.waiting import wait_until
@@ -52,7 +57,8 @@ def look(kube: Kube, namespace: str) -> State:
         inventory_id = item["metadata"].get("labels", {}).get(INVENTORY, inventory_id)
         if INVENTORY in item["metadata"].get("labels", {}):
             for key, value in item.get("data", {}).items():
-                entries[key] = value.split(":") if value else ["", "", ""]
+                recorded = record_of(key, value, seal_of(kube, inventory_id))
+                entries[key] = [recorded.digest, recorded.fingerprint, recorded.uid]
     objects: dict[str, dict[str, Any]] = {}
     uids: dict[str, str] = {}
     for path in KINDS:
@@ -63,6 +69,12 @@ def look(kube: Kube, namespace: str) -> State:
                 key = _key(path, item)
                 objects[key], uids[key] = plain(item), metadata["uid"]
     return State(objects, uids, entries)
+
+
+def seal_of(kube: Kube, inventory_id: str | None) -> Seal | None:
+    """Return what opens the values of an inventory of an agentk outside the cluster; None before it has a key."""
+    secret = kube.find(f"/api/v1/namespaces/{OUTSIDE}/secrets/{INVENTORY_KEY}")
+    return Seal(b64decode(secret["data"]["key"]), inventory_id or "") if secret else None
 
 
 def _items(kube: Kube, path: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from agentk.apply.seal import SEALED
 from tests.support.installation import Agent, Installation
 from tests.support.manifests import config_files, config_map, deployment
 from tests.support.waiting import wait_until
@@ -132,7 +133,7 @@ git:
             assert len(kube.get("/api/v1/configmaps", labelSelector=selector)["items"]) == 1
             found = kube.get(inventory)["data"]
             assert {key.split("_")[1] for key in found} == {"taken-web", "taken-same", "taken-settings"}
-            assert all(value.count(":") == 2 for value in found.values()), "what was applied is remembered from now on"
+            assert all(SEALED.fullmatch(value) for value in found.values()), "what was applied is remembered"
 
             # It is ours from here on: drift is put back, and what leaves Git is pruned.
             kube.patch(web, {"spec": {"replicas": 5}})

@@ -166,7 +166,9 @@ async def driven_agent(
             ),
         )
         reports = ReportQueue(link.report, connected=link.wait_connected, failure=LinkError, rejection=ReportRejected)
-        controller = Controller(kube, reports, link=link, own=Own(kube, namespace="", pod=""), stand=lambda _: None)
+        controller = Controller(
+            kube, reports, link=link, own=Own(kube, namespace="", pod=""), home="default", stand=lambda _: None
+        )
         guard = Guard(driven.agent_id)
         guard.extend(now() + 3600)
         async with asyncio.TaskGroup() as tasks, controller.commands.running(), controller.running(guard):

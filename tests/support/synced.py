@@ -19,6 +19,7 @@ from agentk.gitops.observer import Observer
 from agentk.gitops.sync import Cluster, ProjectSync
 from agentk.kube.client import KubeClient
 from agentk.kube.discovery import Discovery
+from agentk.kube.inventory_key import InventoryKey
 from agentk.kube.inventory_store import InventoryStore
 from agentk.kube.objects import Objects
 from tests.support.waiting import eventually
@@ -55,7 +56,7 @@ class Synced:
             prune_timeout=60.0,
         )
         self.namespace = namespace
-        self.store = InventoryStore(kube, inventory_id, namespace=namespace)
+        self.store = InventoryStore(kube, inventory_id, namespace=namespace, key=cluster.inventory_key)
         self.sync = ProjectSync(cluster, settings, self.store)
         self.outcomes: dict[str, Outcome] = {}
         self.order: list[str] = []
@@ -155,6 +156,7 @@ async def syncing(kubeconfig: Path, namespace: str, *, projects: int = 1) -> Asy
             objects,
             observer,
             Executor(objects, discovery),
+            InventoryKey(kube, namespace),
             holders=lambda: {one.sync.settings.inventory_id: one.sync for one in found},
         )
         found += [Synced(kube, cluster, number + 1, namespace) for number in range(projects)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentk.apply.model import Refusal
+from agentk.apply.names import INVENTORY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,9 +59,14 @@ def namespaces_of_rights(refs: Iterable[ObjectRef]) -> frozenset[str]:
 
 def refuse_own(ref: ObjectRef, own: OwnObjects) -> Refusal | None:
     """Return why an object is not to be touched, None when it may be."""
-    if ref not in own.refs:
+    if ref not in own.refs and not is_key(ref):
         return None
     return Refusal("Protected", "belongs to agentk itself, which never changes or deletes what it stands on")
+
+
+def is_key(ref: ObjectRef) -> bool:
+    """Tell whether an object is the key of inventories: of this agentk, of another one or of ``agentk apply``."""
+    return ref.kind == "Secret" and not ref.group and ref.name == INVENTORY_KEY
 
 
 def refuse_binding(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects) -> Refusal | None:

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply import deletion
-from agentk.apply.model import InventoryPolicy, Outcome, Prune, PruneConfirmation, Refusal, Release, Result
+from agentk.apply.model import Outcome, Prune, PruneConfirmation, Refusal, Release, Result
 from agentk.apply.names import OWNING_INVENTORY
+from agentk.apply.rules.confine import refuse_place
 from agentk.apply.rules.in_use import staying
 from agentk.apply.rules.own import refuse_own
 from agentk.apply.rules.own_inventory import is_inventory
@@ -156,17 +157,32 @@ def _judge(
         return _NOT_SERVED
     if live is None:
         return _Gone()
-    protected = _protected(ref, settings, own)
+    stays = _stays(recorded, live, settings, own)
+    if stays is not None:
+        return stays
+    if live.keep_on_remove:
+        return Release(
+            ref,
+            kind,
+            live.uid,
+            settings.inventory_id,
+            "is no longer in the manifests, and stays because its annotations ask for it",
+        )
+    return Prune(ref, kind, live.uid, settings.propagation, settings.inventory_id, live.resource_version)
+
+
+def _stays(recorded: Recorded, live: Live, settings: ProjectSettings, own: OwnObjects) -> Refusal | _Forget | None:
+    """Return why an object is neither deleted nor let go."""
+    protected = _protected(recorded.ref, settings, own)
     if protected is not None:
         return protected
     foreign = _foreign(recorded, live, settings)
     if foreign is not None:
         return _Forget(foreign)
-    if live.keep_on_remove:
-        return Release(
-            ref, kind, live.uid, "is no longer in the manifests, and stays because its annotations ask for it"
-        )
-    return Prune(ref, kind, live.uid, settings.propagation)
+    outside = refuse_place(recorded.ref, settings.allowed_namespaces)
+    if outside is not None:
+        return Refusal(outside.reason, f"is no longer in the manifests, and stays: it {outside.message}")
+    return None
 
 
 def _protected(ref: ObjectRef, settings: ProjectSettings, own: OwnObjects) -> Refusal | None:
@@ -174,17 +190,16 @@ def _protected(ref: ObjectRef, settings: ProjectSettings, own: OwnObjects) -> Re
     refusal = refuse_own(ref, own)
     if refusal is not None:
         return Refusal(refusal.reason, f"is no longer in the manifests, and stays: it {refusal.message}")
-    if ref.kind == "Namespace" and not ref.group and ref.name == settings.default_namespace:
+    if ref.kind == "Namespace" and not ref.group and ref.name == settings.inventory_home:
         return Refusal("Protected", "is no longer in the manifests, and stays because the inventory is kept in it")
     return None
 
 
 def _foreign(recorded: Recorded, live: Live, settings: ProjectSettings) -> Refusal | None:
-    """Return why the object is not ours to delete."""
+    """Return why the object is not ours to delete. An inventory is a claim: only the object itself says whose it is."""
     if is_inventory(recorded.ref, settings.inventory_id):
         return Refusal("InventoryRefused", "is an inventory, which agentk never deletes")
-    adopts = settings.inventory_policy is not InventoryPolicy.MUST_MATCH
-    if live.owner != settings.inventory_id and not (live.owner is None and adopts):
+    if live.owner != settings.inventory_id:
         whose = f"belongs to inventory {live.owner}" if live.owner else f"has no annotation {OWNING_INVENTORY}"
         return Refusal("NotOurs", f"is no longer in the manifests, and stays because it {whose}")
     if recorded.uid and recorded.uid != live.uid:

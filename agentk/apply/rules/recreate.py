@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import Refusal
-from agentk.apply.names import RECREATE
+from agentk.apply.names import OWNING_INVENTORY, RECREATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +66,21 @@ def refuse_change(ref: ObjectRef, immutable: Sequence[str]) -> Refusal:
             "or take the change back, or give the object another name"
         )
     return Refusal("ImmutableField", f"cannot be changed in place: {what}; {remedy}")
+
+
+def refuse_strangers(immutable: Sequence[str], owner: str) -> Refusal:
+    """Return the error of an object that cannot be changed in place, and is not the project's to delete.
+
+    Args:
+        immutable: What the server does not let be changed.
+        owner: The project's inventory.
+    """
+    return Refusal(
+        "ImmutableField",
+        f"cannot be changed in place: {'; '.join(immutable)}; and it is not deleted to be created again, because it"
+        f" does not belong to the project yet; annotate it with {OWNING_INVENTORY}={owner} if it is meant to, or delete"
+        " it yourself",
+    )
 
 
 def _is_built_in(ref: ObjectRef) -> bool:

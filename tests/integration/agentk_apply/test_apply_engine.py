@@ -232,6 +232,18 @@ async def test_an_object_recreated_between_plan_and_prune_is_not_deleted(
     assert kube.get(path(namespace, "recreated"))["data"] == {"a": "somebody's"}
 
 
+async def test_an_object_that_loses_its_annotation_between_plan_and_prune_is_not_deleted(
+    project: Project, kube: Kube, namespace: str
+) -> None:
+    await project.sync(config_map("keeper"), config_map("given-away"))
+    todo = await project.decide(config_map("keeper"))
+    kube.patch(path(namespace, "given-away"), {"metadata": {"annotations": {"config.k8s.io/owning-inventory": None}}})
+    stored = kube.get(path(namespace, "given-away"))
+    await project.carry_out(todo)
+    assert project.outcome("given-away").reason == "NotOurs"
+    assert kube.get(path(namespace, "given-away")) == stored
+
+
 async def test_an_object_asked_to_be_kept_survives_leaving_git(project: Project, kube: Kube, namespace: str) -> None:
     kept = config_map("kept")
     kept["metadata"] = {"name": "kept", "annotations": {"cli-utils.sigs.k8s.io/on-remove": "keep"}}

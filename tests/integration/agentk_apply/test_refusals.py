@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentk.apply.model import DriftPolicy
+from agentk.apply.model import DriftPolicy, InventoryPolicy
 from agentk.kube.objects import Objects
 from agentk.kube.retry import RetryPolicy
 from tests.support.engine import Manifest, Project, config_map, path
@@ -103,6 +103,28 @@ async def test_what_cannot_be_changed_is_an_error_with_the_remedy_and_recreated_
     assert outcome.reason == "Recreated"
     assert outcome.uid not in {uid, ""}
     assert not (await project.decide(after)).stages
+
+
+@pytest.mark.parametrize("owner", [None, "9-9"])
+async def test_what_is_not_the_project_s_is_never_deleted_to_be_created_again(
+    project: Project, kube: Kube, namespace: str, owner: str | None
+) -> None:
+    before, after, _ = CHANGES["selector"]
+    where = f"/apis/apps/v1/namespaces/{namespace}/deployments/selector"
+    annotated = before["metadata"] | {"annotations": {"config.k8s.io/owning-inventory": owner}} if owner else {}
+    kube.create(where.rpartition("/")[0], before | {"metadata": before["metadata"] | annotated})
+    uid = kube.get(where)["metadata"]["uid"]
+    project.settings = replace(project.settings, recreate=True, inventory_policy=InventoryPolicy.ADOPT_ALL)
+    assert not await project.sync(after)
+    outcome = project.outcome("selector")
+    assert outcome.reason == "ImmutableField"
+    assert "does not belong to the project yet; annotate it" in outcome.message
+    assert kube.get(where)["metadata"]["uid"] == uid
+
+    mine = {"metadata": {"annotations": {"config.k8s.io/owning-inventory": project.settings.inventory_id}}}
+    kube.patch(where, mine)
+    assert await project.sync(after)
+    assert project.outcome("selector").reason == "Recreated"
 
 
 @pytest.mark.parametrize(

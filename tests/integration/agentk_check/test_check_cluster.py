@@ -45,7 +45,7 @@ def failures(findings: Sequence[Finding], check: str = "rights") -> list[str]:
 async def test_an_administrator_may_do_everything(control_plane: Cluster) -> None:
     findings = await checked(str(control_plane.kubeconfig))
 
-    assert [f.check for f in findings] == ["API server", "account", "rights", "inventory", "lease"]
+    assert [f.check for f in findings] == ["API server", "account", "rights", "inventory", "lease", "inventory key"]
     assert {f.level for f in findings} == {Level.OK}
     assert "in the whole cluster with all" in findings[2].message
 
@@ -116,14 +116,32 @@ async def test_every_right_on_leases_is_asked_for_where_agentk_runs(
     assert "gitlab-agent-leader-election" in lease.remedy
 
 
-async def test_the_rights_of_the_generated_role_are_enough_for_a_lease(account: Account, namespace: str) -> None:
+async def test_the_rights_of_the_generated_role_are_enough_for_a_lease_and_the_key_of_inventories(
+    account: Account, namespace: str
+) -> None:
     values = read_values({"kasAddress": "wss://kas.example.com", "token": "glagent-0123456789"})
     (role,) = (one for one in objects(values, namespace) if one["kind"] == "Role")
     kubeconfig = account(role["rules"])
 
-    (lease,) = (f for f in await checked(kubeconfig, kinds=["configmaps"], home=namespace) if f.check == "lease")
+    lease, key = (await checked(kubeconfig, kinds=["configmaps"], home=namespace))[-2:]
 
-    assert lease.level is Level.OK
+    assert (lease.check, lease.level) == ("lease", Level.OK)
+    assert (key.check, key.level) == ("inventory key", Level.OK)
+
+
+@pytest.mark.parametrize("verb", ["get", "create"])
+async def test_a_key_of_inventories_that_cannot_be_had_is_a_warning_with_the_remedy(
+    verb: str, account: Account, namespace: str
+) -> None:
+    kubeconfig = account([{"apiGroups": [""], "resources": ["secrets"], "verbs": [verb]}])
+
+    (key,) = (f for f in await checked(kubeconfig, kinds=["configmaps"], home=namespace) if f.check == "inventory key")
+
+    assert key.level is Level.WARNING
+    assert (
+        f"the Secret {namespace}/agentk-inventory-key may not be {'made' if verb == 'get' else 'read'}" in key.message
+    )
+    assert "gitlab-agent-leader-election" in key.remedy
 
 
 async def test_an_unknown_kind_is_answered_with_the_likely_one(control_plane: Cluster) -> None:

@@ -9,7 +9,7 @@ import urllib3
 
 from agentk.apply.model import Kind, Propagation
 from agentk.kube.client import KubeClient
-from agentk.kube.errors import KubeError, UidConflictError
+from agentk.kube.errors import KubeError, NotOwnedError, UidConflictError
 from agentk.kube.objects import Objects
 from agentk.kube.retry import RetryPolicy
 from agentlink.refs import ObjectRef
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.cluster
 
+OWNER = "7-9"
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
 SECRET = Kind("", "v1", "Secret", "secrets", namespaced=True)
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", namespaced=True)
@@ -79,7 +80,9 @@ async def test_a_dry_run_leaves_nothing_behind(objects: Objects, namespace: str)
     assert tried.created
     assert await objects.get(CONFIG_MAP, ref) is None
     real = await objects.apply(CONFIG_MAP, ref, body, force=True)
-    assert await objects.delete(CONFIG_MAP, ref, uid=real.live.uid, propagation=Propagation.BACKGROUND, dry_run=True)
+    assert await objects.delete(
+        CONFIG_MAP, ref, uid=real.live.uid, owner=OWNER, propagation=Propagation.BACKGROUND, dry_run=True
+    )
     assert await objects.get(CONFIG_MAP, ref) == real.live
 
 
@@ -198,11 +201,46 @@ async def test_a_delete_removes_only_the_object_that_was_meant(objects: Objects,
     ref, body = config_map(namespace, "doomed")
     live = (await objects.apply(CONFIG_MAP, ref, body, force=True)).live
     with pytest.raises(UidConflictError, match="recreated by somebody"):
-        await objects.delete(CONFIG_MAP, ref, uid="not-this-one", propagation=Propagation.BACKGROUND)
+        await objects.delete(CONFIG_MAP, ref, uid="not-this-one", owner=OWNER, propagation=Propagation.BACKGROUND)
     assert await objects.get(CONFIG_MAP, ref) == live
-    assert await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
+    assert await objects.delete(CONFIG_MAP, ref, uid=live.uid, owner=OWNER, propagation=Propagation.BACKGROUND)
     assert await objects.get(CONFIG_MAP, ref) is None
-    assert await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
+    assert await objects.delete(CONFIG_MAP, ref, uid=live.uid, owner=OWNER, propagation=Propagation.BACKGROUND)
+
+
+async def test_nothing_is_deleted_or_let_go_that_is_not_annotated_as_ours_at_that_moment(
+    objects: Objects, kube: Kube, namespace: str
+) -> None:
+    ref, body = config_map(namespace, "contested")
+    path = f"/api/v1/namespaces/{namespace}/configmaps/contested"
+    seen = (await objects.apply(CONFIG_MAP, ref, body, force=True)).live
+    for owner in (None, "9-9"):
+        kube.patch(path, {"metadata": {"annotations": {"config.k8s.io/owning-inventory": owner}}})
+        stored = kube.get(path)
+        for version in ("", seen.resource_version):
+            with pytest.raises(NotOwnedError, match="was not touched"):
+                await objects.delete(
+                    CONFIG_MAP,
+                    ref,
+                    uid=seen.uid,
+                    owner=OWNER,
+                    version=version,
+                    propagation=Propagation.BACKGROUND,
+                )
+        with pytest.raises(NotOwnedError, match="was not touched"):
+            await objects.release(CONFIG_MAP, ref, uid=seen.uid, owner=OWNER)
+        assert kube.get(path) == stored
+    # Changed since it was seen, and ours all the same: it is looked at anew.
+    kube.patch(path, {"metadata": {"annotations": {"config.k8s.io/owning-inventory": OWNER}}})
+    assert await objects.delete(
+        CONFIG_MAP,
+        ref,
+        uid=seen.uid,
+        owner=OWNER,
+        version=seen.resource_version,
+        propagation=Propagation.BACKGROUND,
+    )
+    assert kube.find(path) is None
 
 
 async def test_a_foreground_delete_waits_for_dependants_and_may_be_asked_twice(
@@ -213,7 +251,7 @@ async def test_a_foreground_delete_waits_for_dependants_and_may_be_asked_twice(
     path = f"/api/v1/namespaces/{namespace}/configmaps/held"
     kube.patch(path, {"metadata": {"finalizers": ["example.com/hold"]}})
     for _ in range(2):
-        assert not await objects.delete(CONFIG_MAP, ref, uid=live.uid, propagation=Propagation.FOREGROUND)
+        assert not await objects.delete(CONFIG_MAP, ref, uid=live.uid, owner=OWNER, propagation=Propagation.FOREGROUND)
     assert "example.com/hold" in await objects.finalizers(CONFIG_MAP, ref)
     held = await objects.get(CONFIG_MAP, ref)
     assert held is not None
@@ -229,14 +267,15 @@ def objects_gone(kube: Kube, path: str) -> bool:
 async def test_a_namespace_on_its_way_out_is_deleted_already(objects: Objects, kube: Kube, namespace: str) -> None:
     name = f"{namespace}-leaving"
     ref = ObjectRef("", "Namespace", "", name)
-    body = orjson.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    metadata = {"name": name, "annotations": {"config.k8s.io/owning-inventory": OWNER}}
+    body = orjson.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     live = (await objects.apply(NAMESPACE, ref, body, force=True)).live
     inside, content = config_map(name, "held")
     await objects.apply(CONFIG_MAP, inside, content, force=True)
     path = f"/api/v1/namespaces/{name}/configmaps/held"
     kube.patch(path, {"metadata": {"finalizers": ["example.com/hold"]}})
     for _ in range(2):
-        assert not await objects.delete(NAMESPACE, ref, uid=live.uid, propagation=Propagation.BACKGROUND)
+        assert not await objects.delete(NAMESPACE, ref, uid=live.uid, owner=OWNER, propagation=Propagation.BACKGROUND)
     kube.patch(path, {"metadata": {"finalizers": None}})
 
 
@@ -246,16 +285,16 @@ async def test_an_object_that_is_released_belongs_to_nobody_and_keeps_its_conten
     ref, body = config_map(namespace, "released", a="1")
     live = (await objects.apply(CONFIG_MAP, ref, body, force=True)).live
     with pytest.raises(UidConflictError, match="recreated by somebody"):
-        await objects.release(CONFIG_MAP, ref, uid="not-this-one")
-    await objects.release(CONFIG_MAP, ref, uid=live.uid, dry_run=True)
+        await objects.release(CONFIG_MAP, ref, uid="not-this-one", owner=OWNER)
+    await objects.release(CONFIG_MAP, ref, uid=live.uid, owner=OWNER, dry_run=True)
     assert await objects.get(CONFIG_MAP, ref) == live
-    await objects.release(CONFIG_MAP, ref, uid=live.uid)
+    await objects.release(CONFIG_MAP, ref, uid=live.uid, owner=OWNER)
     path = f"/api/v1/namespaces/{namespace}/configmaps/released"
     stored = kube.get(path)
     assert not {"labels", "annotations", "managedFields"} & stored["metadata"].keys()
     assert stored["data"] == {"a": "1"}
     kube.apply(path, {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}}, manager="flux")
-    await objects.release(CONFIG_MAP, ref._replace(name="never-was"), uid=live.uid)
+    await objects.release(CONFIG_MAP, ref._replace(name="never-was"), uid=live.uid, owner=OWNER)
 
 
 async def fill(objects: Objects, namespace: str, count: int) -> list[ObjectRef]:

@@ -174,7 +174,7 @@ async def test_a_write_waits_while_it_is_not_clear_who_leads_and_does_not_leave_
         with pytest.raises(NotLeaderError):
             await again
         with pytest.raises(NotLeaderError):
-            await objects.delete(CONFIG_MAP, ref, uid="x", propagation=Propagation.BACKGROUND)
+            await objects.delete(CONFIG_MAP, ref, uid="x", owner="7-1", version="1", propagation=Propagation.BACKGROUND)
     assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/guarded")
 
 

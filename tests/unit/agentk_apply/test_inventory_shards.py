@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from agentk.apply.inventory import InventoryError, entry_of, size_of
 from agentk.apply.model import Recorded
+from agentk.apply.seal import Seal
 from agentk.apply.shards import CAPACITY, HEAD, Create, Delete, Layout, Patch, Write, listed, written
 from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SEAL = Seal(bytes(32), "7-1")
 DIGEST, PRINT, UID = "0123456789abcdef", "fedcba9876543210", "8a5f8f4e-1111-2222-3333-444455556666"
 
 
@@ -34,7 +36,7 @@ FEW = 3 * SIZE
 
 
 def changing(layout: Layout, changed: Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> tuple[Write, ...]:
-    return tuple(layout.change(changed, removed))
+    return tuple(layout.change(changed, removed, seal=SEAL))
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Cluster:
         assert all(len(m) == 1 or sum(map(len, (*m, *m.values()))) <= self.capacity for m in self.maps.values())
 
     def read(self) -> tuple[Layout, dict[ObjectRef, Recorded]]:
-        layout = Layout(self.shards, capacity=self.capacity)
+        layout = Layout(self.shards, seal=SEAL, capacity=self.capacity)
         records: dict[ObjectRef, Recorded] = {}
         for number, data in reversed(self.maps.items()):
             assert layout.read(number, data, records) is None
@@ -137,7 +139,7 @@ def test_copies_of_an_entry_become_one_and_where_they_differ_only_the_name_is_be
     copies: dict[ObjectRef, set[Recorded]] = {}
     for shard, number, digest in entries:
         ((one, recorded),) = recorded_of({number: digest}).items()
-        key, value = entry_of(recorded)
+        key, value = entry_of(recorded, SEAL)
         if cluster.maps.setdefault(shard, {}).get(key, value) == value:
             cluster.maps[shard][key] = value
             copies.setdefault(one, set()).add(recorded)
@@ -164,15 +166,17 @@ def test_an_entry_under_another_spelling_of_its_key_is_written_once_as_we_do() -
     for write in writes:
         assert cluster.read()[1] == known
         cluster.carry_out(write)
-    assert list(cluster.maps[HEAD]) == [entry_of(Recorded(odd))[0]]
+    assert list(cluster.maps[HEAD]) == [entry_of(Recorded(odd), SEAL)[0]]
 
 
 def test_a_small_inventory_is_one_configmap() -> None:
-    assert changing(Layout(), [full(1), full(2)]) == (Create(HEAD, dict(map(entry_of, [full(1), full(2)]))),)
+    assert changing(Layout(seal=SEAL), [full(1), full(2)]) == (
+        Create(HEAD, dict(entry_of(one, SEAL) for one in (full(1), full(2)))),
+    )
 
 
 def test_one_changed_entry_among_fifty_thousand_is_one_patch_of_one_entry() -> None:
-    layout = Layout()
+    layout = Layout(seal=SEAL)
     writes = changing(layout, map(full, range(50_000)))
     assert [type(write) for write in writes] == [Create] * (len(writes) - 1) + [Patch]
     created = [write for write in writes if isinstance(write, Create)]
@@ -183,7 +187,7 @@ def test_one_changed_entry_among_fifty_thousand_is_one_patch_of_one_entry() -> N
     changed = full(31_415, "a" * 16)
     (patch,) = changing(layout, [changed])
     assert isinstance(patch, Patch)
-    assert dict([entry_of(changed)]) == patch.data
+    assert dict([entry_of(changed, SEAL)]) == patch.data
     assert patch.shards is None
 
 
@@ -204,7 +208,7 @@ def test_a_name_larger_than_a_shard_gets_one_to_itself() -> None:
     layout, _ = cluster.read()
     for write in changing(layout, [full(1), huge, full(2)]):
         cluster.carry_out(write)
-    (alone,) = [data for data in cluster.maps.values() if entry_of(huge)[0] in data]
+    (alone,) = [data for data in cluster.maps.values() if entry_of(huge, SEAL)[0] in data]
     assert len(alone) == 1
     assert cluster.read()[1].keys() == {ref(1), huge.ref, ref(2)}
 
@@ -230,19 +234,19 @@ def test_a_missing_shard_stays_listed_and_its_number_is_not_used_again() -> None
 
 
 def test_entries_that_cannot_be_read_are_named_kept_and_hide_no_others() -> None:
-    layout = Layout()
+    layout = Layout(seal=SEAL)
     records: dict[ObjectRef, Recorded] = {}
-    fault = layout.read(HEAD, {"nonsense": "", "more": "x", **dict([entry_of(full(1))])}, records)
+    fault = layout.read(HEAD, {"nonsense": "", "more": "x", **dict([entry_of(full(1), SEAL)])}, records)
     assert isinstance(fault, InventoryError)
     assert "'nonsense'" in str(fault)
     assert "1 more" in str(fault)
     assert records == {ref(1): full(1)}
     (patch,) = changing(layout, [], [ref(1)])
-    assert patch == Patch(HEAD, {entry_of(full(1))[0]: None}, 2)
+    assert patch == Patch(HEAD, {entry_of(full(1), SEAL)[0]: None}, 2)
 
 
 def test_nothing_changed_is_nothing_to_write() -> None:
-    layout = Layout()
+    layout = Layout(seal=SEAL)
     assert changing(layout, [], [ref(1)]) == ()
     changing(layout, [full(1)])
     assert changing(layout, []) == ()
@@ -250,16 +254,16 @@ def test_nothing_changed_is_nothing_to_write() -> None:
 
 
 def test_the_last_entry_leaves_an_empty_head_behind() -> None:
-    layout = Layout()
+    layout = Layout(seal=SEAL)
     changing(layout, [full(1)])
-    assert changing(layout, [], [ref(1)]) == (Patch(HEAD, {entry_of(full(1))[0]: None}, 0),)
+    assert changing(layout, [], [ref(1)]) == (Patch(HEAD, {entry_of(full(1), SEAL)[0]: None}, 0),)
 
 
 def test_who_is_removed_is_not_written_again_by_the_same_change() -> None:
-    layout = Layout()
+    layout = Layout(seal=SEAL)
     changing(layout, [full(1)])
     (patch,) = changing(layout, [replace(full(1), digest="a" * 16)], [ref(1)])
-    assert patch == Patch(HEAD, {entry_of(full(1))[0]: None}, 0)
+    assert patch == Patch(HEAD, {entry_of(full(1), SEAL)[0]: None}, 0)
 
 
 @given(st.frozensets(st.integers(1, 10_000)))

@@ -32,6 +32,12 @@ def test_an_object_of_the_agent_is_refused_and_one_beside_it_is_not() -> None:
     assert refuse_own(DEPLOYMENT, OwnObjects()) is None
 
 
+def test_a_key_of_inventories_is_agentk_s_own_wherever_it_is() -> None:
+    key = ObjectRef("", "Secret", "anywhere", "agentk-inventory-key")
+    assert refuse_own(key, OwnObjects()) is not None
+    assert refuse_own(key._replace(kind="ConfigMap"), OwnObjects()) is None
+
+
 @pytest.mark.parametrize(
     ("subject", "refused"),
     [

@@ -65,6 +65,7 @@ def of(group: str, kind: str, name: str, namespace: str = "web") -> tuple[Record
 def test_an_object_that_left_git_is_deleted_with_its_uid() -> None:
     ((prune,),) = pruning((RECORDED, LIVE)).waves
     assert (prune.ref, prune.uid, prune.propagation) == (REF, "uid-1", Propagation.BACKGROUND)
+    assert (prune.owner, prune.version) == ("7-1", "1")
 
 
 def test_an_object_taken_over_without_uid_is_deleted_with_the_one_it_has_now() -> None:
@@ -106,9 +107,32 @@ def test_what_is_not_ours_to_delete_stays_and_is_forgotten(live: Live, reason: s
 
 
 @pytest.mark.parametrize("policy", [InventoryPolicy.ADOPT_IF_NO_INVENTORY, InventoryPolicy.ADOPT_ALL])
-def test_policies_that_adopt_unowned_objects_prune_them_too(policy: InventoryPolicy) -> None:
+def test_what_is_not_annotated_as_ours_is_not_deleted_or_let_go_even_where_it_would_be_adopted(
+    policy: InventoryPolicy,
+) -> None:
     settings = replace(SETTINGS, inventory_policy=policy)
-    assert pruning((RECORDED, replace(LIVE, owner=None)), settings=settings).waves
+    for live in (replace(LIVE, owner=None), replace(LIVE, owner=None, keep_on_remove=True)):
+        decided = pruning((RECORDED, live), settings=settings)
+        assert (decided.waves, decided.releases, decided.forget) == ((), (), (REF,))
+
+
+def test_what_is_outside_the_allowed_namespaces_is_not_deleted_or_let_go_and_stays_on_record() -> None:
+    settings = replace(SETTINGS, allowed_namespaces=("shop",))
+    left = [of("", "ConfigMap", "a"), of("", "Node", "b", ""), of("", "Secret", "c", "shop")]
+    kept = replace(LIVE, ref=left[0][0].ref._replace(name="d"), keep_on_remove=True)
+    decided = pruning(*left, (replace(RECORDED, ref=kept.ref), kept), settings=settings)
+    assert [prune.ref.name for wave in decided.waves for prune in wave] == ["c"]
+    assert (decided.releases, decided.forget) == ((), ())
+    assert {(one.ref.name, one.reason) for one in decided.decided} == {
+        (name, "OutsideAllowedNamespaces") for name in "abd"
+    }
+
+
+@pytest.mark.parametrize("policy", list(InventoryPolicy))
+def test_the_key_of_inventories_is_never_deleted(policy: InventoryPolicy) -> None:
+    settings = replace(SETTINGS, inventory_policy=policy)
+    decided = pruning(of("", "Secret", "agentk-inventory-key"), settings=settings)
+    assert (decided.waves, [one.reason for one in decided.decided]) == ((), ["Protected"])
 
 
 def test_another_inventorys_object_is_never_deleted_even_where_all_is_adopted() -> None:

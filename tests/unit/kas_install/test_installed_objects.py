@@ -12,7 +12,11 @@ from tests.support.certificate import CERTIFICATE
 
 TOKEN = "glagent-0123456789"
 ACCOUNTS: dict[str, list[str]] = {"apiGroups": [""], "resources": ["serviceaccounts"]}
-LEASES = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch", "watch"]}]
+LEASES = [
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch", "watch"]},
+    {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["agentk-inventory-key"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+]
 GRANT: dict[str, list[str]] = {
     "apiGroups": ["rbac.authorization.k8s.io"],
     "resources": ["clusterroles", "roles"],
