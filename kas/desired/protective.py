@@ -24,7 +24,16 @@ GITLABS: Final = frozenset(
 """Protective keys that GitLab has, too: they say which files go where, and what is not deleted."""
 
 OWN: Final = frozenset(
-    {"impersonate", "allowed_namespaces", "suspend", "drift", "ignore", "prune_confirmation", "prune_large_percent"}
+    {
+        "impersonate",
+        "allowed_namespaces",
+        "suspend",
+        "drift",
+        "ignore",
+        "inventory_namespace",
+        "prune_confirmation",
+        "prune_large_percent",
+    }
 )
 """Protective keys that GitLab does not have, so that no file of GitLab's uses them otherwise."""
 

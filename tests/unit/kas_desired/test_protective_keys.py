@@ -10,7 +10,15 @@ from kas.desired.agent_schema import ManifestProject
 from kas.desired.protective import OWN, PROTECTIVE, meant
 
 LOOSENING = frozenset(
-    {"reconcile_timeout", "prune_timeout", "inventory_policy", "force_conflicts", "recreate", "health"}
+    {
+        "mutation_from_secrets",
+        "reconcile_timeout",
+        "prune_timeout",
+        "inventory_policy",
+        "force_conflicts",
+        "recreate",
+        "health",
+    }
 )
 """Keys of an entry without which no more happens than with them: a misspelt one leaves the careful default."""
 
