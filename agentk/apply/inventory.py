@@ -47,6 +47,10 @@ _LEGIBLE: Final = re.compile(r"[0-9a-f]{16}:")
 """Begins a value as agentk wrote it before it had a key: with a digest by which a short Secret can be guessed."""
 
 
+_NAMESPACE: Final = re.compile(r"[a-z0-9-]{0,63}")
+_LONGEST_NAME: Final = 1024
+"""Characters. Most kinds allow 253; a request for a much longer one is not answered."""
+
 _SHOWN: Final = 100
 """Characters of a key that a message shows."""
 
@@ -109,7 +113,7 @@ def record_of(key: str, value: str, seal: Seal | None) -> Recorded:
     """
     sealed, _, name = value.partition(_NAME)
     ref = _ref_of_name(f"[{name}") if key.startswith(_HASHED_PREFIX) else _ref_of_key(key)
-    if ref is None:
+    if ref is None or not _can_exist(ref):
         raise InventoryError(
             f"entry {key[:_SHOWN]!r}", "names no object; restore it, or delete it if it is not agentk's"
         )
@@ -146,6 +150,13 @@ def _ref_of_key(key: str) -> ObjectRef | None:
     if not found or not separator or not name or not kind or "_" in name:
         return None
     return ObjectRef(group, kind, namespace, name)
+
+
+def _can_exist(ref: ObjectRef) -> bool:
+    """Tell whether Kubernetes could have an object of this name; asking for one that it could not is an error there."""
+    name = ref.name
+    usable = len(name) <= _LONGEST_NAME and name not in {"", ".", ".."} and "/" not in name and "%" not in name
+    return usable and _NAMESPACE.fullmatch(ref.namespace) is not None
 
 
 def _ref_of_name(name: str) -> ObjectRef | None:

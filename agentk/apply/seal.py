@@ -14,7 +14,7 @@ nothing of an object that was made anew.
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
@@ -27,8 +27,8 @@ PACKED: Final = 8 + 8 + 16
 
 _TAG: Final = 16
 
-SEALED: Final = re.compile(r"[A-Za-z0-9_-]{64}")
-"""How a sealed value is written: tag and contents, 48 bytes, as URL-safe base64, which has no padding then."""
+SEALED: Final = re.compile(r"[A-Za-z0-9+/]{64}")
+"""How a sealed value is written: tag and contents, 48 bytes, as base64, which has no padding then."""
 
 LENGTH: Final = 64
 """Characters of a sealed value."""
@@ -61,13 +61,13 @@ class Seal:
     def close(self, name: bytes, packed: bytes) -> str:
         """Return 32 bytes sealed for the entry of this name."""
         tag = self._tag_of(name, packed)
-        return urlsafe_b64encode(tag + self._masked(tag, packed)).decode()
+        return b2a_base64(tag + self._masked(tag, packed), newline=False).decode()
 
     def open(self, name: bytes, value: str) -> bytes | None:
         """Return what is sealed in a value of this entry; None where it was not sealed with this key for it."""
         if not SEALED.fullmatch(value):
             return None
-        sealed = urlsafe_b64decode(value)
+        sealed = a2b_base64(value)
         tag = sealed[:_TAG]
         packed = self._masked(tag, sealed[_TAG:])
         return packed if compare_digest(tag, self._tag_of(name, packed)) else None

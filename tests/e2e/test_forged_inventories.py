@@ -22,7 +22,7 @@ from tests.support.manifests import config_map
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.controlplane.cluster import Cluster
     from tests.support.installation import Agent, Installation
@@ -46,6 +46,7 @@ SETTINGS = {
     "doubled": "",
     "moved": "    inventory_namespace: {elsewhere}\n",
     "endless": "",
+    "names": "",
     "secret": "",
     "grabs": "",
 }
@@ -76,7 +77,7 @@ class Project(Driven):
         found: list[dict[str, Any]] = self.kube.get(self.collection(namespace), labelSelector=LABEL)["items"]
         return next(one for one in found if self.key("stays") in one.get("data", {}))
 
-    def forge(self, data: dict[str, str], **metadata: Any) -> None:  # noqa: ANN401 - JSON
+    def forge(self, data: Mapping[str, str | None], **metadata: Any) -> None:  # noqa: ANN401 - JSON
         """Write into its inventory, as whoever may edit ConfigMaps there can."""
         body = {"metadata": metadata, "data": data}
         self.kube.patch(f"{self.collection()}/{self.head()['metadata']['name']}", body)
@@ -191,6 +192,9 @@ def harm(project: Project, elsewhere: str) -> None:
                 kube.create(project.collection(where), copied)
             shard = {LABEL: f"{labels[LABEL]}.shard", "agentk.io/inventory-shard": "2"}
             kube.create(project.collection(), {"metadata": {"name": "a-shard", "labels": shard}, "data": {"no": ""}})
+        case "names":
+            name = f'["","Secret","{project.namespace}","{"x" * 200_000}"]'
+            project.forge({f"{project.namespace}_..__ConfigMap": "", "hashed.00": f":{name}"})
         case "endless":
             project.forge({}, annotations={"agentk.io/inventory-shards": "9" * 5000})
 
@@ -261,6 +265,15 @@ def test_an_endless_list_of_shards_stops_the_project_alone_and_is_named(projects
     sync = project.wait("failed", reason="InventoryUnreadable")
     assert "not numbers separated by commas" in sync["message"]
     project.forge({}, annotations={"agentk.io/inventory-shards": None})
+    project.goes_on()
+
+
+def test_names_that_no_object_can_have_stop_pruning_alone_and_are_named(projects: dict[str, Project]) -> None:
+    project = projects["names"]
+    wait_until(project.is_applied, what="Git goes on")
+    sync = project.wait("failed", reason="InventoryDamaged")
+    assert "names no object" in sync["message"]
+    project.forge({f"{project.namespace}_..__ConfigMap": None, "hashed.00": None})
     project.goes_on()
 
 

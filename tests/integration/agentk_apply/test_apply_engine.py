@@ -235,8 +235,8 @@ async def test_an_object_recreated_between_plan_and_prune_is_not_deleted(
 async def test_an_object_that_loses_its_annotation_between_plan_and_prune_is_not_deleted(
     project: Project, kube: Kube, namespace: str
 ) -> None:
-    await project.sync(config_map("keeper"), config_map("given-away"))
-    todo = await project.decide(config_map("keeper"))
+    await project.sync(config_map("stays-ours"), config_map("given-away"))
+    todo = await project.decide(config_map("stays-ours"))
     kube.patch(path(namespace, "given-away"), {"metadata": {"annotations": {"config.k8s.io/owning-inventory": None}}})
     stored = kube.get(path(namespace, "given-away"))
     await project.carry_out(todo)

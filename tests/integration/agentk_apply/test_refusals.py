@@ -109,14 +109,15 @@ async def test_what_cannot_be_changed_is_an_error_with_the_remedy_and_recreated_
 async def test_what_is_not_the_project_s_is_never_deleted_to_be_created_again(
     project: Project, kube: Kube, namespace: str, owner: str | None
 ) -> None:
-    before, after, _ = CHANGES["selector"]
-    where = f"/apis/apps/v1/namespaces/{namespace}/deployments/selector"
+    name = f"strangers-{owner or 'own'}"
+    before, after = deployment(name, "a"), deployment(name, "b")
+    where = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
     annotated = before["metadata"] | {"annotations": {"config.k8s.io/owning-inventory": owner}} if owner else {}
     kube.create(where.rpartition("/")[0], before | {"metadata": before["metadata"] | annotated})
     uid = kube.get(where)["metadata"]["uid"]
     project.settings = replace(project.settings, recreate=True, inventory_policy=InventoryPolicy.ADOPT_ALL)
     assert not await project.sync(after)
-    outcome = project.outcome("selector")
+    outcome = project.outcome(name)
     assert outcome.reason == "ImmutableField"
     assert "does not belong to the project yet; annotate it" in outcome.message
     assert kube.get(where)["metadata"]["uid"] == uid
@@ -124,7 +125,7 @@ async def test_what_is_not_the_project_s_is_never_deleted_to_be_created_again(
     mine = {"metadata": {"annotations": {"config.k8s.io/owning-inventory": project.settings.inventory_id}}}
     kube.patch(where, mine)
     assert await project.sync(after)
-    assert project.outcome("selector").reason == "Recreated"
+    assert project.outcome(name).reason == "Recreated"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import orjson
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -23,7 +24,9 @@ refs = st.builds(
     namespace=st.one_of(st.just(""), st.from_regex(r"[a-z][a-z0-9-]{0,62}", fullmatch=True)),
     name=st.one_of(
         st.from_regex(r"[a-z0-9][a-z0-9.:_-]{0,260}", fullmatch=True),
-        st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/%"), min_size=1, max_size=80),
+        st.text(
+            st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/%"), min_size=1, max_size=80
+        ).filter(lambda name: name not in {".", ".."}),
     ),
 )
 entries = st.one_of(
@@ -56,7 +59,7 @@ def test_a_value_that_was_changed_or_is_of_another_object_is_not_believed(
     elsewhere, name = entry_of(Recorded(other), SEAL)
     assert record_of(elsewhere, value[:64] + name, SEAL) == Recorded(other)
     at = data.draw(st.integers(0, 63))
-    changed = value[:at] + data.draw(st.sampled_from("AZaz09-_:[")) + value[at + 1 :]
+    changed = value[:at] + data.draw(st.sampled_from("AZaz09+/-_:[")) + value[at + 1 :]
     if changed != value:
         assert record_of(key, changed, SEAL) == Recorded(recorded.ref)
 
@@ -114,10 +117,20 @@ def test_a_value_of_somebody_else_leaves_only_the_name_known(value: str) -> None
     assert record_of("default_settings__ConfigMap", value, SEAL) == Recorded(CONFIGMAP)
 
 
-@pytest.mark.parametrize("key", ["nonsense", "a_b", "a_b_c", "a___ConfigMap", "a_b_c_d_e", "hashed.00"])
+@pytest.mark.parametrize(
+    "key", ["nonsense", "a_b", "a_b_c", "a___ConfigMap", "a_b_c_d_e", "hashed.00", "a_..__ConfigMap", ".._a__ConfigMap"]
+)
 def test_a_key_that_names_no_object_is_an_error_that_names_the_key(key: str) -> None:
     with pytest.raises(InventoryError, match=re.escape(repr(key))):
         record_of(key, "", SEAL)
+
+
+@pytest.mark.parametrize(
+    "parts", [["", "Secret", "a", "x" * 5000], ["", "Secret", "a/b", "x"], ["", "Secret", "a", "b/c"]]
+)
+def test_a_name_in_full_that_no_object_can_have_is_an_error(parts: list[str]) -> None:
+    with pytest.raises(InventoryError, match="names no object"):
+        record_of("hashed.00", f":{orjson.dumps(parts).decode()}", SEAL)
 
 
 def test_a_name_too_long_for_a_key_is_remembered_in_the_value() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agentk.apply.names import INVENTORY_KEY
 from agentlink import __version__
 from kas.install.objects import objects
 from kas.install.values import read_values
@@ -14,7 +15,7 @@ TOKEN = "glagent-0123456789"
 ACCOUNTS: dict[str, list[str]] = {"apiGroups": [""], "resources": ["serviceaccounts"]}
 LEASES = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch", "watch"]},
-    {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["agentk-inventory-key"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [INVENTORY_KEY], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
 ]
 GRANT: dict[str, list[str]] = {
