@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
 
 
+_JSON_OF_A_FILE = 2
+"""JSON is shorter than the YAML that people write; numbers with exponents and control characters alone become longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class ManifestObject:
     """One object of a file. ``json`` has sorted keys; ``line`` is where its document starts, from 1.
@@ -41,6 +45,11 @@ class Limits:
     paths: int = 100
     yaml_nodes: int = 1_000_000
     yaml_depth: int = 100
+
+    @property
+    def file_json_bytes(self) -> int:
+        """What the objects of one file may come to as JSON: what aliases make of them is no measure of its own."""
+        return _JSON_OF_A_FILE * self.file_bytes
 
 
 def printable_path(path: str) -> str:

@@ -1,7 +1,8 @@
-"""The line of each key and item of a YAML document, for errors that point at their cause.
+"""The line of a key or item of a YAML document, for errors that point at their cause.
 
-Values are read without positions, because that is faster; only who has an error to place, or a list to take apart,
-asks here, for a text that has been read before.
+Values are read without positions, because that is faster and smaller; only who has an error to place, or a list to take
+apart, asks here, for a text that has been read before. Nothing is kept of what nobody asks for: a document of a few
+kilobytes in Git may have a million values, nested a hundred deep.
 """
 
 from __future__ import annotations
@@ -20,50 +21,90 @@ from yaml.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Iterator
 
 Path = tuple[str | int, ...]
-Lines = dict[Path, int]
+"""Keys as they are written, and indices of items from 0."""
+
+_ITEMS = "items"
 
 
-def lines_of(text: str, first_line: int) -> Lines:
-    """Return the line of the value at each path: keys as they are written, items by index from 0.
+def lines_at(text: str, first_line: int, paths: Iterable[Path], default: int) -> dict[Path, int]:
+    """Return the line of the value at each path, or of the nearest place around it that has one.
 
-    An entry of a mapping has the line of its key. What an alias or a merge key brings in has no line of its own.
-    ``text`` holds one document that ``yaml_reader`` has read, and begins at ``first_line``.
+    An entry of a mapping has the line of its key. What an alias or a merge key brings in has no line of its own; where
+    nothing around it has one either, it is ``default``. ``text`` holds one document that ``yaml_reader`` has read, and
+    begins at ``first_line``.
     """
-    lines: Lines = {}
-    next_event: Callable[[], Any] = CParser(text).get_event
+    wanted = frozenset(paths)
+    around = {path[:length] for path in wanted for length in range(len(path) + 1)}
+    lines: dict[Path, int] = {}
+    for path, line in _walk(text, first_line, around):
+        lines[path] = line  # of a key that stands there twice, the last counts
+    return {
+        path: next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), default)
+        for path in wanted
+    }
+
+
+def item_lines(text: str, first_line: int, most: int) -> dict[Path, int]:
+    """Return the lines of the first ``most`` objects of a ``List`` and of lists in it, by their paths; see above."""
+    lines: dict[Path, int] = {}
+    for path, line in _walk(text, first_line, None):
+        if path and isinstance(path[-1], int):
+            lines[path] = line
+            if len(lines) == most:
+                break
+    return lines
+
+
+def _walk(text: str, first_line: int, wanted: set[Path] | None) -> Iterator[tuple[Path, int]]:
+    """Yield path and line of each place that is wanted; None wants every ``items`` of a list and what is in it.
+
+    What is not wanted, and so all that is in it, costs a count of how deep one is.
+    """
+    next_event: Any = CParser(text).get_event
     stack: list[tuple[Path, int | None]] = []
     path: Path = ()
     index: int | None = 0  # of the next item; None where a key comes next
-    pending: Path | None = ()
+    pending: Path | None = ()  # of the value that comes next, where its key has been; an empty one for the root
+    unwanted = 0  # how many collections are open in which nothing is wanted
     try:
         while (event := next_event()) is not None:
-            line = first_line + event.start_mark.line
-            if isinstance(event, MappingEndEvent | SequenceEndEvent):
+            kind = type(event)
+            if unwanted:
+                unwanted += (kind is MappingStartEvent or kind is SequenceStartEvent) - (
+                    kind is MappingEndEvent or kind is SequenceEndEvent
+                )
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 path, index = stack.pop()
             elif isinstance(event, NodeEvent):
                 if pending is None and index is None:
                     # A key. One that is an alias gets a path that nobody looks for.
-                    pending = (*path, event.value if isinstance(event, ScalarEvent) else "")
-                    lines[pending] = line
+                    pending = (*path, event.value if kind is ScalarEvent else "")
+                    if _is_wanted(pending, wanted):
+                        yield pending, first_line + event.start_mark.line
                     continue
+                is_entry = bool(pending)  # its key has been told of
                 if pending is None:
                     here, index = (*path, index or 0), (index or 0) + 1
                 else:
                     here, pending = pending, None
-                lines.setdefault(here, line)
-                if isinstance(event, MappingStartEvent | SequenceStartEvent):
-                    stack.append((path, index))
-                    path, index = here, None if isinstance(event, MappingStartEvent) else 0
+                is_wanted = _is_wanted(here, wanted)
+                if is_wanted and not is_entry:
+                    yield here, first_line + event.start_mark.line
+                if kind is MappingStartEvent or kind is SequenceStartEvent:
+                    if is_wanted:
+                        stack.append((path, index))
+                        path, index = here, None if kind is MappingStartEvent else 0
+                    else:
+                        unwanted = 1
     except YAMLError:
         pass  # JSON that is not YAML: what was found until there is right
-    return lines
 
 
-def line_at(lines: Mapping[Path, int], path: tuple[Any, ...], default: int) -> int:
-    """Return the line of the path, or of the nearest place around it that has one."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, default)
+def _is_wanted(path: Path, wanted: set[Path] | None) -> bool:
+    if wanted is not None:
+        return path in wanted
+    # Only what is wanted is gone into, so that the last part says whether the rest is as it should be.
+    return not path or path[-1] == _ITEMS or isinstance(path[-1], int)
