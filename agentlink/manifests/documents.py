@@ -126,13 +126,13 @@ def _read_json(text: str, limits: Limits) -> tuple[list[Document], int]:
 def _as_go_reads(value: object, line: int, limits: Limits) -> object:
     """Put Go's numbers for Python's, in place, and hold the value to the limits."""
     root = [value]
-    level: list[list[object] | dict[str, object]] = [root]
+    level: list[Any] = [root]
     nodes = depth = 0
     while level:
         depth += 1
         if depth > limits.yaml_depth + 1:
             raise _too_deep(limits, line)
-        below: list[list[object] | dict[str, object]] = []
+        below: list[Any] = []
         for container in level:
             nodes += len(container)
             if nodes > limits.yaml_nodes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from agentlink.manifests.documents import MOST_OBJECTS, read_documents
-from agentlink.manifests.model import ManifestError, ManifestFile, ManifestObject, printable_path
+from agentlink.manifests.model import OBJECT_OVERHEAD, ManifestError, ManifestFile, ManifestObject, printable_path
 from agentlink.manifests.positions import item_lines, lines_at
 from agentlink.refs import ObjectRef, group_of
 
@@ -55,7 +55,8 @@ def parse_file(path: str, blob_id: str, data: bytes, limits: Limits) -> Manifest
         objects = tuple(_within_bounds(_all_objects(data, limits), limits))
     except ManifestError as error:
         raise ManifestError(error.reason, error.message, path=path, line=error.line) from error.__cause__
-    return ManifestFile(path, blob_id, objects, len(data))
+    cost = OBJECT_OVERHEAD + sum(len(manifest.json) + OBJECT_OVERHEAD for manifest in objects)
+    return ManifestFile(path, blob_id, objects, len(data), cost)
 
 
 def _all_objects(data: bytes, limits: Limits) -> Iterator[ManifestObject]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from yaml import YAMLError
 from yaml._yaml import CParser
 from yaml.events import (
+    AliasEvent,
     MappingEndEvent,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
@@ -27,6 +27,7 @@ Path = tuple[str | int, ...]
 """Keys as they are written, and indices of items from 0."""
 
 _ITEMS = "items"
+_NODES = frozenset({AliasEvent, ScalarEvent, MappingStartEvent, SequenceStartEvent})
 
 
 def lines_at(text: str, first_line: int, paths: Iterable[Path], default: int) -> dict[Path, int]:
@@ -78,7 +79,7 @@ def _walk(text: str, first_line: int, wanted: set[Path] | None) -> Iterator[tupl
                 )
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
                 path, index = stack.pop()
-            elif isinstance(event, NodeEvent):
+            elif kind in _NODES:
                 if pending is None and index is None:
                     # A key. One that is an alias gets a path that nobody looks for.
                     pending = (*path, event.value if kind is ScalarEvent else "")

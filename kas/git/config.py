@@ -69,6 +69,8 @@ def render(schemes: Sequence[str], remote: Remote | None = None, key_file: Path 
             lines += ["[core]", f"\tsshCommand = {_quoted(_ssh(key_file, remote.key.known_hosts))}"]
         if remote.ca_file is not None:
             lines += ["[http]", f"\tsslCAInfo = {_quoted(str(remote.ca_file))}"]
+        # Also where it is empty: that is none, whatever the environment says.
+        lines += ["[http]", f"\tproxy = {_quoted(remote.proxy)}"]
         if remote.resolve:
             lines += ["[http]", f"\tcurloptResolve = {_quoted(remote.resolve)}"]
         if remote.credential is not None:

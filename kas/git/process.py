@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # What a git process may inherit. Everything else stays behind: GIT_* would redirect it, and kas's own variables may
-# hold secrets that are none of its business.
-_INHERITED = frozenset(
-    {"PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}
-    | {variable for name in ("http", "https", "all", "no") for variable in (f"{name}_proxy", f"{name}_proxy".upper())}
-)
+# hold secrets that are none of its business. Which proxy it uses stands in its configuration (``addresses.py``).
+_INHERITED = frozenset({"PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"})
 _CHUNK = 64 * 1024
 # Enough of stderr to explain a failure; a server may send any amount of "remote:" lines.
 _MAX_STDERR = 64 * 1024
