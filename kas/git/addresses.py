@@ -32,9 +32,7 @@ _METADATA: Final = frozenset(
 _THIS_NETWORK: Final = ipaddress.ip_network("0.0.0.0/8")
 """This machine, to many systems (RFC 1122, 3.2.1.3)."""
 
-_LAST_32_BITS: Final = tuple(
-    map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
-)
+_LAST_32_BITS: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
 """Where the last 32 bits are an IPv4 address: compatible, mapped and translated ones (RFC 4291, 2765), NAT64's."""
 
 _NAT64_LOCAL: Final = ipaddress.IPv6Network("64:ff9b:1::/48")

@@ -49,6 +49,13 @@ _MEANINGS = (
         "the repository is larger than one fetch may bring; raise git.fetch_size, or use a smaller repository",
     ),
     _when(
+        r"out of memory|cannot allocate memory|unable to create (?:\w+ )?thread",
+        "TooLarge",
+        "something in the repository takes more memory than git may have ({detail}): a file, tree or message made "
+        "to be much larger than what is sent of it, or a very long history; take it out of the repository, or raise "
+        "git.memory",
+    ),
+    _when(
         r"no space left|disk quota|read-only file system|unable to (create|write|open).*permission denied|cannot mkdir",
         "StorageFailed",
         "the mirror cannot be written ({detail}); make room in kas's data directory or correct its permissions",

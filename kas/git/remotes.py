@@ -77,7 +77,7 @@ class GitSettings:
     """How kas reaches repositories. Durations in seconds, sizes in bytes.
 
     ``groups`` have credentials for the template's projects below a group; the longest path counts, and what a project
-    has of its own before that. ``timeout`` bounds one git process; ``max_pack_bytes`` what one fetch may bring. Beside
+    has of its own before that. ``timeout`` and ``memory`` bound one git process; ``max_pack_bytes`` what one fetch may bring. Beside
     ``https://`` are spoken ``http://`` with ``allow_http``, ``file://`` with ``allow_file`` and ``ssh://`` with
     ``allow_ssh``. Names in ``allowed_hosts`` may lead to any address (``addresses.py``).
     """
@@ -93,6 +93,7 @@ class GitSettings:
     allow_ssh: bool = False
     groups: Mapping[str, CredentialSettings] = field(default_factory=dict)
     max_pack_bytes: int = 2 * 1024**3
+    memory: int = 256 * 1024**2
     allowed_hosts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from kas.git.process import GitProcess
+from kas.git.process import Bounds, GitProcess
 from kas.git.reader import CONTENTS, CatFile, Question, ReaderBrokenError, Turn
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def mirror(tmp_path: Path, git_server: GitServer) -> Iterator[Mirror]:
     repository.push_files({"a.txt": CONTENT})
     environment = {"GIT_DIR": str(repository.path / ".git")}
     reader = CatFile(
-        lambda: GitProcess(CONTENTS.arguments, environment=environment, directory=tmp_path), commands=False
+        lambda: GitProcess(CONTENTS.arguments, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28)),
+        commands=False,
     )
     yield Mirror(reader, repository.git("rev-parse", "HEAD:a.txt").strip())
     reader.close()
