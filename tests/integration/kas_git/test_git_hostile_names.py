@@ -123,7 +123,7 @@ async def test_git_uses_the_proxy_that_was_decided_for_also_where_curl_would_not
     async with HangingServer() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         mirrors = Mirrors(settings_for(f"http://{NAME}/{{project}}.git", timeout=5.0), tmp_path / "data")
-        fetch = asyncio.create_task(mirrors.mirror(PROJECT).fetch(MAIN))
+        fetch = asyncio.ensure_future(mirrors.mirror(PROJECT).fetch(MAIN))
         try:
             await asyncio.wait_for(proxy.arrived.wait(), 30)
         finally:
