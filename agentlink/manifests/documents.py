@@ -28,7 +28,7 @@ _BLANKS = " \t\r\n"
 _JSON_SPACE = re.compile(r"[ \t\n\r]*")
 _INT64_MIN, _UINT64_END = -(2**63), 2**64
 MOST_OBJECTS = 50_000
-"""Of one file, and as many documents: more than 5 MiB of the smallest useful ones. Each costs time, even an empty one."""
+"""Of one file, and as many documents: more than 5 MiB of the smallest useful ones. An empty one costs time, too."""
 _JSON_PEEK = 4096  # how far kubectl looks for the brace
 _JSON_AMBIGUOUS = 1  # after more JSON values than this, kubectl no longer tries YAML
 

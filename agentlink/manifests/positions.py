@@ -39,9 +39,7 @@ def lines_at(text: str, first_line: int, paths: Iterable[Path], default: int) ->
     """
     wanted = frozenset(paths)
     around = {path[:length] for path in wanted for length in range(len(path) + 1)}
-    lines: dict[Path, int] = {}
-    for path, line in _walk(text, first_line, around):
-        lines[path] = line  # of a key that stands there twice, the last counts
+    lines = dict(_walk(text, first_line, around))  # of a key that stands there twice, the last counts
     return {
         path: next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), default)
         for path in wanted
@@ -59,7 +57,9 @@ def item_lines(text: str, first_line: int, most: int) -> dict[Path, int]:
     return lines
 
 
-def _walk(text: str, first_line: int, wanted: set[Path] | None) -> Iterator[tuple[Path, int]]:
+def _walk(  # noqa: C901, PLR0912 - one loop over events, as in yaml_reader
+    text: str, first_line: int, wanted: set[Path] | None
+) -> Iterator[tuple[Path, int]]:
     """Yield path and line of each place that is wanted; None wants every ``items`` of a list and what is in it.
 
     What is not wanted, and so all that is in it, costs a count of how deep one is.

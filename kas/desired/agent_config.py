@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 MAX_CONFIG_BYTES = 128 * 1024
 """GitLab's own limit of this file."""
 _MAX_NODES = 50_000
-"""Values in it: more than 128 KiB of what has a meaning here. Each costs a hundred times its text once it is checked."""
+"""Values in it: more than 128 KiB of what has a meaning here. Checking each costs a hundred times its text."""
 MAX_PROJECTS = 500
 MAX_ALTERNATIVES = 5000
 _MAX_SHOWN = 50

@@ -77,9 +77,9 @@ class GitSettings:
     """How kas reaches repositories. Durations in seconds, sizes in bytes.
 
     ``groups`` have credentials for the template's projects below a group; the longest path counts, and what a project
-    has of its own before that. ``timeout`` and ``memory`` bound one git process; ``max_pack_bytes`` what one fetch may bring. Beside
-    ``https://`` are spoken ``http://`` with ``allow_http``, ``file://`` with ``allow_file`` and ``ssh://`` with
-    ``allow_ssh``. Names in ``allowed_hosts`` may lead to any address (``addresses.py``).
+    has of its own before that. ``timeout`` and ``memory`` bound one git process; ``max_pack_bytes`` what one fetch may
+    bring. Beside ``https://`` are spoken ``http://`` with ``allow_http``, ``file://`` with ``allow_file`` and
+    ``ssh://`` with ``allow_ssh``. Names in ``allowed_hosts`` may lead to any address (``addresses.py``).
     """
 
     url_template: str = "https://gitlab.example.com/{project}.git"

@@ -180,7 +180,10 @@ class _Pinned(AbstractResolver):
         self._pins = pins
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - the interface's
     ) -> list[ResolveResult]:
         if (host, port) not in self._pins:
             raise OSError(f"no address of {host} was looked at")

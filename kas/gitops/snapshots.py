@@ -48,8 +48,8 @@ _BATCH_BYTES = 1024 * 1024
 
 _SMALL_BYTES = 64 * 1024
 _LARGE_AT_A_TIME = 2
-"""Batches larger than that wait for each other, over all projects: made for it, one takes forty times its bytes while it
-is parsed. More at a time would not be faster: parsing keeps the interpreter to itself."""
+"""Batches larger than that wait for each other, over all projects: made for it, one takes forty times its bytes while
+it is parsed. More at a time would not be faster: parsing keeps the interpreter to itself."""
 
 
 @dataclass(frozen=True, slots=True)

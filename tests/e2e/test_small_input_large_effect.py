@@ -55,7 +55,7 @@ def most_memory(pid: int) -> int:
         ("documents", DOCUMENTS, "FileTooLarge", "its objects come to more than"),
     ],
 )
-def test_manifests_of_a_few_kilobytes_in_git_take_bounded_memory(
+def test_manifests_of_a_few_kilobytes_in_git_take_bounded_memory(  # noqa: PLR0917 - pytest fills them
     running: Installation, projects: dict[str, Driven], name: str, text: str, reason: str, message: str
 ) -> None:
     project = projects[name]

@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 import agentk
 import agentlink
 import kas
@@ -83,7 +82,7 @@ def test_every_regular_expression_is_linear() -> None:
     def bounded() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
 
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=bounded, check=False)  # noqa: PLW1509 - no threads yet
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=bounded, check=False)
     tried = done.stdout.splitlines()
     assert done.returncode == 0, f"{tried[-1:]} takes too long\n{done.stderr[-2000:]}"
     assert len(tried) > 80

@@ -105,7 +105,7 @@ async def test_a_name_below_localhost_is_this_machine_or_nothing(
     git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *args, **more: really("192.0.2.1", *args, **more))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *args, **more: really("192.0.2.1", *args, **more))
     git_server.create(PROJECT)
     async with mirrors_at("http://git.localhost:1/{project}.git", tmp_path / "data") as mirrors:
         error = await refused(mirrors.mirror(PROJECT), MAIN)
@@ -123,12 +123,10 @@ async def test_git_uses_the_proxy_that_was_decided_for_also_where_curl_would_not
     async with HangingServer() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         mirrors = Mirrors(settings_for(f"http://{NAME}/{{project}}.git", timeout=5.0), tmp_path / "data")
-        fetch = asyncio.ensure_future(mirrors.mirror(PROJECT).fetch(MAIN))
-        try:
-            await asyncio.wait_for(proxy.arrived.wait(), 30)
-        finally:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            fetch = group.create_task(mirrors.mirror(PROJECT).fetch(MAIN))
+            await proxy.arrived.wait()
             fetch.cancel()
-            await asyncio.wait([fetch])
-            await mirrors.close()
+        await mirrors.close()
 
     assert proxy.request.startswith(f"GET http://{NAME}/{PROJECT}.git".encode())

@@ -15,8 +15,8 @@ from tests.integration.kas_git.git_helpers import MAIN, PROJECT, path_of, refuse
 from tests.support.git_repository import fast_import, git
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from tests.support.git_server import GitServer
 
