@@ -8,6 +8,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 import pytest
@@ -115,7 +116,8 @@ def test_thousands_of_names_and_answers_never_wait_for_each_other(
     ids = {repository.git("rev-parse", f"HEAD:{name}").strip(): text for name, text in texts.items()}
     names = [*list(ids) * 200, "0" * 40]
     environment = {"GIT_DIR": str(repository.path / ".git")}
-    reader = CatFile(lambda: process(CONTENTS.arguments, environment=environment, directory=tmp_path), commands=False)
+    start = partial(process, CONTENTS.arguments, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28))
+    reader = CatFile(start, commands=False)
     turn = Turn()
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(reader.read, turn, CONTENTS, names)
