@@ -46,7 +46,7 @@ _SECRETS = re.compile(
     r"|\b(?:glpat|gldt|glrt|glcbt|glptt|glft|glimt|glsoat|gloas|glffct)-[\w.-]{10,}"
     r"|(?P<header>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}"
     r"|(?P<key>\b(?:authorization|private-token|x-gitlab-token)\b['\"]?\s*[:=]\s*['\"]?)(?!bearer\b|basic\b)[^\s'\",}]+"
-    r"|(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"<>?#]+@",
+    r"|(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@'\"<>?#]+@",
     re.IGNORECASE,
 )
 

@@ -37,6 +37,7 @@ def git_settings(settings: Settings) -> remotes.GitSettings:
         allow_file="file" in git.allowed_schemes,
         allow_ssh="ssh" in git.allowed_schemes,
         max_pack_bytes=git.fetch_size,
+        memory=git.memory,
         allowed_hosts=frozenset(git.allowed_hosts),
     )
 

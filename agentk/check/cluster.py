@@ -37,7 +37,7 @@ TESTED: Final = (1, 36)
 """The newest API server that agentk was tested with."""
 
 _AREA: Final = "cluster"
-_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
+_VERSION: Final = re.compile(r"v?(\d{1,9})\.(\d{1,9})")
 _REMEDIES: Final = {
     "Unauthorized": "log in again, or let the pod have a valid service account token",
     "Forbidden": "bind the role system:discovery to this account, as clusters do by default",

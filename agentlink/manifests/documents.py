@@ -27,7 +27,8 @@ _SEPARATOR = re.compile(r"^---(.*)$", re.MULTILINE)
 _BLANKS = " \t\r\n"
 _JSON_SPACE = re.compile(r"[ \t\n\r]*")
 _INT64_MIN, _UINT64_END = -(2**63), 2**64
-_MAX_DOCUMENTS = 50_000  # more than 5 MiB of the smallest useful objects; each costs time, even an empty one
+MOST_OBJECTS = 50_000
+"""Of one file, and as many documents: more than 5 MiB of the smallest useful ones. An empty one costs time, too."""
 _JSON_PEEK = 4096  # how far kubectl looks for the brace
 _JSON_AMBIGUOUS = 1  # after more JSON values than this, kubectl no longer tries YAML
 
@@ -125,27 +126,24 @@ def _read_json(text: str, limits: Limits) -> tuple[list[Document], int]:
 def _as_go_reads(value: object, line: int, limits: Limits) -> object:
     """Put Go's numbers for Python's, in place, and hold the value to the limits."""
     root = [value]
-    level: list[list[object] | dict[str, object]] = [root]
+    level: list[Any] = [root]
     nodes = depth = 0
     while level:
         depth += 1
         if depth > limits.yaml_depth + 1:
             raise _too_deep(limits, line)
-        below: list[list[object] | dict[str, object]] = []
+        below: list[Any] = []
         for container in level:
             nodes += len(container)
+            if nodes > limits.yaml_nodes:
+                raise ManifestError("TooManyNodes", f"more than {limits.yaml_nodes} values in one document", line=line)
             items: Iterable[tuple[Any, object]]
             items = container.items() if isinstance(container, dict) else enumerate(container)
-            numbers: dict[Any, int | float] = {}
             for key, item in items:
                 if isinstance(item, dict | list):
                     below.append(item)
                 elif isinstance(item, float) or (type(item) is int and not _INT64_MIN <= item < _UINT64_END):
-                    numbers[key] = _go_number(item, line)
-            for key, number in numbers.items():
-                container[key] = number
-        if nodes > limits.yaml_nodes:
-            raise ManifestError("TooManyNodes", f"more than {limits.yaml_nodes} values in one document", line=line)
+                    container[key] = _go_number(item, line)  # another value for a key that is there
         level = below
     return root[0]
 
@@ -171,8 +169,8 @@ def _after_space(text: str, start: int) -> int:
 
 
 def _check_count(documents: int, line: int) -> None:
-    if documents > _MAX_DOCUMENTS:
-        raise ManifestError("TooManyNodes", f"more than {_MAX_DOCUMENTS} documents in one file", line=line)
+    if documents > MOST_OBJECTS:
+        raise ManifestError("TooManyNodes", f"more than {MOST_OBJECTS} documents in one file", line=line)
 
 
 def _too_deep(limits: Limits, line: int) -> ManifestError:

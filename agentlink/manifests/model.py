@@ -9,6 +9,13 @@ if TYPE_CHECKING:
     from agentlink.refs import ObjectRef
 
 
+_EXPANSION = 2
+"""How much larger what is read may be than its text. JSON is shorter than the YAML that people write."""
+
+OBJECT_OVERHEAD = 400
+"""Bytes that one parsed object costs beside its JSON, an estimate on the high side: two small objects, strings."""
+
+
 @dataclass(frozen=True, slots=True)
 class ManifestObject:
     """One object of a file. ``json`` has sorted keys; ``line`` is where its document starts, from 1.
@@ -23,12 +30,16 @@ class ManifestObject:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """One selected file and its objects, in order. ``path`` is a ``printable_path``, ``size`` the bytes it has."""
+    """One selected file and its objects, in order. ``path`` is a ``printable_path``, ``size`` the bytes it has.
+
+    ``cost`` is about what its objects take in memory, in bytes.
+    """
 
     path: str
     blob_id: str
     objects: tuple[ManifestObject, ...]
     size: int = 0
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,16 @@ class Limits:
     paths: int = 100
     yaml_nodes: int = 1_000_000
     yaml_depth: int = 100
+
+    @property
+    def file_json_bytes(self) -> int:
+        """What the objects of one file may come to as JSON, whatever aliases make of it."""
+        return _EXPANSION * self.file_bytes
+
+    @property
+    def project_cost(self) -> int:
+        """What the objects of a revision may take in memory."""
+        return _EXPANSION * self.project_bytes
 
 
 def printable_path(path: str) -> str:

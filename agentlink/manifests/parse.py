@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from agentlink.manifests.documents import read_documents
-from agentlink.manifests.model import ManifestError, ManifestFile, ManifestObject, printable_path
-from agentlink.manifests.positions import line_at, lines_of
+from agentlink.manifests.documents import MOST_OBJECTS, read_documents
+from agentlink.manifests.model import OBJECT_OVERHEAD, ManifestError, ManifestFile, ManifestObject, printable_path
+from agentlink.manifests.positions import item_lines, lines_at
 from agentlink.refs import ObjectRef, group_of
 
 if TYPE_CHECKING:
@@ -52,15 +52,30 @@ def parse_file(path: str, blob_id: str, data: bytes, limits: Limits) -> Manifest
     if len(data) > limits.file_bytes:
         raise ManifestError("FileTooLarge", f"larger than {limits.file_bytes} bytes", path=path)
     try:
-        objects = tuple(
-            manifest
-            for document in read_documents(data, limits)
-            if document.value is not None
-            for manifest in _objects(document)
-        )
+        objects = tuple(_within_bounds(_all_objects(data, limits), limits))
     except ManifestError as error:
         raise ManifestError(error.reason, error.message, path=path, line=error.line) from error.__cause__
-    return ManifestFile(path, blob_id, objects, len(data))
+    cost = OBJECT_OVERHEAD + sum(len(manifest.json) + OBJECT_OVERHEAD for manifest in objects)
+    return ManifestFile(path, blob_id, objects, len(data), cost)
+
+
+def _all_objects(data: bytes, limits: Limits) -> Iterator[ManifestObject]:
+    for document in read_documents(data, limits):
+        if document.value is not None:
+            yield from _objects(document)
+
+
+def _within_bounds(objects: Iterator[ManifestObject], limits: Limits) -> Iterator[ManifestObject]:
+    """Yield the objects until they are more than a file may hold: aliases make much of a few bytes, in any document."""
+    size = 0
+    for count, manifest in enumerate(objects, start=1):
+        size += len(manifest.json)
+        if count > MOST_OBJECTS:
+            raise ManifestError("TooManyNodes", f"more than {MOST_OBJECTS} objects in one file", line=manifest.line)
+        if size > limits.file_json_bytes:
+            message = f"its objects come to more than {limits.file_json_bytes} bytes of JSON; do without aliases"
+            raise ManifestError("FileTooLarge", message, line=manifest.line)
+        yield manifest
 
 
 class _InvalidError(Exception):
@@ -76,13 +91,16 @@ def _objects(document: Document) -> Iterator[ManifestObject]:
     try:
         value = document.value
         if isinstance(value, dict) and _is_list(value):
-            lines = lines_of(document.text, document.text_line)
+            lines = item_lines(document.text, document.text_line, MOST_OBJECTS)
             for where, item in _items(value, ()):
-                yield _object(item, line_at(lines, where, document.line), where)
+                # An item that an alias brings in stands where its list does.
+                around = (where[:end] for end in range(len(where), 0, -2))
+                line = next((lines[place] for place in around if place in lines), document.line)
+                yield _object(item, line, where)
         else:
             yield _object(value, document.line, ())
     except _InvalidError as error:
-        line = line_at(lines_of(document.text, document.text_line), error.where, document.line)
+        (line,) = lines_at(document.text, document.text_line, [error.where], document.line).values()
         raise ManifestError("InvalidManifest", error.message, line=line) from None
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(d|h|m|s)")
+_PART = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(d|h|m|s)")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 

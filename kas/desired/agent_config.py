@@ -7,15 +7,15 @@ may be a protective key (``protective``). What the file may hold is in ``agent_s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import chain
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from agentlink.manifests.documents import read_documents
 from agentlink.manifests.model import ManifestError, printable_path
-from agentlink.manifests.positions import line_at, lines_of
+from agentlink.manifests.positions import key_order, lines_at
 from kas.desired.agent_schema import (
     DriftPolicy,
     DryRunStrategy,
@@ -28,7 +28,7 @@ from kas.desired.agent_schema import (
     PruneConfirmation,
 )
 from kas.desired.globs import GlobError, check_glob
-from kas.desired.protective import ENTRIES, lost_protection, meant
+from kas.desired.protective import ENTRIES, is_looked_at, lost_protection, meant
 from kas.desired.references import DEFAULT_BRANCH, RefSpec
 from kas.desired.select import DEFAULT_GLOBS
 
@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 
     from agentlink.manifests.documents import Document
     from agentlink.manifests.model import Limits
-    from agentlink.manifests.positions import Lines, Path
+    from agentlink.manifests.positions import Path
 
 MAX_CONFIG_BYTES = 128 * 1024
 """GitLab's own limit of this file."""
+_MAX_NODES = 50_000
+"""Values in it: more than 128 KiB of what has a meaning here. Checking each costs a hundred times its text."""
 MAX_PROJECTS = 500
 MAX_ALTERNATIVES = 5000
 _MAX_SHOWN = 50
+_MAX_FINDINGS = 1000
 _EXPECTED = {
     "missing": "is missing",
     "string_type": "expected a string",
@@ -160,28 +163,30 @@ def parse_agent_config(
     document = _read(data, path, limits)
     if document is None:
         return AgentConfig(), ()
-    repeated: list[Path] = []
-    lines = lines_of(document.text, document.text_line, repeated)
-    places = _Places(lines, document.line)
     value = _without_nulls(document.value)
     if not isinstance(value, dict) or not isinstance(document.value, dict):
         raise ConfigError(path, (ConfigFinding("", document.line, "expected a mapping of settings"),))
-    wrong = chain(lost_protection(document.value, lines, repeated), _check_entries(value, own_project, limits))
-    errors = [places.finding(where, message) for where, message in wrong]
+    order = key_order(document.text, is_looked_at)
+    errors = list(chain(lost_protection(document.value, order), _check_entries(value, own_project, limits)))
+    if len(_entries(value)) > MAX_PROJECTS:
+        raise ConfigError(path, _findings(document, errors))
     try:
         file = File.model_validate(value)
     except ValidationError as error:
-        errors += [places.finding(detail["loc"], _expectation(detail)) for detail in error.errors(include_url=False)]
-        raise ConfigError(path, _sorted(errors)) from None
+        details = error.errors(include_url=False, include_input=False)
+        errors += [(detail["loc"], _expectation(detail)) for detail in details]
+        raise ConfigError(path, _findings(document, errors)) from None
     if errors:
-        raise ConfigError(path, _sorted(errors))
+        raise ConfigError(path, _findings(document, errors))
+    names = [(*ENTRIES, index, "id") for index in range(len(file.gitops.manifest_projects))]
+    lines = lines_at(document.text, document.text_line, names, document.line)
     projects = tuple(
-        _project(entry, own_project, places.line((*ENTRIES, index, "id")))
-        for index, entry in enumerate(file.gitops.manifest_projects)
+        _project(entry, own_project, lines[name])
+        for name, entry in zip(names, file.gitops.manifest_projects, strict=True)
     )
     logging = file.observability.logging
     config = AgentConfig(projects, logging.level, logging.grpc_level, file.ci_access, file.user_access)
-    return config, _sorted(places.finding(where, message) for where, message in _unknown(file, ()))
+    return config, _findings(document, _unknown(file, ()))
 
 
 def _read(data: bytes, path: str, limits: Limits) -> Document | None:
@@ -189,7 +194,8 @@ def _read(data: bytes, path: str, limits: Limits) -> Document | None:
     if len(data) > MAX_CONFIG_BYTES:
         raise ConfigError(path, (ConfigFinding("", 1, f"{len(data)} bytes; at most {MAX_CONFIG_BYTES} are read"),))
     try:
-        documents = [document for document in read_documents(data, limits) if document.value is not None]
+        bounds = replace(limits, yaml_nodes=min(limits.yaml_nodes, _MAX_NODES))
+        documents = [document for document in read_documents(data, bounds) if document.value is not None]
     except ManifestError as error:
         raise ConfigError(path, (ConfigFinding("", error.line, error.message),)) from error.__cause__
     if len(documents) > 1:
@@ -243,15 +249,19 @@ def _user(impersonate: Impersonate | None) -> str:
     return f"system:serviceaccount:{namespace}:{name}"
 
 
+def _entries(value: dict[str, Any]) -> list[object]:
+    gitops = value.get("gitops")
+    entries = gitops.get("manifest_projects") if isinstance(gitops, dict) else None
+    return entries if isinstance(entries, list) else []
+
+
 def _check_entries(value: dict[str, Any], own_project: str, limits: Limits) -> Iterator[tuple[Path, str]]:
     """Yield what is wrong with the entries together; what is wrong with one alone, the schema finds."""
     where: Path = ENTRIES
-    gitops = value.get("gitops")
-    entries = gitops.get("manifest_projects") if isinstance(gitops, dict) else None
-    if not isinstance(entries, list):
-        return
+    entries = _entries(value)
     if len(entries) > MAX_PROJECTS:
         yield where, f"{len(entries)} manifest projects; at most {MAX_PROJECTS} are allowed"
+        return
     first: dict[str, int] = {}
     globs = _Globs()
     for index, entry in enumerate(entries):
@@ -307,20 +317,13 @@ def _unknown(model: BaseModel, where: Path) -> Iterator[tuple[Path, str]]:
                     yield from _unknown(item, (*where, name, index))
 
 
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where in the file its values stand."""
-
-    lines: Lines
-    default: int
-
-    def finding(self, where: tuple[int | str, ...], message: str) -> ConfigFinding:
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        return ConfigFinding(printable_path(key), self.line(where), message)
-
-    def line(self, where: tuple[int | str, ...]) -> int:
-        return line_at(self.lines, where, self.default)
-
-
-def _sorted(findings: Iterable[ConfigFinding]) -> tuple[ConfigFinding, ...]:
+def _findings(document: Document, found: Iterable[tuple[Path, str]]) -> tuple[ConfigFinding, ...]:
+    """Return what was found, by line; of thousands the first."""
+    some = list(islice(found, _MAX_FINDINGS))
+    lines = lines_at(document.text, document.text_line, (where for where, _ in some), document.line)
+    findings = [ConfigFinding(_key(where), lines[where], message) for where, message in some]
     return tuple(sorted(findings, key=lambda finding: finding.line))
+
+
+def _key(where: Path) -> str:
+    return printable_path("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip("."))

@@ -36,13 +36,14 @@ class _Leaf:
     digest: bytes
     objects: int
     size: int
+    cost: int
 
 
 @dataclass(frozen=True, slots=True)
 class Leaves(Collection["ManifestFile"]):
     """Files sorted by path, each path once. ``digest`` is equal where paths and contents are.
 
-    ``objects`` is how many they hold, ``size`` how many bytes they are read from.
+    ``objects`` is how many they hold, ``size`` how many bytes they are read from, ``cost`` what they take in memory.
     """
 
     leaves: tuple[_Leaf, ...]
@@ -50,6 +51,7 @@ class Leaves(Collection["ManifestFile"]):
     length: int
     objects: int
     size: int
+    cost: int
 
     @classmethod
     def of(cls, files: Iterable[ManifestFile]) -> Leaves:
@@ -67,6 +69,7 @@ class Leaves(Collection["ManifestFile"]):
             sum(len(leaf.files) for leaf in leaves),
             sum(leaf.objects for leaf in leaves),
             sum(leaf.size for leaf in leaves),
+            sum(leaf.cost for leaf in leaves),
         )
 
     def at(self, path: str) -> ManifestFile | None:
@@ -151,4 +154,10 @@ def _leaf(files: Sequence[ManifestFile]) -> _Leaf:
     # Neither a printable path nor a blob id holds a NUL, so no two lists of files run together to the same bytes.
     named = "".join([f"{file.path}\0{file.blob_id}\0" for file in files]).encode()
     digest = blake2b(named, digest_size=_DIGEST_BYTES).digest()
-    return _Leaf(tuple(files), digest, sum(len(file.objects) for file in files), sum(file.size for file in files))
+    return _Leaf(
+        tuple(files),
+        digest,
+        sum(len(file.objects) for file in files),
+        sum(file.size for file in files),
+        sum(file.cost for file in files),
+    )

@@ -6,13 +6,14 @@ error: the configuration before it stays in force. So is a protective key that s
 
 from __future__ import annotations
 
+from collections import Counter
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Final
 
 from kas.desired.agent_schema import File, GitOps, GlobPath, Health, Ignore, Impersonate, ManifestProject, Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -75,6 +76,9 @@ _PART: Final = 7
 
 ENTRIES: Final[Path] = ("gitops", "manifest_projects")
 """Where the list of projects is."""
+_DEEPEST: Final = len(ENTRIES) + 4
+"""Parts of the path of the deepest protective key: the name of the account that a project is impersonated by."""
+
 _REFUSED: Final = "; what may protect something is not ignored"
 _PLACE: Final = "an entry of gitops.manifest_projects"
 
@@ -96,17 +100,19 @@ def meant(key: str, known: Collection[str]) -> str | None:
     return best
 
 
-def lost_protection(
-    value: Mapping[str, Any], order: Mapping[Path, int], repeated: Sequence[Path]
-) -> Iterator[tuple[Path, str]]:
+def is_looked_at(path: Path) -> bool:
+    """Tell whether a place of the file is one where the order of keys, and how often they are set, matters."""
+    return len(path) <= _DEEPEST and path[:2] in {(), ENTRIES[:1], ENTRIES}
+
+
+def lost_protection(value: Mapping[str, Any], order: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield each place of the file where a protective key may have got lost, and what to do there.
 
     Args:
         value: the file as it was read, with its nulls.
-        order: has the path of every key, in the order of the file.
-        repeated: paths of keys that are set twice in one mapping.
+        order: the paths of the keys that ``is_looked_at``, in the order of the file.
     """
-    yield from _twice(repeated)
+    yield from _twice(path for path, times in Counter(order).items() if times > 1)
     unknown = sum(len(mapping.keys() - model.model_fields.keys()) for mapping, model in _mappings(value))
     if unknown > MAX_UNKNOWN:
         yield (), f"{unknown} unknown keys; at most {MAX_UNKNOWN} are looked at"
@@ -123,7 +129,7 @@ def lost_protection(
             # A mapping to be merged into entries may stand anywhere.
             if not any(isinstance(entry, dict) and entry.get(name) == said for entry in entries):
                 yield where, f"means nothing here; put it into {_PLACE}"
-    rank = {path: number for number, path in enumerate(order)}
+    rank = {path: number for number, path in reversed([*enumerate(order)])}  # of one that is set twice, the first
     for index, entry in enumerate(entries):
         if isinstance(entry, dict):
             yield from _entry(entry, (*ENTRIES, index), rank)
@@ -183,7 +189,7 @@ def _unknown(
             yield (*where, key), f"means nothing here; put {other} into {place}"
 
 
-def _twice(repeated: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+def _twice(repeated: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """Yield keys that are set twice where the later one would silently take the place of a protection."""
     for path in repeated:
         if path in {("gitops",), ENTRIES} or (path[:2] == ENTRIES and PROTECTIVE & set(path[3:4])):

@@ -26,6 +26,10 @@ PROTOCOL = 2
 # How long an SSH server may take to answer, in seconds; the whole conversation is bounded by git.timeout.
 _CONNECT_SECONDS = 15
 
+_BIG_FILE = 8 * 1024**2
+_CACHE = 32 * 1024**2
+"""Bytes, for each of git's threads, and so a part of what the process may take (``git.memory``)."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -52,6 +56,12 @@ def render(schemes: Sequence[str], remote: Remote | None = None, key_file: Path 
         "\thooksPath = /dev/null",
         # A mirror can be fetched again, so a power cut may cost one; a wait for the disk would cost every fetch.
         "\tfsync = none",
+        # What is larger is no manifest; git reads it in pieces then, and looks for no differences.
+        f"\tbigFileThreshold = {_BIG_FILE}",
+        f"\tdeltaBaseCacheLimit = {_CACHE}",
+        "[pack]",
+        f"\twindowMemory = {_CACHE}",
+        f"\tdeltaCacheSize = {_CACHE}",
         "[fetch]",
         # Always a pack, which appears whole or not at all: a killed fetch leaves no commit without its files.
         "\tunpackLimit = 1",
@@ -69,6 +79,8 @@ def render(schemes: Sequence[str], remote: Remote | None = None, key_file: Path 
             lines += ["[core]", f"\tsshCommand = {_quoted(_ssh(key_file, remote.key.known_hosts))}"]
         if remote.ca_file is not None:
             lines += ["[http]", f"\tsslCAInfo = {_quoted(str(remote.ca_file))}"]
+        # Also where it is empty: that is none, whatever the environment says.
+        lines += ["[http]", f"\tproxy = {_quoted(remote.proxy)}"]
         if remote.resolve:
             lines += ["[http]", f"\tcurloptResolve = {_quoted(remote.resolve)}"]
         if remote.credential is not None:

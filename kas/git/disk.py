@@ -63,16 +63,6 @@ def lock_shallow(mirror: Path, commits: Iterable[str]) -> Path:
     return lock
 
 
-def add_pack(mirror: Path, name: str, pack: bytes, index: bytes) -> None:
-    """Write a pack and its index, whole or not at all: by its index it is known."""
-    for kind, data in (("pack", pack), ("idx", index)):
-        path = mirror / "objects" / "pack" / f"pack-{name}.{kind}"
-        # Whatever is called .idx git takes for one.
-        half = path.with_name(f"tmp_{kind}_{name}")
-        _write_new(half, data)
-        half.replace(path)
-
-
 def _write_new(path: Path, data: bytes) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(data)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kas.git.remotes import Credential
 
 _DETAIL = 300
+_LINE = 1000
+"""Characters of a line that are looked at: a server says whatever it likes, and some phrases have a gap in them."""
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 _AUTHORIZATION = re.compile(r"(authorization:\s*)\S+(\s+\S+)?", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -47,6 +49,13 @@ _MEANINGS = (
         r"file too large",
         "TooLarge",
         "the repository is larger than one fetch may bring; raise git.fetch_size, or use a smaller repository",
+    ),
+    _when(
+        r"out of memory|cannot allocate memory|unable to create (?:\w+ )?thread",
+        "TooLarge",
+        "something in the repository takes more memory than git may have ({detail}): a file, tree or message made "
+        "to be much larger than what is sent of it, or a very long history; take it out of the repository, or raise "
+        "git.memory",
     ),
     _when(
         r"no space left|disk quota|read-only file system|unable to (create|write|open).*permission denied|cannot mkdir",
@@ -124,7 +133,7 @@ def explain(project: str, ref: GitRef | None, code: int, stderr: str, credential
     if code < 0 and not detail:
         message = f"{project}: git was ended by signal {-code}; it is tried again by itself"
         return GitError("Interrupted", message, retryable=True)
-    said = _URL.sub("'URL'", stderr)
+    said = "\n".join(_URL.sub("'URL'", line[:_LINE]) for line in stderr.splitlines())
     meaning = next((known for known in _MEANINGS if known.pattern.search(said)), _OTHERWISE)
     # A commit that is asked for by its id is a ref to git.
     reason = "CommitNotFound" if meaning.reason == "RefNotFound" and _is_commit(ref) else meaning.reason

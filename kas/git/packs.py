@@ -1,7 +1,6 @@
 """Takes packs into a project's repository: whole, looked through by git, and only with all that they refer to.
 
-Where packs come from is ``asking.py``'s business; git's own fetches take in theirs themselves. Small ones that need
-nothing but themselves are taken in without git (``small_packs.py``).
+Where packs come from is ``asking.py``'s business; git's own fetches take in theirs themselves.
 """
 
 from __future__ import annotations
@@ -12,15 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from kas.git import disk
 from kas.git.explain import explain
-from kas.git.small_packs import MOST_BYTES, read_pack
-from kas.git.trees import NotPlainError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from pathlib import Path
 
     from kas.git.runner import GitRunner
-    from kas.git.small_packs import SmallPack
 
 # Objects that come are read and named by their content, and git looks whether those that they need came with them or
 # are here, as it does for what it fetches itself.
@@ -61,29 +57,14 @@ class Packs:
         head = bytearray()
         async for piece in pack:
             head += piece
-            if len(head) > MOST_BYTES:
+            if len(head) >= _HEAD_BYTES:
                 break
-        else:
-            if head[8:_HEAD_BYTES] == bytes(4):  # no objects: they are all here
-                return
-            with contextlib.suppress(NotPlainError):
-                await self._take_small(bytes(head), shallow, known)
-                return
-        self._runner.fresh.drop(self._path)
+        if head[8:_HEAD_BYTES] == bytes(4):  # no objects: they are all here
+            async for _ in pack:
+                pass
+            return
         async with contextlib.aclosing(_joined(bytes(head), pack)) as pieces:
             await self._index(pieces, shallow, known)
-
-    async def _take_small(self, pack: bytes, shallow: Sequence[str], known: Sequence[str]) -> None:
-        new = [commit for commit in shallow if commit not in known]
-
-        def work() -> SmallPack:
-            small = read_pack(pack, (*known, *new))
-            with _longer_shallow(self._path, known, new):
-                disk.add_pack(self._path, small.name, pack, small.index)
-            return small
-
-        small = await self._runner.threaded(work)
-        self._runner.fresh.put(self._path, small.objects)
 
     async def _index(self, pieces: AsyncGenerator[bytes, None], shallow: Sequence[str], known: Sequence[str]) -> None:
         new = [commit for commit in shallow if commit not in known]
@@ -98,20 +79,6 @@ class Packs:
                 raise explain(self._project, None, finished.code, finished.stderr, None)
             if new:
                 await self._runner.threaded(partial(lock.replace, self._path / "shallow"))
-
-
-@contextlib.contextmanager
-def _longer_shallow(mirror: Path, known: Sequence[str], new: Sequence[str]) -> Iterator[None]:
-    """Let the parents of more commits be left out once the block has run well."""
-    if not new:
-        yield
-        return
-    lock = disk.lock_shallow(mirror, (*known, *new))
-    try:
-        yield
-        lock.replace(mirror / "shallow")
-    finally:
-        lock.unlink(missing_ok=True)
 
 
 async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

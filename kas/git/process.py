@@ -12,6 +12,7 @@ import contextlib
 import os
 import resource
 import selectors
+import shutil
 import signal
 import sys
 from dataclasses import dataclass
@@ -29,11 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # What a git process may inherit. Everything else stays behind: GIT_* would redirect it, and kas's own variables may
-# hold secrets that are none of its business.
-_INHERITED = frozenset(
-    {"PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"}
-    | {variable for name in ("http", "https", "all", "no") for variable in (f"{name}_proxy", f"{name}_proxy".upper())}
-)
+# hold secrets that are none of its business. Which proxy it uses stands in its configuration (``addresses.py``).
+_INHERITED = frozenset({"PATH", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"})
 _CHUNK = 64 * 1024
 # Enough of stderr to explain a failure; a server may send any amount of "remote:" lines.
 _MAX_STDERR = 64 * 1024
@@ -42,6 +40,36 @@ _GRACE = 2.0
 
 # How long children may keep quiet before it is asked whether git itself still lives, in seconds.
 _ORPHANS = 0.5
+
+
+_PRLIMIT = shutil.which("prlimit") if sys.platform == "linux" else None
+"""Sets limits before git begins: its children have them, too, however late this process gets to run again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a git process and its children may take, each: bytes of ``memory``, and of the largest ``file`` it writes.
+
+    Linux holds it to that, and elsewhere nothing does. What is read from files that are mapped is no memory here.
+    """
+
+    memory: int
+    file: int | None = None
+
+    @property
+    def _limits(self) -> dict[str, int]:
+        return {"data": self.memory, **({} if self.file is None else {"fsize": self.file})}
+
+    def command(self) -> tuple[str, ...]:
+        """Return the words before a command that set the limits; none where there is no program for it."""
+        return () if _PRLIMIT is None else (_PRLIMIT, *(f"--{name}={most}" for name, most in self._limits.items()))
+
+    def set(self, pid: int) -> None:
+        """Set the limits of a process that runs, where ``command`` could not."""
+        if _PRLIMIT is None and sys.platform == "linux":
+            with contextlib.suppress(ProcessLookupError):
+                for name, most in self._limits.items():
+                    resource.prlimit(pid, getattr(resource, f"RLIMIT_{name.upper()}"), (most, most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +86,12 @@ class GitProcess:
     """One git process. ``run`` and ``open`` block, so they belong in a thread; ``stop`` may be called from any."""
 
     def __init__(
-        self, arguments: Sequence[str], *, environment: Mapping[str, str], directory: Path, max_file: int | None = None
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], directory: Path, bounds: Bounds
     ) -> None:
         self._arguments = arguments
         self._environment = environment
         self._directory = directory
-        self._max_file = max_file
+        self._bounds = bounds
         self._handle: git.Git.AutoInterrupt | None = None
         self._stopped: signal.Signals | None = None
 
@@ -74,14 +102,13 @@ class GitProcess:
         kept = _INHERITED.union(self._environment)
         unset = [word for name in os.environ if name not in kept for word in ("-u", name)]
         # GitPython can add to the inherited environment but not take from it; env(1) can, for a millisecond.
-        argv = [*(("env", *unset) if unset else ()), git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *self._arguments]
+        program = git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git"
+        argv = [*(("env", *unset) if unset else ()), *self._bounds.command(), program, *self._arguments]
         self._handle = command.execute(argv, istream=cast("None", stdin), as_process=True, process_group=0)
         process = self._handle.proc
         if process is None:
             raise OSError("git was not started")
-        if self._max_file is not None and sys.platform == "linux":
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (self._max_file, self._max_file))
+        self._bounds.set(process.pid)
         if self._stopped is not None:
             self.stop(self._stopped)
         return cast("subprocess.Popen[bytes]", process)

@@ -8,8 +8,8 @@ import git
 
 from kas.git.errors import GitError
 
-OLDEST: Final = (2, 32)
-"""The first that reads the file named by ``GIT_CONFIG_GLOBAL``, in which credentials travel."""
+OLDEST: Final = (2, 37)
+"""The first that connects to the address that was looked at (``http.curloptResolve``), and to no other one."""
 
 
 def program_version() -> tuple[int, ...]:

@@ -31,6 +31,14 @@ _FOUND = re.compile(rb"([0-9a-f]{40}) ([a-z]+) ([0-9]+)")
 _LED = re.compile(rb"(symlink|dangling|loop|notdir) ([0-9]+)")
 
 
+_MOST_TOLD: Final = 16 * 1024**2
+"""Bytes of a commit, tag or tree: half a million files in one directory. Who asks for files has seen their sizes."""
+
+
+class ObjectTooLargeError(Exception):
+    """A commit, tag or tree is larger than is read. The text names it."""
+
+
 class ReaderBrokenError(Exception):
     """The process ended or answered what it should not: the mirror is damaged, or the process was stopped."""
 
@@ -106,7 +114,7 @@ class CatFile:
     def read(self, turn: Turn, question: Question[Answer], names: Sequence[str]) -> list[Answer]:
         """Return the answer for each name in order.
 
-        Raises ``ReaderBrokenError``; the next call starts a new process.
+        Raises ``ReaderBrokenError`` or ``ObjectTooLargeError``; the next call starts a new process.
         """
         requests = [question.request(name) for name in names]
         with self._lock, self._taken(turn):
@@ -203,7 +211,9 @@ class _Contents(Question[tuple[str, bytes] | None]):
     def answer(self, request: bytes, header: bytes, stdout: IO[bytes]) -> tuple[str, bytes] | None:
         if header == request + b" missing":
             return None
-        object_id, _, size = header.decode("ascii").split()
+        object_id, kind, size = header.decode("ascii").split()
+        if kind != "blob" and int(size) > _MOST_TOLD:
+            raise ObjectTooLargeError(f"{kind} {object_id} has {size} bytes; at most {_MOST_TOLD} are read")
         return object_id, _exactly(stdout, int(size))
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from kas.git.addresses import ForbiddenAddressError, pin
+from kas.git.addresses import ForbiddenAddressError, UnresolvedError, pin, proxy_for
 from kas.git.errors import GitError
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class GitSettings:
     """How kas reaches repositories. Durations in seconds, sizes in bytes.
 
     ``groups`` have credentials for the template's projects below a group; the longest path counts, and what a project
-    has of its own before that. ``timeout`` bounds one git process; ``max_pack_bytes`` what one fetch may bring. Beside
-    ``https://`` are spoken ``http://`` with ``allow_http``, ``file://`` with ``allow_file`` and ``ssh://`` with
-    ``allow_ssh``. Names in ``allowed_hosts`` may lead to any address (``addresses.py``).
+    has of its own before that. ``timeout`` and ``memory`` bound one git process; ``max_pack_bytes`` what one fetch may
+    bring. Beside ``https://`` are spoken ``http://`` with ``allow_http``, ``file://`` with ``allow_file`` and
+    ``ssh://`` with ``allow_ssh``. Names in ``allowed_hosts`` may lead to any address (``addresses.py``).
     """
 
     url_template: str = "https://gitlab.example.com/{project}.git"
@@ -93,6 +93,7 @@ class GitSettings:
     allow_ssh: bool = False
     groups: Mapping[str, CredentialSettings] = field(default_factory=dict)
     max_pack_bytes: int = 2 * 1024**3
+    memory: int = 256 * 1024**2
     allowed_hosts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -120,6 +121,9 @@ class GitSettings:
             raise ValueError(f"{what} must start with {' or '.join(f'{s}://' for s in self.schemes)}{hint}")
         if parts.scheme != "file" and not parts.hostname:
             raise ValueError(f"{what} names no host")
+        if not parts.netloc.isascii() or "%" in parts.netloc:
+            # Each program would make a name of its own of it, and not the one whose addresses were looked at.
+            raise ValueError(f"{what} has a host in other than plain letters; write it as xn--…")
         if (parts.username is not None and parts.scheme != "ssh") or parts.password is not None:
             raise ValueError(f"{what} holds a credential; put it in a file and name it under credential")
         if parts.query or parts.fragment:
@@ -158,13 +162,17 @@ class SshKey:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """One repository, ready to be fetched from. ``resolve`` has its host's addresses, as curl writes them."""
+    """One repository, ready to be fetched from. ``resolve`` has its host's addresses, as curl writes them.
+
+    ``proxy`` is the URL of the proxy in between, empty where there is none.
+    """
 
     url: str
     credential: Credential | None
     ca_file: Path | None
     resolve: str = ""
     key: SshKey | None = None
+    proxy: str = ""
 
 
 class Remotes:
@@ -217,11 +225,15 @@ class Remotes:
     def resolved(self, project: str) -> Remote:
         """Return ``remote``, with the addresses of its host looked at. Blocks for DNS, so it belongs in a thread.
 
-        Raises ``GitError`` as ``remote`` does, and Refused for a host that leads to an address of no Git server.
+        Raises ``GitError`` as ``remote`` does, Refused for a host that leads to an address of no Git server, and
+        Unreachable for one that has no address: without one that was looked at nothing is asked.
         """
         remote = self.remote(project)
         try:
-            return replace(remote, resolve=pin(remote.url, self._settings.allowed_hosts))
+            resolve = pin(remote.url, self._settings.allowed_hosts)
+            return replace(remote, resolve=resolve, proxy=proxy_for(remote.url))
+        except UnresolvedError as error:
+            raise GitError("Unreachable", f"{project}: {error}; it is tried again by itself", retryable=True) from error
         except ForbiddenAddressError as error:
             raise GitError("Refused", f"{project}: {error}", retryable=True) from error
 

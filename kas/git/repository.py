@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 from kas.git import disk
 from kas.git.errors import GitError
 from kas.git.explain import explain
-from kas.git.reader import ReaderBrokenError
+from kas.git.reader import ObjectTooLargeError, ReaderBrokenError
 from kas.git.refs import commit_argument, is_commit_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from kas.git.process import Finished
@@ -159,28 +159,24 @@ class Repository:
 
     async def objects(self, names: list[str]) -> list[tuple[str, bytes] | None]:
         """Return id and content of each object, None for one that is not here."""
-        try:
-            return await self._runner.objects(self.path, names)
-        except TimeoutError as error:
-            raise self.timeout() from error
-        except ReaderBrokenError as error:
-            raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
+        return await self._read(self._runner.objects(self.path, names))
 
     async def walked(self, walk: Callable[[Read], T]) -> T:
         """Read objects one after another, by what the ones before say."""
-        try:
-            return await self._runner.walked(self.path, walk)
-        except TimeoutError as error:
-            raise self.timeout() from error
-        except ReaderBrokenError as error:
-            raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
+        return await self._read(self._runner.walked(self.path, walk))
 
     async def infos(self, names: list[str]) -> list[Info]:
         """Tell what each name means here."""
+        return await self._read(self._runner.infos(self.path, names))
+
+    async def _read(self, reading: Awaitable[T]) -> T:
         try:
-            return await self._runner.infos(self.path, names)
+            return await reading
         except TimeoutError as error:
             raise self.timeout() from error
+        except ObjectTooLargeError as error:
+            message = f"{self._project}: {error}; take it out of the repository's history, or follow another ref"
+            raise GitError("TooLarge", message) from error
         except ReaderBrokenError as error:
             raise explain(self._project, None, 128, f"the object store is corrupt: {error}", None) from error
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kas.git.config import render, written
 from kas.git.errors import GitError
-from kas.git.fresh import Fresh, NotFreshError
-from kas.git.process import Finished, GitProcess, in_thread
+from kas.git.process import Bounds, Finished, GitProcess, in_thread
 from kas.git.program import program_version
 from kas.git.reader import BOTH, BOTH_SINCE, CONTENTS, INFOS, CatFile, Info, Question, Turn
 from kas.git.slots import Turns
@@ -48,6 +47,8 @@ class GitRunner:
     def __init__(self, settings: GitSettings, private: Path) -> None:
         self._settings = settings
         self.max_pack_bytes = settings.max_pack_bytes
+        self._reading = Bounds(settings.memory)
+        self._fetching = Bounds(settings.memory, settings.max_pack_bytes)
         shutil.rmtree(private, ignore_errors=True)
         private.mkdir(mode=0o700)
         self._private = private
@@ -56,7 +57,6 @@ class GitRunner:
         self._network = ThreadPoolExecutor(_NETWORK_THREADS, "git-network")
         self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
         self._turns = Turns()
-        self.fresh = Fresh()
         self.http = SmartHttp(settings.timeout, self._turns)
         self._one_for_both = _is_new_enough()
         self._readers: OrderedDict[tuple[Path, tuple[str, ...]], CatFile] = OrderedDict()
@@ -70,7 +70,7 @@ class GitRunner:
                 key_file = stack.enter_context(written(self._private, remote.key.text, suffix=".key"))
             text = render(self._settings.schemes, remote, key_file)
             config = stack.enter_context(written(self._private, text))
-            process = self._process(mirror, arguments, config, self.max_pack_bytes)
+            process = self._process(mirror, arguments, config, self._fetching)
             async with self._turns.at(remote.url):
                 return await in_thread(
                     self._network, partial(process.run, _MAX_OUTPUT), process.stop, self._settings.timeout
@@ -78,7 +78,7 @@ class GitRunner:
 
     async def local(self, mirror: Path, arguments: Sequence[str], *, seconds: float | None = None) -> Finished:
         """Run git in ``mirror`` without any way to the network. Raises ``TimeoutError``, ``OSError``."""
-        process = self._process(mirror, arguments, self._local_config)
+        process = self._process(mirror, arguments, self._local_config, self._reading)
         # Housekeeping may take minutes and must not hold up reading.
         pool = self._local if seconds is None else self._network
         return await in_thread(pool, partial(process.run, _MAX_OUTPUT), process.stop, seconds or self._settings.timeout)
@@ -88,7 +88,7 @@ class GitRunner:
 
         Raises ``TimeoutError``, ``OSError``, and what ``pieces`` raises, after which git has seen an early end.
         """
-        process = self._process(mirror, arguments, self._local_config, self.max_pack_bytes)
+        process = self._process(mirror, arguments, self._local_config, self._fetching)
         # Not a pipe: uvloop closes the descriptor of one twice, and by then it may be that of another thread.
         ours, theirs = socket.socketpair()
         # The thread closes its end as soon as git has it.
@@ -108,27 +108,17 @@ class GitRunner:
 
         Raises ``TimeoutError``, ``ReaderBrokenError``.
         """
-        if (fresh := self.fresh.of(mirror)) is not None:
-            with contextlib.suppress(NotFreshError):
-                return fresh.contents(names)
         return await self._read(mirror, CONTENTS, names)
 
     async def infos(self, mirror: Path, names: Sequence[str]) -> list[Info]:
         """Tell what names mean in ``mirror``, links followed. Raises ``TimeoutError``, ``ReaderBrokenError``."""
-        if (fresh := self.fresh.of(mirror)) is not None:
-            with contextlib.suppress(NotFreshError):
-                return fresh.infos(names)
         return await self._read(mirror, INFOS, names)
 
     async def walked(self, mirror: Path, walk: Callable[[Read], T]) -> T:
         """Read objects of ``mirror`` one after another, by what the ones before say, in one thread.
 
-        ``walk`` may be called twice, as long as it does nothing but read. Raises ``TimeoutError``,
-        ``ReaderBrokenError``, and what ``walk`` raises.
+        Raises ``TimeoutError``, ``ReaderBrokenError``, and what ``walk`` raises.
         """
-        if (fresh := self.fresh.of(mirror)) is not None:
-            with contextlib.suppress(NotFreshError):
-                return await self.threaded(partial(walk, fresh.contents))
         reader, turn = await self._reader(mirror, CONTENTS), Turn()
         work = partial(walk, partial(reader.read, turn, CONTENTS))
         return await in_thread(self._local, work, partial(reader.stop, turn), self._settings.timeout)
@@ -142,7 +132,7 @@ class GitRunner:
         arguments = BOTH if self._one_for_both else question.arguments
         reader = self._readers.get((mirror, arguments))
         if reader is None:
-            start = partial(self._process, mirror, arguments, self._local_config)
+            start = partial(self._process, mirror, arguments, self._local_config, self._reading)
             reader = self._readers[mirror, arguments] = CatFile(start, commands=self._one_for_both)
         self._readers.move_to_end((mirror, arguments))
         if len(self._readers) > _READERS:
@@ -150,8 +140,7 @@ class GitRunner:
         return reader
 
     async def forget(self, mirror: Path) -> None:
-        """Close what is open in ``mirror``, which is about to be moved, and forget what was read."""
-        self.fresh.drop(mirror)
+        """Close what is open in ``mirror``, which is about to be moved."""
         for arguments in (BOTH, CONTENTS.arguments, INFOS.arguments):
             reader = self._readers.pop((mirror, arguments), None)
             if reader is not None:
@@ -175,7 +164,7 @@ class GitRunner:
         self._network.shutdown(wait=False)
         shutil.rmtree(self._private, ignore_errors=True)
 
-    def _process(self, mirror: Path, arguments: Sequence[str], config: Path, max_file: int | None = None) -> GitProcess:
+    def _process(self, mirror: Path, arguments: Sequence[str], config: Path, bounds: Bounds) -> GitProcess:
         environment = {
             "GIT_DIR": str(mirror),
             "GIT_CONFIG_GLOBAL": str(config),
@@ -186,7 +175,7 @@ class GitRunner:
             "LC_ALL": "C",
             "LANGUAGE": "C",
         }
-        return GitProcess(arguments, environment=environment, directory=mirror.parent, max_file=max_file)
+        return GitProcess(arguments, environment=environment, directory=mirror.parent, bounds=bounds)
 
 
 def _is_new_enough() -> bool:

@@ -7,7 +7,6 @@ answer at all raises ``TimeoutError``: git would wait as long once more.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import socket
@@ -19,7 +18,6 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from kas.git import config
-from kas.git.addresses import is_proxied
 from kas.git.protocol import tells_refs
 from kas.git.slots import Slots
 
@@ -179,8 +177,7 @@ def in_same_group(url: str, project: str, moved: str) -> bool:
 
 
 def _can_ask(remote: Remote) -> bool:
-    parts = urlsplit(remote.url)
-    return parts.scheme in {"http", "https"} and not is_proxied(parts.scheme, parts.hostname or "")
+    return urlsplit(remote.url).scheme in {"http", "https"} and not remote.proxy
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes | None:
@@ -199,12 +196,13 @@ class _Pinned(AbstractResolver):
         self._pins = pins
 
     async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - the interface's
     ) -> list[ResolveResult]:
-        pinned = self._pins.get((host, port))
-        if pinned is None:  # as written, or localhost: what the operator means
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-            pinned = list(dict.fromkeys(str(item[4][0]) for item in found))
+        if (host, port) not in self._pins:
+            raise OSError(f"no address of {host} was looked at")
         return [
             ResolveResult(
                 hostname=host,
@@ -214,7 +212,7 @@ class _Pinned(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in pinned
+            for address in self._pins[host, port]
         ]
 
     async def close(self) -> None:

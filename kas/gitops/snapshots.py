@@ -8,6 +8,7 @@ large project does not delay the streams of the others. Which files a commit sel
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from kas.gitops.links import followed
 from kas.gitops.selections import Selections
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agentlink.layered import Layered
     from agentlink.manifests.model import Limits, ManifestFile
@@ -42,8 +43,13 @@ _INLINE = 200
 _FEW, _FEW_IN = 16, 64
 """So many changed files, or one in so many, are put into the last snapshot; with more it is made anew."""
 
-_OBJECT_OVERHEAD = 400
-"""Bytes that one parsed object costs beside its JSON, an estimate on the high side: two small objects, strings."""
+_BATCH_BYTES = 1024 * 1024
+"""So many bytes of files are read and parsed together, or one file that is larger."""
+
+_SMALL_BYTES = 64 * 1024
+_LARGE_AT_A_TIME = 2
+"""Batches larger than that wait for each other, over all projects: made for it, one takes forty times its bytes while
+it is parsed. More at a time would not be faster: parsing keeps the interpreter to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +70,19 @@ class _Made:
     snapshot: Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Files of a project that are not read: how many bytes they have, and take."""
+
+    size: int = 0
+    cost: int = 0
+
+
 class ParsedFiles:
     """Parsed files by blob id, least recently used out first."""
 
     def __init__(self, limit_bytes: int = PARSED_CACHE_BYTES) -> None:
-        self._files: Bounded[str, ManifestFile] = Bounded(limit_bytes, _cost)
+        self._files: Bounded[str, ManifestFile] = Bounded(limit_bytes, lambda file: file.cost)
 
     def get(self, entry: TreeEntry) -> ManifestFile | None:
         """Return the entry's file, if its content was parsed before, under whichever path."""
@@ -94,6 +108,7 @@ class Snapshots:
         self._newest: Bounded[Wanted, _Made] = Bounded(KEPT_FILES, lambda one: 1 + len(one.files))
         self._made: Bounded[tuple[Wanted, str], Snapshot | ManifestError] = Bounded(KEPT_FILES, _files_of)
         self._making: dict[tuple[Wanted, str], asyncio.Event] = {}
+        self._large = asyncio.Semaphore(_LARGE_AT_A_TIME)
 
     async def make(self, wanted: Wanted, commit: str) -> Snapshot:
         """Return what ``wanted`` selects at a fetched commit.
@@ -155,7 +170,7 @@ class Snapshots:
             snapshot = replace(last.snapshot, commit=commit, submodules=submodules)
             self._newest.put(wanted, _Made(selection.files, files, snapshot))
             return snapshot
-        read = await self._read(mirror, tuple(files.values()), () if last is None else last.snapshot.files)
+        read = await self._read(mirror, tuple(files.values()), () if last is None else last.snapshot.files, _Beside())
         if sum(len(file.objects) for file in read) <= _INLINE:
             snapshot = build_snapshot(commit, read, wanted.default_namespace)
         else:
@@ -181,15 +196,16 @@ class Snapshots:
         if any(entry.is_link for entry in entries):
             return None
         held = [file for path in paths if (file := before.at(printable_path(path))) is not None]
-        read = await self._read(mirror, entries, held, beside=before.size - sum(file.size for file in held))
+        beside = _Beside(before.size - sum(file.size for file in held), before.cost - sum(file.cost for file in held))
+        read = await self._read(mirror, entries, held, beside)
         changes: dict[str, ManifestFile | None] = dict.fromkeys(map(printable_path, paths))
         changes.update((file.path, file) for file in read)
         return amend_snapshot(last.snapshot, commit, changes, wanted.default_namespace)
 
     async def _read(
-        self, mirror: Mirror, entries: Sequence[TreeEntry], before: Iterable[ManifestFile], *, beside: int = 0
+        self, mirror: Mirror, entries: Sequence[TreeEntry], before: Iterable[ManifestFile], beside: _Beside
     ) -> list[ManifestFile]:
-        """Return the files, those that are as before as they were; ``beside`` are the bytes of others of the project.
+        """Return the files, those that are as before as they were.
 
         Raises:
             ManifestError: They are too large, or one of them cannot be used.
@@ -203,10 +219,19 @@ class Snapshots:
                 files[entry.path] = file
         missing = [entry for entry in entries if entry.path not in files]
         sizes = await mirror.sizes([entry.blob_id for entry in missing]) if missing else {}
-        check_sizes(missing, sizes, self._limits, beside=beside + sum(file.size for file in files.values()))
-        if missing:
-            blobs = await mirror.blobs([entry.blob_id for entry in missing])
-            for entry, file in zip(missing, await asyncio.to_thread(self._parse, missing, blobs), strict=True):
+        check_sizes(missing, sizes, self._limits, beside=beside.size + sum(file.size for file in files.values()))
+        left = self._limits.project_cost - beside.cost - sum(file.cost for file in files.values())
+        for batch in _batches(missing, sizes):
+            large = sum(sizes[entry.blob_id] for entry in batch) > _SMALL_BYTES
+            async with self._large if large else contextlib.nullcontext():
+                blobs = await mirror.blobs([entry.blob_id for entry in batch])
+                parsed = await asyncio.to_thread(self._parse, batch, blobs)
+                del blobs
+            left -= sum(file.cost for file in parsed)
+            if left < 0:
+                most = self._limits.project_cost
+                raise ManifestError("ProjectTooLarge", f"the objects take more than {most} bytes; use several projects")
+            for entry, file in zip(batch, parsed, strict=True):
                 self._parsed.put(file)
                 files[entry.path] = file
         return [files[entry.path] for entry in entries]
@@ -220,9 +245,19 @@ class Snapshots:
         return files
 
 
+def _batches(entries: Sequence[TreeEntry], sizes: Mapping[str, int]) -> Iterator[list[TreeEntry]]:
+    """Cut files into neighbours that are read together."""
+    batch: list[TreeEntry] = []
+    total = 0
+    for entry in entries:
+        total += sizes[entry.blob_id]
+        if batch and total > _BATCH_BYTES:
+            yield batch
+            batch, total = [], sizes[entry.blob_id]
+        batch.append(entry)
+    if batch:
+        yield batch
+
+
 def _files_of(made: Snapshot | ManifestError) -> int:
     return 1 if isinstance(made, ManifestError) else 1 + len(made.files)
-
-
-def _cost(file: ManifestFile) -> int:
-    return _OBJECT_OVERHEAD + sum(len(manifest.json) + _OBJECT_OVERHEAD for manifest in file.objects)

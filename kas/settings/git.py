@@ -79,6 +79,12 @@ class GitSettings(Section):
     )
     timeout: Duration = Field(default=60.0, description="How long one conversation with a Git server may take.")
     fetch_size: Size = Field(default=2 * 1024**3, description="The most that one fetch may bring.")
+    memory: Size = Field(
+        default=256 * 1024**2,
+        description="The most memory that one git process may take; on Linux. As many may run at once as there are "
+        "repositories with something new, 16 for each server.",
+        ge=64 * 1024**2,
+    )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
         description="Names of Git servers that may lead to addresses of this machine, or of its cloud's metadata.",

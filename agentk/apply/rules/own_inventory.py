@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from agentlink.refs import ObjectRef
 
-_OF_AN_AGENT: Final = re.compile(r"(\d+)-\d+")
+_OF_AN_AGENT: Final = re.compile(r"(\d{1,20})-\d{1,20}")
 """The inventory ids of an agent: its own id, and the project's."""
 
 

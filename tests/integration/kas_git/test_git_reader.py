@@ -8,11 +8,12 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from kas.git.process import GitProcess
+from kas.git.process import Bounds, GitProcess
 from kas.git.reader import CONTENTS, CatFile, Question, ReaderBrokenError, Turn
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def mirror(tmp_path: Path, git_server: GitServer) -> Iterator[Mirror]:
     repository.push_files({"a.txt": CONTENT})
     environment = {"GIT_DIR": str(repository.path / ".git")}
     reader = CatFile(
-        lambda: GitProcess(CONTENTS.arguments, environment=environment, directory=tmp_path), commands=False
+        lambda: GitProcess(CONTENTS.arguments, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28)),
+        commands=False,
     )
     yield Mirror(reader, repository.git("rev-parse", "HEAD:a.txt").strip())
     reader.close()
@@ -114,7 +116,8 @@ def test_thousands_of_names_and_answers_never_wait_for_each_other(
     ids = {repository.git("rev-parse", f"HEAD:{name}").strip(): text for name, text in texts.items()}
     names = [*list(ids) * 200, "0" * 40]
     environment = {"GIT_DIR": str(repository.path / ".git")}
-    reader = CatFile(lambda: process(CONTENTS.arguments, environment=environment, directory=tmp_path), commands=False)
+    start = partial(process, CONTENTS.arguments, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28))
+    reader = CatFile(start, commands=False)
     turn = Turn()
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(reader.read, turn, CONTENTS, names)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentlink.manifests.model import Limits, ManifestError
 from agentlink.manifests.parse import load_documents, parse_file
-from agentlink.manifests.positions import lines_of
+from agentlink.manifests.positions import lines_at
 
 LIMITS = Limits()
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -101,7 +101,7 @@ def test_any_bytes_are_values_or_an_error(data: bytes) -> None:
 @given(DOCUMENTS.filter(lambda value: isinstance(value, dict | list) and bool(value)), st.sampled_from([False, True]))
 def test_every_place_of_a_document_has_a_line(value: object, flow: bool) -> None:  # noqa: FBT001 - hypothesis fills it
     written = yaml.dump(value, default_flow_style=flow)
-    lines = lines_of(written, 1)
+    lines = lines_at(written, 1, places(value, ()), 0)
     assert set(lines) == set(places(value, ()))
     assert all(1 <= line <= written.count("\n") for line in lines.values())
 
