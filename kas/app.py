@@ -18,7 +18,9 @@ from kas.descriptors import take_all_descriptors
 from kas.desired.project_access import ProjectAccess
 from kas.doorkeeper import Doorkeeper
 from kas.first_token import first_api_token
+from kas.git.errors import GitError
 from kas.git.mirrors import Mirrors
+from kas.git.program import check_program
 from kas.git.reach import doubt_about
 from kas.git.watcher import RefWatcher
 from kas.gitops.commands import LocalCommands
@@ -93,8 +95,9 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     store, sync_ids, key = await _open(settings, life)
     feed = Feed()
     try:
+        check_program()
         git = git_settings(settings)
-    except ValueError as error:
+    except (GitError, ValueError) as error:
         raise StartError(f"git: {error}") from error
     mirrors = Mirrors(git, settings.data_dir)
     await life.start("mirrors", _closing(mirrors))

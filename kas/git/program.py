@@ -22,3 +22,15 @@ def program_version() -> tuple[int, ...]:
         return tuple(git.Git().version_info)
     except (git.CommandError, git.GitCommandNotFound, OSError, ValueError) as error:
         raise GitError("Internal", "the program git cannot be run; install it, or add it to PATH") from error
+
+
+def check_program() -> None:
+    """See that there is a git that keeps to what this room relies on. Blocks for a few milliseconds.
+
+    Raises:
+        GitError: Internal, it is too old, or there is none.
+    """
+    version = program_version()
+    if version < OLDEST:
+        said, oldest = (".".join(map(str, one)) for one in (version, OLDEST))
+        raise GitError("Internal", f"git {said} is too old; install {oldest} or newer")
