@@ -25,6 +25,7 @@ from kas.web.middleware import (
     peer_of,
     refusing,
 )
+from kas.web.openapi import OPENAPI, OpenApi
 from kas.web.operations import Operations
 from kas.web.reader import Reader
 from kas.web.registration import Registration
@@ -103,7 +104,7 @@ def api_app(
             counting(metrics, "api"),
             refusing(),
             limited(),
-            authenticated(authentication, open_routes={*WEBHOOKS, *OPEN_ROUTES}, door=door),
+            authenticated(authentication, open_routes={*WEBHOOKS, *OPEN_ROUTES, OPENAPI}, door=door),
         ],
         client_max_size=MAX_BODY,
     )
@@ -111,6 +112,7 @@ def api_app(
     access = AccessApi(store=store, registration=registration, watching=watching)
     app.add_routes([*api.routes(), *access.routes(), *graphql.routes(), *Explorer().routes(), *webhooks.routes()])
 
+    app.add_routes(OpenApi().routes())
     app.add_routes(Install(registration=registration, defaults=install or InstallDefaults()).routes())
 
     if operator is not None:
