@@ -33,8 +33,7 @@ def is_ours(entry: Entry) -> bool:
 
 def fields_of(entry: Entry) -> Fields:
     """Return the set of fields of an entry."""
-    fields = entry.get("fieldsV1")
-    return fields if isinstance(fields, dict) else {}
+    return fieldsets.read(entry.get("fieldsV1"))
 
 
 def ours(managed: Sequence[Entry]) -> Fields:

@@ -25,7 +25,7 @@ SEEDS: Final = Path(__file__).parent / "seeds"
 FOUND: Final = "found"
 """How the names of kept inputs begin, until somebody gives them a better one."""
 
-_EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "150"))
+EXAMPLES: Final = int(os.environ.get("FUZZ_EXAMPLES", "150"))
 _MOST_EDITS: Final = 6
 _LONGEST_PIECE: Final = 64
 _BYTES: Final = (b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\r\n", b"\n", b" ", b'"', b"'", b"\\")
@@ -60,8 +60,10 @@ def mutated(draw: st.DrawFn, seeds: Sequence[bytes], tokens: Sequence[bytes] = (
                 other = draw(st.sampled_from(seeds))
                 data = data[:start] + other[draw(st.integers(0, len(other))) :]
             case _:
-                data = data[:start] + bytes(byte ^ 1 << draw(st.integers(0, 7)) for byte in data[start : start + 1]) + (
-                    data[start + 1 :]
+                data = (
+                    data[:start]
+                    + bytes(byte ^ 1 << draw(st.integers(0, 7)) for byte in data[start : start + 1])
+                    + (data[start + 1 :])
                 )
     return data
 
@@ -95,7 +97,7 @@ def fuzz(
         for seed in reversed(seeds):
             test = example(data=seed)(test)
         return settings(
-            max_examples=max(1, int(_EXAMPLES * share)),
+            max_examples=max(1, int(EXAMPLES * share)),
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
         )(test)

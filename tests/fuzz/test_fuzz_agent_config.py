@@ -10,9 +10,10 @@ from tests.fuzz.seeds import fuzz
 
 LIMITS = Limits(yaml_nodes=2000, yaml_depth=20, paths=10)
 TOKENS = (
-    b"gitops:\n  manifest_projects:\n", b"- id: a/b\n", b"paths:\n", b"glob: ", b"ref: ", b"commit: ", b"branch: ", b"null", b"~",
-    b"prune: ", b"impersonate: ", b"{}", b"[]", b"999999999999h", b"-1", b"1e99", b"true", b"{a,b}" * 12, b"\\ud800", b": ", b"- ",
-    b"<<: ", b"&a ", b"*a", b"\xe2\x80\xae", b"allowed_namespaces: ", b"inventory_policy: ", b'"', b"\n      ", b"/" * 40,
+    b"gitops:\n  manifest_projects:\n", b"- id: a/b\n", b"paths:\n", b"glob: ", b"ref: ", b"commit: ", b"branch: ",
+    b"null", b"~", b"prune: ", b"impersonate: ", b"{}", b"[]", b"999999999999h", b"-1", b"1e99", b"true",
+    b"{a,b}" * 12, b"\\ud800", b": ", b"- ", b"<<: ", b"&a ", b"*a", b"\xe2\x80\xae", b"allowed_namespaces: ",
+    b"inventory_policy: ", b'"', b"\n      ", b"/" * 40,
 )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from tests.fuzz.seeds import fuzz
 
 NAMES = ("HEAD", "refs/heads/main", "refs/heads/\udcff")
 TOKENS = (
-    b"0000", b"0001", b"0002", b"0003", b"0004", b"0005\x01", b"ffff", b"FFF0", b"0x10", b"+010", b" 010", b"00_8", b"1" * 40, b" ",
-    b"refs/heads/main\n", b"000dpackfile\n", b"0011shallow-info\n", b"\x01", b"\x02", b"\x03", b"version 2\n", b"fetch=shallow",
+    b"0000", b"0001", b"0002", b"0003", b"0004", b"0005\x01", b"ffff", b"FFF0", b"0x10", b"+010", b" 010", b"00_8",
+    b"1" * 40, b" ", b"refs/heads/main\n", b"000dpackfile\n", b"0011shallow-info\n", b"\x01", b"\x02", b"\x03",
+    b"version 2\n", b"fetch=shallow",
 )  # fmt: skip
 _LENGTH = re.compile(rb"[0-9a-fA-F]{4}")
 

@@ -15,9 +15,10 @@ LIMITS = Limits(file_bytes=4096, yaml_nodes=300, yaml_depth=12)
 REASONS = frozenset({"InvalidYAML", "InvalidManifest", "TooDeep", "TooManyNodes", "FileTooLarge"})
 SECRET = b"hunter2"
 TOKENS = (
-    b"---\n", b"...\n", b"- ", b": ", b"? ", b"&a ", b"*a", b"<<: ", b"!!str ", b"!!binary ", b"!x ", b"|\n", b">-\n", b"#",
-    b"{", b"}", b"[", b"]", b",", b"%YAML 1.1\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\t", b"\xc2\x85", b"\xe2\x80\xa8",
-    b"kind: List\nitems:\n", b"[" * 20, b"9" * 5000, b"1e999", b"0x" + b"f" * 40, b"\\ud800", b"\\x00", SECRET,
+    b"---\n", b"...\n", b"- ", b": ", b"? ", b"&a ", b"*a", b"<<: ", b"!!str ", b"!!binary ", b"!x ", b"|\n", b">-\n",
+    b"#", b"{", b"}", b"[", b"]", b",", b"%YAML 1.1\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\t", b"\xc2\x85",
+    b"\xe2\x80\xa8", b"kind: List\nitems:\n", b"[" * 20, b"9" * 5000, b"1e999", b"0x" + b"f" * 40, b"\\ud800",
+    b"\\x00", SECRET,
 )  # fmt: skip
 
 _BREAK = re.compile("[\r\n\x85\u2028\u2029]")
