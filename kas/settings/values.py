@@ -20,6 +20,7 @@ from agentlink.address import AddressError, parse_kas_address
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_PART: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|m|h|d)")
 _DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_LONGEST_DURATION: Final = 200
 
 _BYTES: Final = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SIZE: Final = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)")
@@ -53,7 +54,7 @@ def _wrong(expected: str) -> PydanticCustomError:
 
 def parse_duration(value: object) -> float:
     """Return seconds from ``20s``, ``1m30s``, ``500ms``, ``2h`` or ``7d``."""
-    if isinstance(value, str) and _DURATION.fullmatch(value):
+    if isinstance(value, str) and len(value) <= _LONGEST_DURATION and _DURATION.fullmatch(value):
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
         if seconds > 0:
             return seconds
