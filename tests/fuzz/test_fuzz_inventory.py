@@ -27,17 +27,25 @@ HEX = st.text("0123456789abcdef", min_size=16, max_size=16) | st.just("")
 WORD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
+def written(recorded: Recorded) -> tuple[str, str]:
+    return entry_of(recorded)
+
+
+def read(key: str, value: str) -> Recorded:
+    return record_of(key, value)
+
+
 @fuzz("inventory", tokens=TOKENS)
 def test_an_entry_is_an_object_that_is_written_and_read_as_the_same(data: bytes) -> None:
     key, _, value = text(data).encode(errors="replace").decode().partition("\n")
     try:
-        recorded = record_of(key, value)
+        recorded = read(key, value)
     except InventoryError as error:
         assert len(str(error)) <= 4 * len(key) + 200
         return
     assert recorded.ref.name
     assert recorded.ref.kind
-    assert record_of(*entry_of(recorded)) == recorded
+    assert read(*written(recorded)) == recorded
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -49,8 +57,8 @@ def test_an_entry_is_an_object_that_is_written_and_read_as_the_same(data: bytes)
 )
 def test_every_object_is_read_back(ref: ObjectRef, digest: str, fingerprint: str, uid: str) -> None:
     recorded = Recorded(ref, digest, fingerprint, uid)
-    key, value = entry_of(recorded)
-    assert record_of(key, value) == recorded
+    key, value = written(recorded)
+    assert read(key, value) == recorded
     assert key == key_of(ref)
     assert len(key) <= 253
     assert len(key) + len(value.encode()) <= size_of(ref)
