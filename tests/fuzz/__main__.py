@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.fuzz.seeds import FOUND, SEEDS
 
 FOLDER = Path(__file__).parent
-EXAMPLES = 1000
+EXAMPLES = 500
 """Inputs that each test makes in a round, which then takes about a minute."""
 
 
