@@ -39,6 +39,10 @@ lint: venv ## Check style, types, import directions and generated code
 chaos-kas: test-packages venv ## Break three kas, their database, broker and network for five minutes (ARGS='--seconds 3600')
 	@$(BIN)/python -m tests.chaos.replicas $(ARGS)
 
+.PHONY: fuzz
+fuzz: packages venv ## Feed every parser of foreign bytes with random inputs for five minutes (SECONDS=3600 for an hour)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(ARGS)
+
 .PHONY: bench
 bench: packages venv ## Measure, and write build/bench.json (ONLY=name,name measures some)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))

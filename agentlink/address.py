@@ -76,15 +76,20 @@ def parse_kas_address(text: str) -> KasAddress:
     if not text.isprintable() or len(text.split()) > 1:
         raise AddressError(f"kas address {_shown(text)!r} has whitespace or a line break inside: it was pasted wrongly")
     if "://" not in text:
+        shown = _shown(text)
         raise AddressError(
-            f"kas address {text!r} has no scheme: write wss://{text or 'kas.example.com'} (websocket with TLS), "
+            f"kas address {shown!r} has no scheme: write wss://{shown or 'kas.example.com'} (websocket with TLS), "
             f"or ws://, grpcs:// or grpc://"
         )
     try:
         parts = urlsplit(text)
         port = parts.port
-    except ValueError as error:
-        raise AddressError(f"kas address {_shown(text)!r} is not an address: {error}") from None
+    except ValueError:
+        # The error would quote what stands before an "@", too.
+        raise AddressError(
+            f"kas address {_shown(text)!r} is not an address: its host or port cannot be read; write it as in "
+            "wss://kas.example.com:443"
+        ) from None
     scheme = _scheme(parts)
     shown = _shown(text)
     if parts.username is not None or parts.password is not None:
@@ -135,4 +140,6 @@ def _port(scheme: Scheme, port: int | None, shown: str) -> int:
 def _shown(text: str) -> str:
     """Return the address without what stands before an ``@``."""
     scheme, mark, rest = text.partition("://")
+    if not mark:
+        return text.rpartition("@")[2]
     return f"{scheme}{mark}{rest.rpartition('@')[2]}"

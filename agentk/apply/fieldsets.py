@@ -21,6 +21,27 @@ Fields = dict[str, Any]
 _SELF: Final = "."
 _ITSELF: Final[Fields] = {_SELF: {}}
 
+_DEEPEST: Final = 128
+"""Levels of a set that are looked at. No manifest has as many, so nothing that is applied lies below."""
+
+
+def read(found: object) -> Fields:
+    """Return a set as a server has it. What is no set in it has nothing in it, and all have an end within reach."""
+    if not isinstance(found, dict):
+        return {}
+    level = [found]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in node.values()]
+        if not level:
+            return found
+        if not all(isinstance(child, dict) for child in level):
+            break
+    return _cut(found, _DEEPEST)
+
+
+def _cut(tree: Fields, levels: int) -> Fields:
+    return {key: _cut(node, levels - 1) if isinstance(node, dict) and levels > 1 else {} for key, node in tree.items()}
+
 
 def union(one: Fields, other: Fields) -> Fields:
     """Return what is in either set."""

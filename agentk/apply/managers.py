@@ -23,7 +23,9 @@ UPDATE: Final = "Update"
 
 def entries(managed_fields: object) -> list[Entry]:
     """Return the entries of an object's ``managedFields``, whatever else may stand there."""
-    return [one for one in managed_fields if isinstance(one, dict)] if isinstance(managed_fields, list) else []
+    if not isinstance(managed_fields, list):
+        return []
+    return [one for one in managed_fields if isinstance(one, dict) and isinstance(one.get("manager", ""), str)]
 
 
 def is_ours(entry: Entry) -> bool:
@@ -33,8 +35,7 @@ def is_ours(entry: Entry) -> bool:
 
 def fields_of(entry: Entry) -> Fields:
     """Return the set of fields of an entry."""
-    fields = entry.get("fieldsV1")
-    return fields if isinstance(fields, dict) else {}
+    return fieldsets.read(entry.get("fieldsV1"))
 
 
 def ours(managed: Sequence[Entry]) -> Fields:

@@ -18,6 +18,7 @@ _MAX_HEAD: Final = 64 << 10
 _MAX_LINE: Final = 8 << 10
 """Bytes of the line with a chunk's size, or of one in the trailer."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: |\Z)")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _HEADERS: Final = frozenset({b"connection", b"content-length", b"retry-after", b"transfer-encoding"})
 _SUCCESS: Final = 200
@@ -132,7 +133,7 @@ class AnswerReader:
         elif status in _NO_CONTENT:
             self._left = 0
         elif length is not None:
-            if not length.isdigit():
+            if not _LENGTH.fullmatch(length):
                 raise AnswerError("its length is not a number")
             self._left = int(length)
         retry_after = headers.get(b"retry-after")

@@ -79,7 +79,10 @@ def _printable(character: str) -> str:
         return r"\\"
     if character.isprintable():
         return character
-    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
+    try:
+        return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+        return f"\\u{ord(character):04x}"
 
 
 class ManifestError(Exception):

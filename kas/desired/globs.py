@@ -27,6 +27,8 @@ _MAX_EXPANDED = 64 * 1024  # characters of all of them: what one may make the re
 _FLAGS = wcglob.DOTGLOB | wcglob.CASE | wcglob.FORCEUNIX
 _GLOBSTAR = "**"
 _TRANSLATED = re.compile(r"\^\(\?s:(.*?)(?:\[/\]\*\?)?\)\$", re.DOTALL)
+# What wcmatch leaves where it drops a range that runs backwards. Python reads it as it is meant, and warns of it.
+_BRACKET_IN_BRACKETS = re.compile(r"(?<!\\)(\[\^?)\[")
 _MAGIC = re.compile(r"[^\w.-]|[^\x00-\x7f]")  # whatever could be more than itself to wcmatch
 _PLAIN = re.compile(r"[^\\\[{},]+")
 _CHARACTER_CLASS = re.compile(r"\[:[a-z]+:\]")
@@ -192,4 +194,4 @@ def _segment(segment: str) -> str:
     match = _TRANSLATED.fullmatch(translated)
     if match is None:
         raise RuntimeError("wcmatch writes its expressions in another form than this module knows")
-    return match[1]
+    return _BRACKET_IN_BRACKETS.sub(r"\1\\[", match[1])

@@ -7,6 +7,7 @@ four hexadecimal digits that count themselves; 0000 ends a message, 0001 a part 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from kas.git.refs import is_commit_id
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FLUSH: Final = b"0000"
 _DELIMITER: Final = b"0001"
+_DIGITS: Final = re.compile(rb"[0-9a-fA-F]{4}")
 _LONGEST: Final = 65_520
 _SPECIAL: Final = {0: FLUSH, 1: _DELIMITER, 2: b"0002"}
 _PACK, _PROGRESS = 1, 2
@@ -155,10 +157,7 @@ def _cut(data: bytes) -> tuple[list[bytes], bytes]:
     at, lines = 0, []
     while len(data) - at >= 4:  # noqa: PLR2004 - as the format has it
         digits = data[at : at + 4]
-        try:
-            length = int(digits, 16) if digits.isalnum() else -1
-        except ValueError:
-            length = -1
+        length = int(digits, 16) if _DIGITS.fullmatch(digits) else -1
         if length in _SPECIAL:
             lines.append(_SPECIAL[length])
             at += 4

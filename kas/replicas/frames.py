@@ -167,10 +167,18 @@ class Frames:
         if number <= before:
             return Refused.REPLAYED
         peer.numbers[to] = number
-        return self._heard(peer, sender, inner, now, to=to, missed=number != before + 1)
+        try:
+            return self._heard(peer, sender, inner, now, to=to, missed=number != before + 1)
+        except (struct.error, UnicodeDecodeError):  # another replica errs; whoever hears it goes on
+            return Refused.MALFORMED
 
     def _heard(self, peer: _Peer, sender: bytes, inner: bytes, now: float, *, to: str, missed: bool) -> Heard | Refused:
-        """Judge what one of us has sealed, so it is whole."""
+        """Judge what one of us has sealed, so it is whole.
+
+        Raises:
+            struct.error: A beat has no whole number of echoes.
+            UnicodeDecodeError: The topic is no text.
+        """
         echo, length = _INNER.unpack_from(inner)
         topic, body = inner[_INNER.size : _INNER.size + length].decode(), inner[_INNER.size + length :]
         if sender == self._sender:

@@ -82,12 +82,12 @@ def _parcel(source: bytes, said: bytes) -> Parcel:
     Raises:
         ParcelError: it is something else.
     """
-    (length,) = _HEAD.unpack_from(said)
     try:
+        (length,) = _HEAD.unpack_from(said)
         head = orjson.loads(said[_HEAD.size : _HEAD.size + length])
         shallow = tuple(head["shallow"])
         tips = tuple((ref, commit) for ref, commit in head["tips"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, struct.error) as error:
         raise ParcelError("its head cannot be read") from error
     commits = [*shallow, *(commit for _, commit in tips)]
     if not all(isinstance(one, str) and is_commit_id(one) for one in commits):

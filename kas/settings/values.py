@@ -18,12 +18,14 @@ from pydantic_core import PydanticCustomError
 from agentlink.address import AddressError, parse_kas_address
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION: Final = re.compile(r"(?:\d{1,12}(?:\.\d{1,12})?(?:ms|s|m|h|d))+")
-_DURATION_PART: Final = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(ms|s|m|h|d)")
+_DURATION_PART: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|m|h|d)")
+_DURATION: Final = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_LONGEST_DURATION: Final = 200
 
 _BYTES: Final = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_SIZE: Final = re.compile(r"(\d+) ?(KiB|MiB|GiB|)")
+_SIZE: Final = re.compile(r"([0-9]{1,15}) ?(KiB|MiB|GiB|)")
 
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 _PORTS: Final = 65535
 
 
@@ -52,7 +54,7 @@ def _wrong(expected: str) -> PydanticCustomError:
 
 def parse_duration(value: object) -> float:
     """Return seconds from ``20s``, ``1m30s``, ``500ms``, ``2h`` or ``7d``."""
-    if isinstance(value, str) and _DURATION.fullmatch(value):
+    if isinstance(value, str) and len(value) <= _LONGEST_DURATION and _DURATION.fullmatch(value):
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
         if seconds > 0:
             return seconds
@@ -99,7 +101,7 @@ def parse_address(value: object) -> Address:
         bracketed = host.startswith("[") and host.endswith("]")
         host = host[1:-1] if bracketed else host
         plain = bool(host) and bracketed == (":" in host) and not re.search(r"[\s/\[\]]", host)
-        if colon and plain and port.isascii() and port.isdigit() and int(port) <= _PORTS:
+        if colon and plain and _PORT.fullmatch(port) and int(port) <= _PORTS:
             return Address(host, int(port))
     raise _wrong("an address with a port, such as 127.0.0.1:8150, or 0.0.0.0:8150 for all interfaces")
 

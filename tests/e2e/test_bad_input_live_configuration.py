@@ -108,9 +108,14 @@ def test_globs_and_default_namespace_are_applied_live(
     driven.push(config_files("globs", second_namespace, glob="/{manifests,more}/**/*.yaml"))
     moved = f"/api/v1/namespaces/{second_namespace}/configmaps/glob-a"
     wait_until(lambda: kube.find(moved), what="the objects are in the new default namespace")
+    # What is in the old one stays with its inventory, until that is named.
+    driven.wait("healthy", reason="InventoryElsewhere")
+    assert driven.value("glob-a") == "1"
+    named = f"    inventory_namespace: {namespace}\n"
+    driven.push(config_files("globs", second_namespace, glob="/{manifests,more}/**/*.yaml", more=named))
     wait_until(lambda: driven.value("glob-a") is None, what="they have left the old one")
 
-    commit = driven.push(config_files("globs", second_namespace, glob="/manifests/**/*.yaml"))
+    commit = driven.push(config_files("globs", second_namespace, glob="/manifests/**/*.yaml", more=named))
     gone = f"/api/v1/namespaces/{second_namespace}/configmaps/glob-b"
     wait_until(lambda: kube.find(gone) is None, what="what the globs no longer select is pruned")
     driven.wait("healthy", commit=commit)

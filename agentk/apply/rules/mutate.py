@@ -110,11 +110,20 @@ def substitute(
     Raises:
         MutationError: A path leads nowhere, or what is there does not fit.
     """
+    copied = 0
     for one in mutations:
         try:
             value = get(sources[one.source], one.source_path)
         except PathError as error:
             raise MutationError(f"source {one.source}: {error}") from None
+        if not one.token:
+            # A copy, or what is put into it later would change the source, which could then hold itself, or itself
+            # twice at every step.
+            text = orjson.dumps(value)
+            copied += len(text)
+            if copied > MAX_BODY:
+                raise MutationError(f"more than {MAX_BODY} bytes would be filled in")
+            value = orjson.loads(text)
         try:
             put(document, one.target_path, _with_token(document, one, value) if one.token else value)
         except PathError as error:
