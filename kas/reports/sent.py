@@ -57,11 +57,15 @@ class Sent:
         unproven = {item.project_id for item in items if not proven(item)}
         if not unproven:
             return Judged(batch, frozenset())
+        # What names no sync is vouched for by what comes with it: kas may be yet to note what it has sent.
+        vouched = {item.project_id for item in items if item.sync_id and proven(item)}
         noted = await self._store.syncs.noted(batch.agent_id, {one for one in unproven if one is not None})
         refused: set[int] = set()
 
         def taken(item: SyncReported | ObjectRecord | EventRecord) -> bool:
             if item.project_id is None or proven(item) or _is_noted(item, noted):
+                return True
+            if not item.sync_id and item.project_id in vouched:
                 return True
             refused.add(item.project_id)
             return False

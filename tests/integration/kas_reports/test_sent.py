@@ -41,6 +41,16 @@ async def test_what_was_sent_is_taken_though_nobody_noted_it(store: Store, feed:
     assert await stored(store, identity.agent_id) == (1, 2, 1)
 
 
+async def test_an_event_that_names_no_sync_is_vouched_for_by_what_comes_with_it(
+    store: Store, feed: Feed, identity: Identity
+) -> None:
+    project_id = await store.projects.id_of("g/p")
+    request = batch(identity, project_id)
+    request.reports[2].event.sync_id = ""
+    await ReportSink(store, feed, IDS).store(identity, request)
+    assert await stored(store, identity.agent_id) == (1, 2, 1)
+
+
 async def test_names_that_kas_gave_before_they_were_proofs_are_taken_where_it_noted_them(
     store: Store, feed: Feed, identity: Identity
 ) -> None:
