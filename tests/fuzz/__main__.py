@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.fuzz.seeds import FOUND, SEEDS
+from tests.fuzz.inputs import FOUND, SEEDS
 
 FOLDER = Path(__file__).parent
 EXAMPLES = 500

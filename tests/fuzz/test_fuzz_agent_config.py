@@ -6,7 +6,7 @@ from agentlink.manifests.documents import decode
 from agentlink.manifests.model import Limits
 from kas.desired.agent_config import AgentConfig, ConfigError, parse_agent_config
 from kas.desired.globs import compile_patterns
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 LIMITS = Limits(yaml_nodes=2000, yaml_depth=20, paths=10)
 TOKENS = (

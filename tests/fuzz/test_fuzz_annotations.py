@@ -12,7 +12,7 @@ import orjson
 from agentk.apply.rules.depend import InvalidOrderError, read_depends_on
 from agentk.apply.rules.mutate import MAX_BODY, MOST, MutationError, read_mutations, substitute
 from agentlink.refs import ObjectRef
-from tests.fuzz.seeds import fuzz, text
+from tests.fuzz.inputs import fuzz, text
 
 OWN = ObjectRef("", "ConfigMap", "shop", "own")
 SECRET = "hunter2"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kas.git.parcels import Parcel
 from kas.replicas.frames import _HEAD, Beat, Frames, Own, Refused, Said, Stranger, _nonce
 from kas.replicas.parcels import ParcelError, _cipher, seal, take
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 KEY = bytes(range(32))
 ONE, TWO = (f"{number:032x}" for number in (1, 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kas.desired.globs import GlobError, check_glob, compile_patterns, roots_of
-from tests.fuzz.seeds import fuzz, text
+from tests.fuzz.inputs import fuzz, text
 
 PATHS = ("a/b.yaml", "x/" * 200 + "y", "a" * 400, "z-a", "[", "\udcff/é", "a/a/a/b/b/b/x.yaml", "(a|b)\n")
 TOKENS = (

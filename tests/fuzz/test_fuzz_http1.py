@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentk.kube.http1 import Answer, AnswerError, AnswerReader
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 LIMIT, ERROR_LIMIT = 100, 10
 TOKENS = (

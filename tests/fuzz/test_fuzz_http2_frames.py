@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentlink.http2_frames import PREFACE, Frames
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 HEAD_BYTES = 9
 TOKENS = (

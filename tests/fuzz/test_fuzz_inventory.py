@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agentk.apply.inventory import InventoryError, entry_of, key_of, record_of, size_of
 from agentk.apply.model import Recorded
 from agentlink.refs import ObjectRef
-from tests.fuzz.seeds import EXAMPLES, fuzz, text
+from tests.fuzz.inputs import EXAMPLES, fuzz, text
 
 TOKENS = (
     b"_",

@@ -9,7 +9,7 @@ import orjson
 from agentk.apply import pointers
 from agentk.apply.jsonpath import PathError, get, parse, put
 from agentk.apply.pointers import PointerError, covers
-from tests.fuzz.seeds import fuzz, text
+from tests.fuzz.inputs import fuzz, text
 
 SECRET = "hunter2"
 OBJECT: dict[str, object] = {

@@ -9,7 +9,7 @@ import orjson
 from agentk.apply import fieldsets, managers, pointers
 from agentk.apply.names import FIELD_MANAGER
 from agentk.apply.rules import blame, ignore, migrate
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 OTHER: fieldsets.Fields = {"f:spec": {"f:containers": {'k:{"name":"app"}': {".": {}, "f:image": {}}}}, "f:a": {}}
 OURS: managers.Entry = {"manager": FIELD_MANAGER, "operation": "Apply", "apiVersion": "v1", "fieldsV1": OTHER}

@@ -13,7 +13,7 @@ import zlib
 
 from kas.git.small_packs import MOST_BYTES, SmallPack, read_pack
 from kas.git.trees import NotPlainError, read_tree
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 MOST_CONTENT = 1024**2
 BASE = b"0123456789" * 4

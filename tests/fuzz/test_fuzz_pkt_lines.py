@@ -6,7 +6,7 @@ import re
 
 from kas.git.protocol import PackAnswer, ProtocolError, gives_packs, parse_refs, tells_refs
 from kas.git.refs import is_commit_id
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 NAMES = ("HEAD", "refs/heads/main", "refs/heads/\udcff")
 TOKENS = (

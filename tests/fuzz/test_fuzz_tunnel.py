@@ -12,7 +12,7 @@ from agentlink import limits
 from agentlink.http2_frames import PREFACE
 from agentlink.tunnel import SUBPROTOCOL
 from agentlink.tunnel_server import TunnelServer
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter

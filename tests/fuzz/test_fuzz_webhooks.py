@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kas.web.errors import ApiError
 from kas.web.queries import is_project_path
 from kas.web.webhook_senders import SENDERS
-from tests.fuzz.seeds import fuzz, text
+from tests.fuzz.inputs import fuzz, text
 
 SECRET = b"a secret of those who may send"
 EVENTS = ("", "push", "create", "delete", "pull_request", "\udcff")

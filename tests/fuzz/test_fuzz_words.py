@@ -19,7 +19,7 @@ from kas.git.errors import GitError
 from kas.git.refs import GitRef, RefKind, check_ref, commit_argument, mirror_name, server_name
 from kas.reports.texts import inert
 from kas.settings.values import format_duration, format_size, parse_address, parse_duration, parse_size
-from tests.fuzz.seeds import fuzz, text
+from tests.fuzz.inputs import fuzz, text
 
 SECRET = "hunter2"
 ADDRESSES = (

@@ -9,7 +9,7 @@ from agentlink.manifests.documents import decode, read_documents
 from agentlink.manifests.model import Limits, ManifestError
 from agentlink.manifests.parse import parse_file
 from agentlink.manifests.positions import line_at, lines_of
-from tests.fuzz.seeds import fuzz
+from tests.fuzz.inputs import fuzz
 
 LIMITS = Limits(file_bytes=4096, yaml_nodes=300, yaml_depth=12)
 REASONS = frozenset({"InvalidYAML", "InvalidManifest", "TooDeep", "TooManyNodes", "FileTooLarge"})
