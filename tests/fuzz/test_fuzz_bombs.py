@@ -9,7 +9,6 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-import zlib
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -30,11 +29,9 @@ from kas.desired.globs import GlobError, compile_patterns
 from kas.git.errors import GitError
 from kas.git.protocol import PackAnswer, ProtocolError, parse_refs
 from kas.git.refs import GitRef, RefKind, check_ref
-from kas.git.small_packs import MOST_BYTES, read_pack
 from kas.git.trees import NotPlainError
 from kas.web.errors import ApiError
 from kas.web.webhook_senders import SENDERS
-from tests.fuzz.test_fuzz_packs import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,11 +73,6 @@ def deep_fields(levels: int) -> object:
         fields = {"f:x": fields}
     ours = {"manager": "agentk", "operation": "Apply", "fieldsV1": fields}
     return managers.ours([ours, ours])
-
-
-def pack(content: bytes) -> object:
-    head = bytes([0x80 | 3 << 4 | len(content) & 15, 0x80 | len(content) >> 4 & 127, len(content) >> 11 & 127])
-    return read_pack(signed(b"PACK\0\0\0\2\0\0\0\1" + head + zlib.compress(content)), ())
 
 
 def aliases(levels: int, width: int) -> bytes:
@@ -128,8 +120,6 @@ BOMBS: Final[dict[str, Callable[[], object]]] = {
     "webhook-long-path": lambda: webhooks(b'{"project":"' + b"a/" * 2_000_000 + b'","repository":{"full_name":"a/b"}}'),
     "pkt-lines-empty": lambda: parse_refs(b"0001" * 300_000 + b"0000", ("HEAD",)),
     "pkt-lines-of-a-pack": lambda: PackAnswer().feed(b"000dpackfile\n" + b"0006\x02x" * 200_000),
-    "pack-that-explodes": lambda: pack(bytes(1 << 20)),
-    "pack-of-nothing": lambda: read_pack(signed(b"PACK\0\0\0\2\xff\xff\xff\xff" + bytes(MOST_BYTES - 40)), ()),
     "http1-headers-without-end": lambda: answer(b"HTTP/1.1 200 OK\r\n" + b"a:b\r\n" * 13_000),
     "http1-many-early-hints": lambda: answer(b"HTTP/1.1 103 x\r\n\r\n" * 200_000),
     "http1-many-chunks": lambda: answer(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 
 from agentlink.manifests.documents import decode, read_documents
 from agentlink.manifests.model import Limits, ManifestError
 from agentlink.manifests.parse import parse_file
-from agentlink.manifests.positions import line_at, lines_of
+from agentlink.manifests.positions import Path, item_lines, key_order, lines_at
 from tests.fuzz.inputs import fuzz
 
 LIMITS = Limits(file_bytes=4096, yaml_nodes=300, yaml_depth=12)
 REASONS = frozenset({"InvalidYAML", "InvalidManifest", "TooDeep", "TooManyNodes", "FileTooLarge"})
 SECRET = b"hunter2"
+DEEPEST = 4
+MOST = 20
+"""How deep, and how many values of each collection, lines are asked for."""
 TOKENS = (
     b"---\n", b"...\n", b"- ", b": ", b"? ", b"&a ", b"*a", b"<<: ", b"!!str ", b"!!binary ", b"!x ", b"|\n", b">-\n",
     b"#", b"{", b"}", b"[", b"]", b",", b"%YAML 1.1\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\t", b"\xc2\x85",
@@ -81,9 +85,21 @@ def test_every_place_of_what_was_read_has_a_line(data: bytes) -> None:
     except ManifestError:
         return
     for document in documents:
-        repeated: list[tuple[str | int, ...]] = []
-        lines = lines_of(document.text, document.text_line, repeated)
+        wanted = places(document.value, ())
+        lines = lines_at(document.text, document.text_line, wanted, document.line)
         end = document.text_line + len(_BREAK.findall(document.text)) + 1
-        assert all(document.text_line <= line <= end for line in lines.values())
-        assert len(lines) + len(repeated) <= 2 * len(document.text) + 1
-        assert line_at(lines, ("nowhere", 0), document.line) >= 1
+        assert all(1 <= line <= end for line in lines.values())
+        assert len(lines) == len(set(wanted))
+        keys = key_order(document.text, lambda path: len(path) <= DEEPEST)
+        assert len(keys) <= len(document.text) + 1
+        assert all(line <= end for line in item_lines(document.text, document.text_line, MOST).values())
+
+
+def places(value: object, where: Path) -> list[Path]:
+    """Return the paths of a few values in a document, and of one that it has not."""
+    found: list[Path] = [(*where, "nowhere")]
+    if len(where) < DEEPEST:
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, one in islice(inner, MOST):
+            found += [(*where, key), *places(one, (*where, key))]
+    return found
