@@ -28,6 +28,8 @@ _HEAD: Final = b"PACK\0\0\0\2"
 _ID_BYTES: Final = 20
 _KINDS: Final = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _FROM_OFFSET: Final = 6
+_LEAST_DIFFERENCE: Final = 4
+"""Bytes; git takes shorter ones for broken."""
 _SUBMODULE: Final = b"160000"
 
 _COMMIT: Final = re.compile(rb"tree ([0-9a-f]{40})\n((?:parent [0-9a-f]{40}\n)*)author ")
@@ -152,8 +154,8 @@ def _patched(base: Stored, delta: bytes, most: int) -> bytes:
     """Return what a difference makes of an object, which is at most so long."""
     before, at = _size(delta, 0)
     after, at = _size(delta, at)
-    if before != len(base.content) or after > most:
-        raise NotPlainError("a difference from something else, or to much")
+    if before != len(base.content) or after > most or len(delta) < _LEAST_DIFFERENCE:
+        raise NotPlainError("a difference from something else, to much, or as git writes none")
     made = bytearray()
     while at < len(delta):
         code = delta[at]
