@@ -34,6 +34,9 @@ _KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _RBAC_GROUP: Final = "rbac.authorization.k8s.io"
 """The group whose names may hold a colon, which cli-utils writes as two underscores."""
 
+_SEPARATORS: Final = 3
+"""Underscores between the parts of a key."""
+
 _HASHED_PREFIX: Final = "hashed."
 """Starts the key of an object whose own key would not do. It has no underscore, so no such key names an object."""
 
@@ -135,8 +138,8 @@ def _key_and_name(ref: ObjectRef) -> tuple[str, str]:
     """Return the key, and the name that the value must hold where the key does not."""
     name = ref.name.replace(":", "__") if ref.group == _RBAC_GROUP else ref.name
     key = f"{ref.namespace}_{name}_{ref.group}_{ref.kind}"
-    # Reading it back decides: a name that itself holds two underscores would come back with a colon.
-    if _KEY.fullmatch(key) and ("_" not in name or _ref_of_key(key) == ref):
+    # With more underscores than separate its parts, reading it back decides: two of a name would come back as a colon.
+    if _KEY.fullmatch(key) and (key.count("_") == _SEPARATORS or _ref_of_key(key) == ref):
         return key, ""
     full = orjson.dumps([ref.group, ref.kind, ref.namespace, ref.name])
     return f"{_HASHED_PREFIX}{blake2b(full, digest_size=16).hexdigest()}", full.decode()
