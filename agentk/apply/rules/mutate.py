@@ -110,22 +110,22 @@ def substitute(
     Raises:
         MutationError: A path leads nowhere, or what is there does not fit.
     """
-    copied = 0
+    filled_in = 0
     for one in mutations:
         try:
             value = get(sources[one.source], one.source_path)
         except PathError as error:
             raise MutationError(f"source {one.source}: {error}") from None
-        if not one.token:
-            # A copy, or what is put into it later would change the source, which could then hold itself, or itself
-            # twice at every step.
-            text = orjson.dumps(value)
-            copied += len(text)
-            if copied > MAX_BODY:
-                raise MutationError(f"more than {MAX_BODY} bytes would be filled in")
-            value = orjson.loads(text)
+        # A copy, or what is put into it later would change the source, which could then hold itself, or itself twice at
+        # every step.
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         try:
-            put(document, one.target_path, _with_token(document, one, value) if one.token else value)
+            place = _text_at(document, one) if one.token else ""
+            filled_in += len(text) * (place.count(one.token) if one.token else 1)
+            if filled_in > MAX_BODY:
+                raise PathError(f"with {one.target_path!r} more than {MAX_BODY} bytes would be filled in")
+            replacement = value if isinstance(value, str) else text.decode()
+            put(document, one.target_path, place.replace(one.token, replacement) if one.token else orjson.loads(text))
         except PathError as error:
             raise MutationError(f"target of {one.source} {one.source_path}: {error}") from None
     if len(orjson.dumps(document)) > MAX_BODY:
@@ -133,13 +133,11 @@ def substitute(
     return document
 
 
-def _with_token(document: object, one: Mutation, value: object) -> str:
+def _text_at(document: object, one: Mutation) -> str:
+    """Return the text in which the token stands."""
     text = get(document, one.target_path)
     if not isinstance(text, str):
         raise PathError(f"{one.target_path!r} leads to no text, in which the token could stand")
     if one.token not in text:
         raise PathError(f"the text at {one.target_path!r} does not hold the token {one.token!r}")
-    replacement = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    if text.count(one.token) * len(replacement) > MAX_BODY:
-        raise PathError(f"{one.target_path!r} would grow beyond {MAX_BODY} bytes")
-    return text.replace(one.token, replacement)
+    return text
