@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from kas.web.answers import PREFIX
 from kas.web.api import Api
 from kas.web.api_access import AccessApi
 from kas.web.api_operations import OperationsApi
@@ -24,6 +25,7 @@ from kas.web.middleware import (
     limited,
     peer_of,
     refusing,
+    without_parameters,
 )
 from kas.web.openapi import OPENAPI, OpenApi
 from kas.web.operations import Operations
@@ -105,6 +107,7 @@ def api_app(
             refusing(),
             limited(),
             authenticated(authentication, open_routes={*WEBHOOKS, *OPEN_ROUTES, OPENAPI}, door=door),
+            without_parameters(PREFIX),
         ],
         client_max_size=MAX_BODY,
     )

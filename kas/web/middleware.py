@@ -19,6 +19,7 @@ from kas.rpc.refusals import SECONDS_A_REFUSAL
 from kas.store.errors import StoreError
 from kas.web.authorization import Caller
 from kas.web.errors import ApiError, error_response, of_http, of_store
+from kas.web.queries import read_query
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -174,6 +175,21 @@ def authenticated(authentication: Authenticate, open_routes: Collection[str], do
             request[CALLER] = await authentication.authenticate(bearer_of(request), peer_of(request))
             if door is not None:
                 door.let_in(connection_of(request))
+        return await handler(request)
+
+    return middleware
+
+
+def without_parameters(prefix: str) -> Middleware:
+    """Refuse a change below ``prefix`` that comes with parameters: changes are said in the body.
+
+    Left unread, a ``?project=`` at an order would make it one about all of the agent.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method not in {"GET", "HEAD"} and request.path.startswith(f"{prefix}/"):
+            read_query(request.query, frozenset())
         return await handler(request)
 
     return middleware

@@ -68,6 +68,19 @@ def document(kas: Kas) -> BaseSchema:
     return schemathesis.openapi.from_url(f"{kas.api}/api/v1/openapi.json")
 
 
+def test_what_changes_something_takes_no_parameters(kas: Kas, tokens: dict[str, str]) -> None:
+    """Left unread, a project in the parameters would make an order one about all of an agent."""
+    headers = {"Authorization": f"Bearer {tokens['admin']}"}
+    (agent, *_) = kas.get("agents")
+    changing = [key for key in OPERATIONS if key[0] != "GET" and key[1].startswith("/api/v1/")]
+    for method, path in changing:
+        url = f"{kas.api}{path.replace('{id}', str(agent['id']))}?project=group/app"
+        answer = requests.request(method, url, json={}, headers=headers, timeout=SECONDS)
+        assert answer.status_code == 400, (path, answer.text)
+        assert "unknown parameter 'project'" in answer.json()["error"]["message"]
+    assert kas.get("agents") == [one for one in kas.get("agents") if one["suspension"] is None]
+
+
 def test_orders_take_the_keys_that_are_documented(kas: Kas, tokens: dict[str, str]) -> None:
     """kas itself lists what it takes when it is given something else."""
     headers = {"Authorization": f"Bearer {tokens['admin']}"}
