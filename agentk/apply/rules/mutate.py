@@ -119,15 +119,21 @@ def substitute(
         # A copy, or what is put into it later would change the source, which could then hold itself, or itself twice at
         # every step.
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        target = f"target of {one.source} {one.source_path}"
         try:
             place = _text_at(document, one) if one.token else ""
             filled_in += len(text) * (place.count(one.token) if one.token else 1)
-            if filled_in > MAX_BODY:
-                raise PathError(f"with {one.target_path!r} more than {MAX_BODY} bytes would be filled in")
-            replacement = value if isinstance(value, str) else text.decode()
-            put(document, one.target_path, place.replace(one.token, replacement) if one.token else orjson.loads(text))
+            if filled_in <= MAX_BODY:
+                replacement = value if isinstance(value, str) else text.decode()
+                put(
+                    document,
+                    one.target_path,
+                    place.replace(one.token, replacement) if one.token else orjson.loads(text),
+                )
         except PathError as error:
-            raise MutationError(f"target of {one.source} {one.source_path}: {error}") from None
+            raise MutationError(f"{target}: {error}") from None
+        if filled_in > MAX_BODY:
+            raise MutationError(f"{target}: with {one.target_path!r} more than {MAX_BODY} bytes would be filled in")
     if len(orjson.dumps(document)) > MAX_BODY:
         raise MutationError(f"the object has more than {MAX_BODY} bytes once its fields are filled")
     return document
