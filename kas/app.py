@@ -138,7 +138,9 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         publisher=publisher,
         sink=ReportSink(store, feed, sync_ids, quotas=quotas_of(settings), count=metrics.report_batch),
         observer=observing,
-        identifier=Identifier(watcher=watcher, mirrors=mirrors, limits=limits, access=access),
+        identifier=Identifier(
+            watcher=watcher, mirrors=mirrors, limits=limits, known=publisher.configurations, access=access
+        ),
         answers=commands,
         doorkeeper=doorkeeper,
     )

@@ -12,7 +12,7 @@ import contextlib
 import socket
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -157,7 +157,16 @@ def same_server(url: str, location: str) -> str | None:
     except ValueError:
         return None
     found = target.removesuffix(_SERVICE)
-    return found if same and new.username is None and found != url else None
+    return found if same and new.username is None and _is_plain(found) and found != url else None
+
+
+def _is_plain(url: str) -> bool:
+    """Tell whether everybody reads the same path out of a URL: what is asked for makes ``/group/../other`` shorter."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    odd = "\\" in path or "%" in path or path.count("/") != parts.path.count("/")
+    steps = (step.partition(";")[0] for step in path.split("/")[1:])
+    return not (odd or parts.query or parts.fragment or any(step in {"", ".", ".."} for step in steps))
 
 
 def in_same_group(url: str, project: str, moved: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from kas.desired.agent_config import MAX_CONFIG_BYTES, AgentConfig, ConfigError,
 from kas.desired.project_access import NOT_ALLOWED, OWN_GROUP, NotAllowed, ProjectAccess, held_to
 from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH
+from kas.gitops.bounded import Bounded
 
 if TYPE_CHECKING:
     from agentlink.manifests.model import Limits
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 10.0
 """How long the first look at a configuration project may take; the agent that asks waits for the answer."""
 
-READ_CONFIGURATIONS = 10_000
-"""How many configurations are kept; each that is in force is in memory anyway."""
+READ_BYTES = 16 * 1024 * 1024
+"""Bytes of the files of configurations that are kept; what is read of one takes ten times as much."""
+
+_LEAST_BYTES, _FINDING_BYTES = 1024, 50
+"""What a file counts for at least, and what each finding in it counts for besides."""
 
 _Read = tuple[AgentConfig, tuple[ConfigFinding, ...]]
 
@@ -43,24 +46,24 @@ def config_path(agent_name: str) -> str:
 
 
 class ReadConfigurations:
-    """Configurations by the content of their file: of thousands of agents most say the same, and none changes often."""
+    """Configurations by the content of their file: of thousands of agents most say the same, and none changes often.
 
-    def __init__(self, most: int = READ_CONFIGURATIONS) -> None:
-        self._most = most
-        self._read: OrderedDict[tuple[str, str], _Read] = OrderedDict()
+    One that cannot be used is kept like one that can: whoever may ask would have it read anew each time.
+    """
 
-    def get(self, object_id: str, own_project: str) -> _Read | None:
+    def __init__(self, most: int = READ_BYTES) -> None:
+        self._read: Bounded[tuple[str, str], tuple[int, _Read | ConfigError]] = Bounded(most, lambda one: one[0])
+
+    def get(self, object_id: str, own_project: str) -> _Read | ConfigError | None:
         """Return what a file of that content says in an agent's configuration project; None if it was not read yet."""
-        read = self._read.get((object_id, own_project))
-        if read is not None:
-            self._read.move_to_end((object_id, own_project))
-        return read
+        found = self._read.get((object_id, own_project))
+        return None if found is None else found[1]
 
-    def put(self, object_id: str, own_project: str, read: _Read) -> None:
-        """Keep it; the one that was wanted longest ago goes."""
-        self._read[object_id, own_project] = read
-        if len(self._read) > self._most:
-            self._read.popitem(last=False)
+    def put(self, object_id: str, own_project: str, read: _Read | ConfigError, size: int) -> None:
+        """Keep what a file of so many bytes says; the one that was wanted longest ago goes."""
+        findings = read.findings if isinstance(read, ConfigError) else read[1]
+        weight = max(size, _LEAST_BYTES) + len(findings) * _FINDING_BYTES
+        self._read.put((object_id, own_project), (weight, read))
 
 
 async def read_configuration(
@@ -99,9 +102,15 @@ async def read_configuration(
             message = f"the file has {file.size} bytes; at most {MAX_CONFIG_BYTES} are read"
             raise ConfigError(path, (ConfigFinding("", 1, message),))
         data = (await mirror.blobs([file.object_id]))[file.object_id]
-        read = parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
+        try:
+            read = parse_agent_config(data, path=path, own_project=identity.project, limits=limits)
+        except ConfigError as error:
+            # Another one: what was raised holds on to everything that was read.
+            read = ConfigError(path, error.findings)
         if known is not None:
-            known.put(file.object_id, identity.project, read)
+            known.put(file.object_id, identity.project, read, file.size)
+    if isinstance(read, ConfigError):
+        raise ConfigError(path, read.findings)
     config, warnings = read
     # Not kept: two agents may have the same file, and what is refused is said with its path.
     config, refused = held_to(access, config, own_project=identity.project, path=path)
@@ -112,11 +121,18 @@ class Identifier:
     """Answers for the configuration of any agent."""
 
     def __init__(
-        self, *, watcher: RefWatcher, mirrors: Mirrors, limits: Limits, access: ProjectAccess = OWN_GROUP
+        self,
+        *,
+        watcher: RefWatcher,
+        mirrors: Mirrors,
+        limits: Limits,
+        known: ReadConfigurations,
+        access: ProjectAccess = OWN_GROUP,
     ) -> None:
         self._watcher = watcher
         self._mirrors = mirrors
         self._limits = limits
+        self._known = known
         self._access = access
 
     async def configuration(self, identity: AgentIdentity) -> wire.ConfigurationState | None:
@@ -139,7 +155,9 @@ class Identifier:
         if state.error is not None:
             return wire.ConfigurationState(commit=commit, reason=state.error.reason, message=str(state.error))
         try:
-            read = await read_configuration(self._mirrors, identity, commit, self._limits, access=self._access)
+            read = await read_configuration(
+                self._mirrors, identity, commit, self._limits, access=self._access, known=self._known
+            )
         except ConfigError as error:
             return wire.ConfigurationState(commit=commit, reason="InvalidConfiguration", message=str(error))
         except GitError as error:

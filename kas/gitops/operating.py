@@ -92,7 +92,12 @@ class Operator:
         if commit:
             with suppress(ConfigError, GitError):
                 read = await read_configuration(
-                    publisher.mirrors, _identity(agent), commit, publisher.limits, access=publisher.access
+                    publisher.mirrors,
+                    _identity(agent),
+                    commit,
+                    publisher.limits,
+                    access=publisher.access,
+                    known=publisher.configurations,
                 )
         if read is None:
             path = config_path(agent.name)

@@ -37,6 +37,13 @@ PARSED_CACHE_BYTES = 64 * 1024 * 1024
 KEPT_FILES = 500_000
 """Files of all snapshots that are kept, as bases for differences. Snapshots share what they have in common."""
 
+MADE_BYTES = 512 * 1024 * 1024
+"""What all snapshots that are kept by their commit take, if they share nothing; the newest of each is made of what it
+was made of before, for nothing. A commit can replace 100 MiB of objects with a few kilobytes of a pack."""
+
+_FILE_BYTES = 1024
+"""What a file takes beside its objects."""
+
 _INLINE = 200
 """So many parsed objects become a snapshot on the event loop; a thread would cost more than the work."""
 
@@ -106,7 +113,7 @@ class Snapshots:
         self._parsed = ParsedFiles()
         self._selections = Selections(mirrors, limits)
         self._newest: Bounded[Wanted, _Made] = Bounded(KEPT_FILES, lambda one: 1 + len(one.files))
-        self._made: Bounded[tuple[Wanted, str], Snapshot | ManifestError] = Bounded(KEPT_FILES, _files_of)
+        self._made: Bounded[tuple[Wanted, str], Snapshot | ManifestError] = Bounded(MADE_BYTES, weight_of)
         self._making: dict[tuple[Wanted, str], asyncio.Event] = {}
         self._large = asyncio.Semaphore(_LARGE_AT_A_TIME)
 
@@ -259,5 +266,6 @@ def _batches(entries: Sequence[TreeEntry], sizes: Mapping[str, int]) -> Iterator
         yield batch
 
 
-def _files_of(made: Snapshot | ManifestError) -> int:
-    return 1 if isinstance(made, ManifestError) else 1 + len(made.files)
+def weight_of(made: Snapshot | ManifestError) -> int:
+    """Return how many bytes a snapshot takes at most, or the refusal of one."""
+    return _FILE_BYTES if isinstance(made, ManifestError) else made.files.cost + _FILE_BYTES * (1 + len(made.files))

@@ -8,7 +8,7 @@ noted, and so is what an agent says without naming a sync.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from kas.store.batches import Batch
@@ -16,12 +16,14 @@ from kas.store.records import Actor, EventRecord
 from kas.store.sync_rules import SyncReported
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from kas.reports.sync_id import SyncIds
     from kas.store.records import ObjectRecord
     from kas.store.store import Store
+
+    _Item = SyncReported | ObjectRecord | EventRecord
 
 OURS: Final = "kas"
 """The source of events that kas adds to what agents say."""
@@ -32,10 +34,14 @@ _NAMED_BEFORE: Final = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A batch without what is refused, and the ids of the projects that this was about."""
+    """A batch without what is refused, and the ids of the projects that this was about.
+
+    ``unknown`` are ids that no project has: nothing about them is in the batch.
+    """
 
     batch: Batch
     refused: frozenset[int]
+    unknown: frozenset[int] = frozenset()
 
 
 class Sent:
@@ -48,21 +54,31 @@ class Sent:
     async def judge(self, batch: Batch) -> Judged:
         """Leave out of a batch what is about projects and revisions that its agent was never sent.
 
-        What is about numbers that no project has stays, for the store to leave out: it opens nothing.
+        What is about numbers that no project has is left out here, and not only when it is stored: by then somebody
+        else's project may have got that number. Events stay, as events of no project.
         """
-        items: list[SyncReported | ObjectRecord | EventRecord] = [*batch.syncs, *batch.objects, *batch.events]
-        named = {item.project_id for item in items}
+        named = {item.project_id for item in _items(batch)}
         paths = await self._store.projects.paths_of({one for one in named if one is not None})
+        unknown = frozenset(one for one in named if one is not None and one not in paths)
+        if unknown:
+            batch = Batch(
+                batch.agent_id,
+                syncs=tuple(item for item in batch.syncs if item.project_id in paths),
+                objects=tuple(item for item in batch.objects if item.project_id in paths),
+                events=tuple(
+                    replace(item, project_id=None) if item.project_id in unknown else item for item in batch.events
+                ),
+            )
         proven = _Proofs(self._ids, batch.agent_id, paths)
-        unproven = {item.project_id for item in items if not proven(item)}
+        unproven = {item.project_id for item in _items(batch) if not proven(item)}
         if not unproven:
-            return Judged(batch, frozenset())
+            return Judged(batch, frozenset(), unknown)
         # What names no sync is vouched for by what comes with it: kas may be yet to note what it has sent.
-        vouched = {item.project_id for item in items if item.sync_id and proven(item)}
+        vouched = {item.project_id for item in _items(batch) if item.sync_id and proven(item)}
         noted = await self._store.syncs.noted(batch.agent_id, {one for one in unproven if one is not None})
         refused: set[int] = set()
 
-        def taken(item: SyncReported | ObjectRecord | EventRecord) -> bool:
+        def taken(item: _Item) -> bool:
             if item.project_id is None or proven(item) or _is_noted(item, noted):
                 return True
             if not item.sync_id and item.project_id in vouched:
@@ -76,7 +92,7 @@ class Sent:
             objects=tuple(item for item in batch.objects if taken(item)),
             events=tuple(item for item in batch.events if taken(item)),
         )
-        return Judged(rest, frozenset(refused))
+        return Judged(rest, frozenset(refused), unknown)
 
     async def audit(self, agent_id: int, event: EventRecord) -> None:
         """Write a line of the audit log for the event about a refusal, which is stored once."""
@@ -90,6 +106,12 @@ class Sent:
         )
 
 
+def _items(batch: Batch) -> Iterator[_Item]:
+    yield from batch.syncs
+    yield from batch.objects
+    yield from batch.events
+
+
 class _Proofs:
     """Tells which items of one batch prove themselves; most have one of few names, so each is looked at once."""
 
@@ -99,17 +121,18 @@ class _Proofs:
         self._paths = paths
         self._known: dict[tuple[str, int], bool] = {}
 
-    def __call__(self, item: SyncReported | ObjectRecord | EventRecord) -> bool:
+    def __call__(self, item: _Item) -> bool:
         project_id = item.project_id
-        if project_id is None or (path := self._paths.get(project_id)) is None:
+        if project_id is None:
             return True
+        path = self._paths[project_id]
         key = (item.sync_id, project_id)
         if (known := self._known.get(key)) is None:
             known = self._known[key] = self._ids.is_of(item.sync_id, self._agent_id, project_id, path)
         return known and (not isinstance(item, SyncReported) or self._ids.is_of_commit(item.sync_id, item.commit))
 
 
-def _is_noted(item: SyncReported | ObjectRecord | EventRecord, noted: Mapping[int, Mapping[str, str]]) -> bool:
+def _is_noted(item: _Item, noted: Mapping[int, Mapping[str, str]]) -> bool:
     """Tell whether kas has noted that it sent what an item is about; ``noted`` has commits by name, by project."""
     sent = noted.get(item.project_id or 0)
     if sent is None:

@@ -70,6 +70,7 @@ class ReportSink:
         self._quota = Quota(store, quotas or Quotas())
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._audited = Refusals(time.monotonic)
+        self._logged = Refusals(time.monotonic)
         self._count = count
         self._clock = clock
 
@@ -85,6 +86,12 @@ class ReportSink:
             fitted = await self._quota.fit(judged.batch)
             if size(fitted.batch):
                 await self._store_batch(fitted.batch)
+        if judged.unknown:
+            log.warning(
+                "Reports about projects that kas does not know were left out",
+                agent_id=identity.agent_id,
+                project_ids=sorted(judged.unknown)[:_LOGGED],
+            )
         if judged.refused:
             log.warning(
                 "Reports about what the agent was never sent were refused",
@@ -121,12 +128,6 @@ class ReportSink:
             self._count("failed")
             raise
         self._count("stored" if written.syncs or written.objects or written.events else "repeated")
-        if written.unknown_projects:
-            log.warning(
-                "Reports about projects that kas does not know were left out",
-                agent_id=batch.agent_id,
-                project_ids=sorted(written.unknown_projects),
-            )
         self._feed.publish(changes_of(batch.agent_id, written))
         return written
 
@@ -136,11 +137,13 @@ class ReportSink:
             for half in halves(batch):
                 await self._store_batch(half)
             return
-        log.warning("A report that the database will never take was left out", agent_id=batch.agent_id, why=why)
+        if self._logged.take(str(batch.agent_id)):
+            log.warning("A report that the database will never take was left out", agent_id=batch.agent_id, why=why)
         self._count("refused")
         # Ours being refused too would be a defect; the agent is not to pay for it.
         if not any(event.source == OURS for event in batch.events):
-            await self._store_batch(obituary(batch, why, self._clock()))
+            fitted = await self._quota.fit(obituary(batch, why, self._clock()))
+            await self._store_batch(fitted.batch)
 
 
 def changes_of(agent_id: int, written: Written) -> Iterator[Change]:

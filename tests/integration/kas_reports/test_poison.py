@@ -8,6 +8,7 @@ import pytest
 
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.reports.feed import EventAdded, Feed
+from kas.reports.quota import Quotas
 from kas.reports.sink import ReportSink
 from kas.store.errors import ValueRefused
 from kas.store.records import SyncState
@@ -93,3 +94,21 @@ async def test_a_store_that_refuses_even_the_event_does_not_hold_the_agent_up(
     monkeypatch.setattr(store.batches, "write", refuse)
     await ReportSink(store, feed, IDS).store(Agent(agent.id), batch(Agent(agent.id), agent.project_id))
     assert len(asked) < 20
+
+
+async def test_much_poison_does_not_fill_the_disk_with_what_is_said_of_it(postgres_store: Store, feed: Feed) -> None:
+    agent = await postgres_store.agents.create("g/p", "prod")
+    sink = ReportSink(postgres_store, feed, IDS, quotas=Quotas(events=10))
+    ref = names_of_four_bytes_a_character()
+    request = batch(Agent(agent.id), agent.project_id)
+    outcomes = request.reports[0].outcomes.outcomes
+    for number in range(60):
+        name = f"{number:02}{ref.name[2:]}"
+        outcomes.add(
+            object=wire.ObjectRef(group=ref.group, kind=ref.kind, namespace=ref.namespace, name=name),
+            result=wire.RESULT_FAILED,
+        )
+    await sink.store(Agent(agent.id), request)
+    events = await postgres_store.events.list(limit=1000)
+    assert {event.reason for event in events} >= {"ReportRefused"}
+    assert len(events) <= 20

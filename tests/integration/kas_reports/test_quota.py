@@ -189,3 +189,17 @@ async def test_refusals_told_anew_do_not_fill_the_audit_log(reporting: Reporting
             flood.reports.add(id=uuid.uuid4().hex, event=wire.EventReport(reason="Said"))
         await reporting.sink.store(reporting.identity, flood)
     assert len(await reporting.store.audit.list(limit=1000)) <= REFUSALS_AT_ONCE + 2
+
+
+async def test_projects_that_there_are_not_make_no_room(reporting: Reporting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kas.reports.quota._SCOPES", 3)
+    await reporting.sent(1)
+    for begin in range(0, 2000, 100):
+        strange = wire.ReportRequest()
+        for number in range(10):
+            outcomes = strange.reports.add(id=str(number)).outcomes
+            outcomes.sync_id, outcomes.project_id = "f" * 48, 1000 + begin + number
+            outcomes.outcomes.add(object=wire.ObjectRef(kind="ConfigMap", name="a"), result=wire.RESULT_CREATED)
+        await reporting.sink.store(reporting.identity, strange)
+        await reporting.report(*(f"o-{number}" for number in range(begin, begin + 100)))
+    assert len(await reporting.rows()) <= 2 * QUOTAS.spare

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from agentlink.v1 import agentlink_pb2 as wire
     from kas.reports.feed import Feed
+    from kas.store.batches import Batch, Written
     from tests.integration.kas_reports.conftest import Identity
 
 BEFORE = "0123456789abcdef" * 2
@@ -122,3 +123,22 @@ async def test_a_report_that_comes_late_to_another_kas_about_a_project_that_has_
         assert await stored(other, identity.agent_id) == (1, 2, 1)
     finally:
         await other.close()
+
+
+async def test_a_number_that_another_project_gets_while_a_report_waits_opens_nothing(
+    store: Store, feed: Feed, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming = await store.projects.id_of("g/p") + 1
+    write = store.batches.write
+    got: list[int] = []
+
+    async def late(given: Batch) -> Written:
+        got.append(await store.projects.id_of("other/app"))
+        return await write(given)
+
+    monkeypatch.setattr(store.batches, "write", late)
+    await ReportSink(store, feed, IDS).store(identity, renamed(batch(identity, coming), "f" * 48))
+    assert got
+    assert set(got) == {coming}
+    assert await stored(store, identity.agent_id) == (0, 0, 1)
+    assert {event.project_id for event in await store.events.list()} == {None}
