@@ -91,6 +91,11 @@ def refuse_account(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects)
     if own.service_account is None or ref.namespace != own.service_account[0]:
         return None
     name = own.service_account[1]
+    secret = next(
+        (one for one in map(str, _secrets_of(list(_pod_specs(manifest)))) if _is_own_secret(one, ref, own)), ""
+    )
+    if secret:
+        return Refusal("Protected", f"would read agentk's own Secret {ref.namespace}/{secret}; use one made for it")
     annotations = manifest["metadata"].get("annotations")
     token = ref.kind == "Secret" and isinstance(annotations, dict) and annotations.get(_HOLDS_TOKEN_OF) == name
     if not token and not any(_account_of(spec) == name for spec in _pod_specs(manifest)):
@@ -108,6 +113,27 @@ def _pod_specs(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         at = at.get(step, at) if isinstance(at, dict) else None
         if step == "spec" and isinstance(at, dict) and "containers" in at:
             yield at
+
+
+def _is_own_secret(name: str, ref: ObjectRef, own: OwnObjects) -> bool:
+    return name == INVENTORY_KEY or any(
+        (one.group, one.kind, one.namespace, one.name) == ("", "Secret", ref.namespace, name) for one in own.refs
+    )
+
+
+def _secrets_of(value: object) -> Iterator[object]:
+    """Yield the names of Secrets that the specification of a pod mounts or takes variables from."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _secrets_of(one)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            if key == "secretName":
+                yield one
+            elif isinstance(one, dict) and key.lower().endswith(("secret", "secretref", "secretkeyref")):
+                yield one.get("secretName") or one.get("name")
+            else:
+                yield from _secrets_of(one)
 
 
 def _account_of(spec: Mapping[str, Any]) -> object:

@@ -129,3 +129,18 @@ def test_nothing_may_run_as_the_agent_or_hold_its_token(kind: str, manifest: dic
     assert (refuse_account(ObjectRef("", kind, "agents", "x"), whole, OWN) is not None) is refused
     assert refuse_account(ObjectRef("", kind, "team", "x"), whole, OWN) is None
     assert refuse_account(ObjectRef("", kind, "agents", "x"), whole, OwnObjects()) is None
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {"volumes": [{"name": "v", "secret": {"secretName": "agentk-inventory-key"}}]},
+        {"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "agentk-inventory-key"}}]}}]},
+        {"containers": [{"envFrom": [{"secretRef": {"name": "agentk-inventory-key"}}]}]},
+        {"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "agentk-inventory-key"}}}]}]},
+    ],
+)
+def test_a_pod_beside_agentk_does_not_read_its_secrets(reading: dict[str, object]) -> None:
+    spec = {"serviceAccountName": "other", "containers": [], **reading}
+    pod = {"metadata": {"name": "x"}, "spec": {"template": {"spec": spec}}}
+    assert refuse_account(ObjectRef("apps", "Deployment", "agents", "x"), pod, OWN) is not None
