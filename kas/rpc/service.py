@@ -24,7 +24,7 @@ from kas.rpc.admission import Admission, AdmissionLimits, BusyError
 from kas.rpc.auth import RefusedError
 from kas.rpc.rates import TOO_MUCH, RateLimits, Rates
 from kas.rpc.sessions import Ending, Session
-from kas.rpc.streams import announce, is_lost, listen
+from kas.rpc.streams import abort, announce, is_lost, listen, read_hello
 from kas.rpc.writer import Writer
 from kas.store.errors import StoreError
 
@@ -41,14 +41,6 @@ if TYPE_CHECKING:
     AnswerContext = grpc.aio.ServicerContext[wire.AnswerRequest, wire.AnswerResponse]
     AnyContext = ConnectContext | ReportContext | IdentifyContext | AnswerContext
 
-HELLO_SECONDS = 10.0
-"""How long an agent may take to say Hello."""
-
-META_CHARACTERS = 256
-"""The longest value an agent may give of itself; Kubernetes names end at 253."""
-
-HOLDINGS = 10_000
-"""The most snapshots an agent may say that it holds, and the most capabilities."""
 _STATUS = {
     Ending.REVOKED: grpc.StatusCode.UNAUTHENTICATED,
     Ending.REMOVED: grpc.StatusCode.UNAUTHENTICATED,
@@ -190,7 +182,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         """Serve one agent's stream until either side ends it."""
         peer = self._peer(context.peer())
         identity = await self._authenticate(context, peer)
-        hello = await _hello(request_iterator, context)
+        hello = await read_hello(request_iterator, context)
         await self._admit(identity, hello, context)
         session = Session(
             connection_id=uuid.uuid4().hex,
@@ -216,7 +208,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             await _abort_busy(context, BusyError(TOO_MUCH, wait))
         outcomes = sum(len(report.outcomes.outcomes) for report in request.reports)
         if len(request.reports) > limits.REPORTS_PER_BATCH or outcomes > limits.OUTCOMES_PER_BATCH:
-            await _abort(
+            await abort(
                 context,
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"{len(request.reports)} reports with {outcomes} outcomes in one batch: send at most "
@@ -226,7 +218,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             # The token may have been revoked meanwhile.
             identity = await self._authenticate(context, peer)
         if not await self._store(identity, request):
-            await _abort(context, grpc.StatusCode.UNAVAILABLE, "the reports could not be stored; send them again")
+            await abort(context, grpc.StatusCode.UNAVAILABLE, "the reports could not be stored; send them again")
         return wire.ReportResponse()
 
     async def Identify(  # noqa: N802 - named by the wire contract
@@ -254,13 +246,13 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         """Take a part of the answer to a command."""
         identity = await self._authenticate(context, self._peer(context.peer()))
         if self._answers is None:
-            await _abort(context, grpc.StatusCode.NOT_FOUND, "nobody waits for the answer to this command")
+            await abort(context, grpc.StatusCode.NOT_FOUND, "nobody waits for the answer to this command")
         try:
             # A replica answers over the connection that its stream has, which so tells it from the others.
             await self._answers.answer(identity.agent_id, context.peer(), request)
         except AnswerRefusedError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.too_much else grpc.StatusCode.NOT_FOUND
-            await _abort(context, code, str(error))
+            await abort(context, code, str(error))
         return wire.AnswerResponse()
 
     async def _store(self, identity: AgentIdentity, request: wire.ReportRequest) -> bool:
@@ -284,10 +276,10 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
             self._refused(context.peer())
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.limited else grpc.StatusCode.UNAUTHENTICATED
             slower = "; too many attempts were refused, try less often" if error.limited else ""
-            await _abort(context, code, f"{error}{slower}")
+            await abort(context, code, f"{error}{slower}")
         except StoreError as error:
             log.warning("A token could not be checked", error=error)
-            await _abort(context, grpc.StatusCode.UNAVAILABLE, "the token cannot be checked now; try again")
+            await abort(context, grpc.StatusCode.UNAVAILABLE, "the token cannot be checked now; try again")
         except BusyError as error:
             self._refused(context.peer())
             await _abort_busy(context, error)
@@ -296,7 +288,7 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
 
     async def _admit(self, identity: AgentIdentity, hello: wire.Hello, context: ConnectContext) -> None:
         if self._sessions.draining:
-            await _abort(context, grpc.StatusCode.UNAVAILABLE, "this kas is stopping: another one takes agents in")
+            await abort(context, grpc.StatusCode.UNAVAILABLE, "this kas is stopping: another one takes agents in")
         try:
             self._admission.enter(self._sessions.beside(identity, hello.meta.instance_id))
         except BusyError as error:
@@ -363,35 +355,10 @@ def address_of(grpc_peer: str) -> str:
     return with_port(host, int(port)) if port.isdecimal() else grpc_peer
 
 
-async def _hello(request_iterator: AsyncIterator[wire.AgentMessage], context: ConnectContext) -> wire.Hello:
-    """Return the agent's first message, or abort the call."""
-    try:
-        async with asyncio.timeout(HELLO_SECONDS):
-            first = await anext(request_iterator, None)
-    except TimeoutError:
-        await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, f"no Hello came within {HELLO_SECONDS:.0f} s")
-    if first is None or first.WhichOneof("message") != "hello":
-        await _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "the first message must be Hello")
-    hello = first.hello
-    meta = hello.meta
-    values = (meta.version, meta.commit, meta.pod_namespace, meta.pod_name, meta.kubernetes_version, meta.instance_id)
-    if (
-        any(len(value) > META_CHARACTERS for value in (*values, *hello.capabilities))
-        or max(len(hello.holding), len(hello.capabilities)) > HOLDINGS
-    ):
-        await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a value in Hello is too long")
-    return hello
-
-
 async def _abort_busy(context: AnyContext, error: BusyError) -> NoReturn:
     await context.abort(
         grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), ((RETRY_AFTER, str(round(error.retry_after * 1000))),)
     )
-    raise AssertionError("abort raises")
-
-
-async def _abort(context: AnyContext, code: grpc.StatusCode, text: str) -> NoReturn:
-    await context.abort(code, text)
     raise AssertionError("abort raises")
 
 

@@ -60,7 +60,7 @@ def test_hostile_names_and_messages_are_inert_wherever_they_are_shown(
         sync = kas.wait_sync(AGENT, state="failed", commit=git("rev-parse", "HEAD", cwd=repository.path))
         assert "script" in json.dumps([sync, kas.get("events")]), "the name has to be shown for this to prove anything"
 
-        shown = {}
+        shown: dict[str, str] = {}
         for words in (
             ("get", "agents"),
             ("get", "syncs"),
@@ -69,7 +69,7 @@ def test_hostile_names_and_messages_are_inert_wherever_they_are_shown(
             ("history", "group/config", "--agent", AGENT),
         ):
             for output in ("table", "wide", "json", "yaml"):
-                shown[words, output] = kas.cli(*words, "-o", output)
+                shown[f"{words} -o {output}"] = kas.cli(*words, "-o", output)
         text_log, json_log = kas.log.read_text(), agent.log.read_text()
         graphql = urllib.request.Request(  # noqa: S310 -- loopback
             f"{kas.api}/api/graphql",
@@ -86,7 +86,8 @@ def test_hostile_names_and_messages_are_inert_wherever_they_are_shown(
             assert "default-src 'none'" in page.headers["Content-Security-Policy"]
             assert HTML not in page.read().decode()
 
-    for what, text in {**shown, "text log": text_log, "json log": json_log, "graphql": answered}.items():
+    shown |= {"text log": text_log, "json log": json_log, "graphql": answered}
+    for what, text in shown.items():
         assert not ACTIVE & set(text), (what, text)
     assert '{"time"' not in text_log
     assert all(json.loads(line) for line in json_log.splitlines() if line.startswith("{"))

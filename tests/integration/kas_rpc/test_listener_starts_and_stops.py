@@ -13,7 +13,7 @@ from agentk.gitops.channels import open_channel
 from agentlink.address import parse_kas_address
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
-from kas.rpc import service
+from kas.rpc import streams
 from kas.rpc.listener import ListenerError, ListenerSettings
 from kas.tls import TlsFiles
 from tests.support.agent_link import Kas, agent, running, until
@@ -131,7 +131,7 @@ class TestHello:
         assert await self.answer(kas, wire.AgentMessage()) is grpc.StatusCode.FAILED_PRECONDITION
 
     async def test_must_come_in_time(self, kas: Kas, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(service, "HELLO_SECONDS", 0.01)
+        monkeypatch.setattr(streams, "HELLO_SECONDS", 0.01)
         secret, _ = await kas.register()
         async with open_channel(parse_kas_address(kas.url("grpc")), secret, None) as channel:
             call = agentlink_pb2_grpc.AgentLinkStub(channel.connection).Connect(  # type: ignore[call-arg]
