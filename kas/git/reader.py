@@ -1,7 +1,4 @@
-"""Reads objects through a ``git cat-file`` that stays open: no process per file, no process per read.
-
-One process answers both kinds of questions where git knows how to (2.36), one for each kind does where it is older.
-"""
+"""Reads objects through a ``git cat-file`` that stays open: no process per file, no process per read."""
 
 from __future__ import annotations
 
@@ -65,13 +62,9 @@ class Info:
 
 
 class Question(ABC, Generic[Answer]):
-    """What a process is asked of each name: ``command`` says so where it answers more than one kind of questions.
-
-    ``arguments`` start one that answers this kind alone.
-    """
+    """What a process is asked of each name, by ``command``."""
 
     command: str
-    arguments: tuple[str, ...]
 
     @abstractmethod
     def request(self, name: str) -> bytes:
@@ -82,10 +75,8 @@ class Question(ABC, Generic[Answer]):
         """Return the answer that begins with a line; read the rest of it."""
 
 
-BOTH_SINCE: Final = (2, 36)
-"""The version of git from which on ``BOTH`` start a process that answers all questions."""
-
-BOTH: Final = ("cat-file", "--batch-command", "--follow-symlinks")
+CAT_FILE: Final = ("cat-file", "--batch-command", "--follow-symlinks")
+"""Start a process that answers all kinds of questions."""
 
 
 class Turn:
@@ -96,14 +87,10 @@ class Turn:
 
 
 class CatFile:
-    """One process, started when first needed. Its methods block and may be called from any thread.
+    """One process, started when first needed. Its methods block and may be called from any thread."""
 
-    With ``commands`` it wants to be told the kind of each question.
-    """
-
-    def __init__(self, start: Callable[[], GitProcess], *, commands: bool) -> None:
+    def __init__(self, start: Callable[[], GitProcess]) -> None:
         self._start = start
-        self._commands = commands
         self._lock = threading.Lock()
         # Held for moments only, to begin, end and stop a turn.
         self._switch = threading.Lock()
@@ -167,7 +154,7 @@ class CatFile:
         if stdin is None or stdout is None:
             raise OSError("started without pipes")
         room = _room(stdin)
-        command = f"{question.command} ".encode() if self._commands else b""
+        command = f"{question.command} ".encode()
         answers: list[Answer] = []
         asked, unread = 0, 0
         for some in _batches([b"%b%b\n" % (command, request) for request in requests], room // 2):
@@ -201,7 +188,6 @@ class _Contents(Question[tuple[str, bytes] | None]):
     """Gives id and content of each object, None for one that does not exist."""
 
     command = "contents"
-    arguments = ("cat-file", "--batch")
 
     def request(self, name: str) -> bytes:
         if not _OBJECT.fullmatch(name):
@@ -224,7 +210,6 @@ class _Infos(Question[Info]):
     """
 
     command = "info"
-    arguments = ("cat-file", "--batch-check", "--follow-symlinks")
 
     def request(self, name: str) -> bytes:
         if "\n" in name or "\0" in name:

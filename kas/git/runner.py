@@ -9,13 +9,11 @@ import socket
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from kas.git.config import render, written
-from kas.git.errors import GitError
 from kas.git.process import Bounds, Finished, GitProcess, in_thread
-from kas.git.program import program_version
-from kas.git.reader import BOTH, BOTH_SINCE, CONTENTS, INFOS, CatFile, Info, Question, Turn
+from kas.git.reader import CAT_FILE, CONTENTS, INFOS, CatFile, Info, Question, Turn
 from kas.git.slots import Turns
 from kas.git.smart_http import SmartHttp
 
@@ -58,8 +56,7 @@ class GitRunner:
         self._local = ThreadPoolExecutor(_LOCAL_THREADS, "git-local")
         self._turns = Turns()
         self.http = SmartHttp(settings.timeout, self._turns)
-        self._one_for_both = _is_new_enough()
-        self._readers: OrderedDict[tuple[Path, tuple[str, ...]], CatFile] = OrderedDict()
+        self._readers: OrderedDict[Path, CatFile] = OrderedDict()
 
     async def network(self, mirror: Path, remote: Remote, arguments: Sequence[str]) -> Finished:
         """Run git in ``mirror`` with what it needs to reach ``remote``. Raises ``TimeoutError``, ``OSError``."""
@@ -119,32 +116,30 @@ class GitRunner:
 
         Raises ``TimeoutError``, ``ReaderBrokenError``, and what ``walk`` raises.
         """
-        reader, turn = await self._reader(mirror, CONTENTS), Turn()
+        reader, turn = await self._reader(mirror), Turn()
         work = partial(walk, partial(reader.read, turn, CONTENTS))
         return await in_thread(self._local, work, partial(reader.stop, turn), self._settings.timeout)
 
     async def _read(self, mirror: Path, question: Question[T], names: Sequence[str]) -> list[T]:
-        reader, turn = await self._reader(mirror, question), Turn()
+        reader, turn = await self._reader(mirror), Turn()
         work = partial(reader.read, turn, question, names)
         return await in_thread(self._local, work, partial(reader.stop, turn), self._settings.timeout)
 
-    async def _reader(self, mirror: Path, question: Question[Any]) -> CatFile:
-        arguments = BOTH if self._one_for_both else question.arguments
-        reader = self._readers.get((mirror, arguments))
+    async def _reader(self, mirror: Path) -> CatFile:
+        reader = self._readers.get(mirror)
         if reader is None:
-            start = partial(self._process, mirror, arguments, self._local_config, self._reading)
-            reader = self._readers[mirror, arguments] = CatFile(start, commands=self._one_for_both)
-        self._readers.move_to_end((mirror, arguments))
+            start = partial(self._process, mirror, CAT_FILE, self._local_config, self._reading)
+            reader = self._readers[mirror] = CatFile(start)
+        self._readers.move_to_end(mirror)
         if len(self._readers) > _READERS:
             await self.threaded(self._readers.popitem(last=False)[1].close)
         return reader
 
     async def forget(self, mirror: Path) -> None:
         """Close what is open in ``mirror``, which is about to be moved."""
-        for arguments in (BOTH, CONTENTS.arguments, INFOS.arguments):
-            reader = self._readers.pop((mirror, arguments), None)
-            if reader is not None:
-                await self.threaded(reader.close)
+        reader = self._readers.pop(mirror, None)
+        if reader is not None:
+            await self.threaded(reader.close)
 
     async def threaded(self, work: Callable[[], T]) -> T:
         """Do short blocking work in a thread."""
@@ -176,13 +171,6 @@ class GitRunner:
             "LANGUAGE": "C",
         }
         return GitProcess(arguments, environment=environment, directory=mirror.parent, bounds=bounds)
-
-
-def _is_new_enough() -> bool:
-    try:
-        return program_version() >= BOTH_SINCE
-    except GitError:  # what is run next says so
-        return False
 
 
 async def _feed(sink: socket.socket, pieces: AsyncGenerator[bytes, None]) -> None:

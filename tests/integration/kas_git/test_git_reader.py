@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 import pytest
 
 from kas.git.process import Bounds, GitProcess
-from kas.git.reader import CONTENTS, CatFile, Question, ReaderBrokenError, Turn
+from kas.git.reader import CAT_FILE, CONTENTS, CatFile, Question, ReaderBrokenError, Turn
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,7 +30,7 @@ PAGE = 4096
 class Slow(Question[bytes]):
     """Asks for content as usual, and takes its time to read it."""
 
-    command, arguments = CONTENTS.command, CONTENTS.arguments
+    command = CONTENTS.command
 
     def __init__(self) -> None:
         self.began, self.may_end = threading.Event(), threading.Event()
@@ -59,10 +59,7 @@ def mirror(tmp_path: Path, git_server: GitServer) -> Iterator[Mirror]:
     repository = git_server.create("group/read")
     repository.push_files({"a.txt": CONTENT})
     environment = {"GIT_DIR": str(repository.path / ".git")}
-    reader = CatFile(
-        lambda: GitProcess(CONTENTS.arguments, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28)),
-        commands=False,
-    )
+    reader = CatFile(lambda: GitProcess(CAT_FILE, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28)))
     yield Mirror(reader, repository.git("rev-parse", "HEAD:a.txt").strip())
     reader.close()
 
@@ -116,8 +113,8 @@ def test_thousands_of_names_and_answers_never_wait_for_each_other(
     ids = {repository.git("rev-parse", f"HEAD:{name}").strip(): text for name, text in texts.items()}
     names = [*list(ids) * 200, "0" * 40]
     environment = {"GIT_DIR": str(repository.path / ".git")}
-    start = partial(process, CONTENTS.arguments, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28))
-    reader = CatFile(start, commands=False)
+    start = partial(process, CAT_FILE, environment=environment, directory=tmp_path, bounds=Bounds(1 << 28))
+    reader = CatFile(start)
     turn = Turn()
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(reader.read, turn, CONTENTS, names)
