@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from agentk.apply.model import Kind
-from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, Selector, names_account, selects
+from agentk.apply.rules.own import NOTHING_OWN, OwnObjects, Selector, named_in, names_account, selects
 from agentk.kube.errors import KubeError
 from agentk.kube.failures import read_document
 from agentk.kube.paths import collection_path, object_path
@@ -115,14 +115,11 @@ class _Search:
         return (namespace, name) if user.startswith(_ACCOUNT) and name else None
 
     async def _pod(self, name: str) -> None:
-        """Add the pod's Deployment, and the Secrets and ConfigMaps that it mounts."""
+        """Add the pod's Deployment, and the Secrets and ConfigMaps that it mounts or has variables of."""
         pod = await self._read("GET", object_path(_POD, ObjectRef("", "Pod", self._namespace, name)))
-        for volume in (pod.get("spec") or {}).get("volumes") or ():
-            match volume:
-                case {"secret": {"secretName": str(secret)}}:
-                    self._found.add(ObjectRef("", "Secret", self._namespace, secret))
-                case {"configMap": {"name": str(config_map)}}:
-                    self._found.add(ObjectRef("", "ConfigMap", self._namespace, config_map))
+        spec = pod.get("spec")
+        for kind in ("Secret", "ConfigMap"):
+            self._found.update(ObjectRef("", kind, self._namespace, one) for one in named_in(spec, kind))
         for owner in _controllers(pod, self._namespace):
             self._found.add(owner)
             if owner.kind == "ReplicaSet":

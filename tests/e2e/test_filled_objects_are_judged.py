@@ -120,6 +120,16 @@ def as_agentk(account: str) -> dict[str, dict[str, Any]]:
             "type": "kubernetes.io/service-account-token",
         },
         "pod": {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod},
+        "decoy": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {
+                "jobTemplate": None,
+                "selector": {"matchLabels": {"app": "taken"}},
+                "template": {"metadata": {"labels": {"app": "taken"}}, "spec": pod},
+            },
+        },
     }
 
 
@@ -183,12 +193,12 @@ def test_what_is_filled_gets_past_no_rule(
     try:
         agent.start()
         sync = driven.wait("failed", commit=commit)
-        assert (sync["counts"]["failed"], sync["counts"]["created"]) == (len(files) + 3, 2)
+        assert (sync["counts"]["failed"], sync["counts"]["created"]) == (len(files) + 1 + len(as_agentk(account)), 2)
         tree: dict[str, Any] = running.kas.get("tree", agent="judged")
         said = {one["path"]: one for project in tree["projects"] for one in project["objects"]}
-        reasons = {name: said[f"manifests/{name}.yaml"]["reason"] for name in (*files, "plain", "token", "pod")}
+        reasons = {name: said[f"manifests/{name}.yaml"]["reason"] for name in (*files, "plain", *as_agentk(account))}
         rights = {"user", "accounts", "everybody", "role"}
-        assert {reasons[name] for name in (*rights, "plain", "token", "pod")} == {"Protected"}
+        assert {reasons[name] for name in (*rights, "plain", *as_agentk(account))} == {"Protected"}
         assert {reasons[name] for name in files if name not in rights} == {"InvalidMutation"}
         assert driven.value("fine") == "other"
         bindings = [one["metadata"]["name"] for one in kube.get(f"/apis/{RBAC}/v1/clusterrolebindings")["items"]]

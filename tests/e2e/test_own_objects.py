@@ -60,18 +60,20 @@ def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_righ
             "manifests/account.yaml": _written("v1", "ServiceAccount", account, namespace="default"),
             "manifests/binding.yaml": _binding(account, account),
             "manifests/more.yaml": _binding(f"{account}-more", account),
+            **{f"manifests/{name}.yaml": _written("v1", "Secret", name) for name in ("by-variable", "projected")},
             "manifests/beside.yaml": config_map("beside"),
         }
     )
     try:
         agent.start()
         sync = driven.wait("failed", commit=commit)
-        assert sync["counts"]["failed"] == 5
+        assert sync["counts"]["failed"] == 7
         tree: dict[str, Any] = installation.kas.get("tree", agent="main")
         said = {one["path"]: one for project in tree["projects"] for one in project["objects"] if one["path"]}
         refused = {path for path, one in said.items() if one["reason"] == "Protected"}
         assert refused == {
-            f"manifests/{name}.yaml" for name in ("deployment", "namespace", "account", "binding", "more")
+            f"manifests/{name}.yaml"
+            for name in ("deployment", "namespace", "account", "binding", "more", "by-variable", "projected")
         }
         assert driven.value("beside") == "1"
         assert kube.get(f"{deployments}/agentk")["spec"]["replicas"] == 1
@@ -86,7 +88,7 @@ def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_righ
         kube.patch(f"{deployments}/agentk", {"metadata": {"annotations": {OWNING: inventory_id}, "labels": labels}})
         kube.patch(f"{maps}/{inventory['metadata']['name']}", {"data": {f"{namespace}_agentk_apps_Deployment": ""}})
         agent.start()
-        names = ("deployment", "namespace", "account", "binding", "more")
+        names = ("deployment", "namespace", "account", "binding", "more", "by-variable", "projected")
         commit = driven.remove(*(f"manifests/{name}.yaml" for name in names))
         sync = driven.wait("healthy", commit=commit)
         assert sync["counts"]["pruned"] == 0
@@ -98,7 +100,10 @@ def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_righ
 
 def _deployment(name: str) -> dict[str, Any]:
     labels = {"app": name}
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "agentk", "image": "agentk"}]}}
+    variable = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "by-variable", "key": "token"}}}
+    volume = {"name": "more", "projected": {"sources": [{"secret": {"name": "projected"}}]}}
+    container = {"name": "agentk", "image": "agentk", "env": [variable]}
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": [volume]}}
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
 

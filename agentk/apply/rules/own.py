@@ -6,20 +6,25 @@ It would end in the middle of a sync, or gain rights that nobody gave it. ``agen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentk.apply.model import Refusal
 from agentk.apply.names import INVENTORY_KEY
+from agentlink.refs import ObjectRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from agentlink.refs import ObjectRef
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _BINDINGS: Final = frozenset({(_RBAC, "RoleBinding"), (_RBAC, "ClusterRoleBinding")})
 _HOLDS_TOKEN_OF: Final = "kubernetes.io/service-account.name"  # noqa: S105 - an annotation
 """Annotation of a Secret that Kubernetes fills with a token of that account."""
+
+_ONLY_DATA: Final = frozenset({("", "Secret"), ("", "ConfigMap")})
+"""Kinds whose fields are anybody's words."""
+
+_READING: Final = ("volumes", "containers", "initContainers", "ephemeralContainers")
+"""The parts of a pod's specification that read Secrets, each of which tells one."""
 
 _EVERYBODY: Final = frozenset({"system:authenticated", "system:serviceaccounts"})
 """Groups that every service account is in."""
@@ -87,57 +92,68 @@ def refuse_binding(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects)
 
 
 def refuse_account(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects) -> Refusal | None:
-    """Return why a manifest may not be applied by which others would come by agentk's own account."""
+    """Return why a manifest may not be applied by which others would come by agentk's own account or Secrets."""
     if own.service_account is None or ref.namespace != own.service_account[0]:
         return None
     name = own.service_account[1]
-    secret = next(
-        (one for one in map(str, _secrets_of(list(_pod_specs(manifest)))) if _is_own_secret(one, ref, own)), ""
-    )
-    if secret:
-        return Refusal("Protected", f"would read agentk's own Secret {ref.namespace}/{secret}; use one made for it")
-    annotations = manifest["metadata"].get("annotations")
-    token = ref.kind == "Secret" and isinstance(annotations, dict) and annotations.get(_HOLDS_TOKEN_OF) == name
-    if not token and not any(_account_of(spec) == name for spec in _pod_specs(manifest)):
-        return None
-    what = "would hold a token of" if token else "would run as"
+    if (ref.group, ref.kind) in _ONLY_DATA:
+        annotations = manifest["metadata"].get("annotations")
+        token = ref.kind == "Secret" and isinstance(annotations, dict) and annotations.get(_HOLDS_TOKEN_OF) == name
+        return _taken("would hold a token of", ref, name) if token else None
+    for one in _mappings_of(manifest):
+        if _account_of(one) == name:
+            return _taken("would run as", ref, name)
+        secret = next((at for at in _read_by_pod(one) if _is_own_secret(at, ref, own)), "")
+        if secret:
+            return Refusal("Protected", f"would read agentk's own Secret {ref.namespace}/{secret}; use one made for it")
+    return None
+
+
+def _taken(what: str, ref: ObjectRef, name: str) -> Refusal:
     return Refusal(
         "Protected", f"{what} agentk's own service account {ref.namespace}/{name}; use an account made for it"
     )
 
 
-def _pod_specs(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield what may be the specification of a pod: of the object itself, its template, its job's template."""
-    at: object = manifest
-    for step in ("spec", "jobTemplate", "spec", "template", "spec"):
-        at = at.get(step, at) if isinstance(at, dict) else None
-        if step == "spec" and isinstance(at, dict) and "containers" in at:
+def _mappings_of(value: object) -> Iterator[Mapping[str, Any]]:
+    """Yield every mapping in a manifest: where a kind has its pods no path tells, for kinds come with operators."""
+    left = [value]
+    while left:
+        at = left.pop()
+        if isinstance(at, dict):
             yield at
-
-
-def _is_own_secret(name: str, ref: ObjectRef, own: OwnObjects) -> bool:
-    return name == INVENTORY_KEY or any(
-        (one.group, one.kind, one.namespace, one.name) == ("", "Secret", ref.namespace, name) for one in own.refs
-    )
-
-
-def _secrets_of(value: object) -> Iterator[object]:
-    """Yield the names of Secrets that the specification of a pod mounts or takes variables from."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _secrets_of(one)
-    elif isinstance(value, dict):
-        for key, one in value.items():
-            if key == "secretName":
-                yield one
-            elif isinstance(one, dict) and key.lower().endswith(("secret", "secretref", "secretkeyref")):
-                yield one.get("secretName") or one.get("name")
-            else:
-                yield from _secrets_of(one)
+            left.extend(at.values())
+        elif isinstance(at, list):
+            left.extend(at)
 
 
 def _account_of(spec: Mapping[str, Any]) -> object:
-    return spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    """Return the account that a specification of a pod names, or has without naming one; None of anything else."""
+    return spec.get("serviceAccountName") or spec.get("serviceAccount") or ("default" if "containers" in spec else None)
+
+
+def _read_by_pod(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of Secrets that a specification of a pod reads; those of anything else are others' to read."""
+    return named_in([spec[part] for part in _READING if part in spec], "Secret")
+
+
+def named_in(value: object, kind: Literal["Secret", "ConfigMap"]) -> Iterator[str]:
+    """Yield the names of the Secrets, or ConfigMaps, that a part of a pod's specification mounts or has variables of.
+
+    They are in volumes (``secret.secretName``, ``configMap.name``, of any driver ``secretName`` and ``…SecretRef``), in
+    the sources of projected ones, and in ``envFrom`` and ``valueFrom``.
+    """
+    word = kind.lower()
+    for one in _mappings_of(value):
+        for key, at in one.items():
+            referred = isinstance(at, dict) and key.lower().endswith((word, f"{word}ref", f"{word}keyref"))
+            name = at.get("name") if referred else at if key == f"{word}Name" else None
+            if isinstance(name, str):
+                yield name
+
+
+def _is_own_secret(name: str, ref: ObjectRef, own: OwnObjects) -> bool:
+    return name == INVENTORY_KEY or ObjectRef("", "Secret", ref.namespace, name) in own.refs
 
 
 def refuse_aggregated(ref: ObjectRef, labels: Mapping[str, object], own: OwnObjects) -> Refusal | None:

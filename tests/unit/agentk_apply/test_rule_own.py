@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from agentk.apply.rules.own import (
     OwnObjects,
     Selector,
+    named_in,
     namespaces_of_rights,
     refuse_account,
     refuse_aggregated,
@@ -19,7 +21,8 @@ from agentk.apply.rules.own import (
 from agentlink.refs import ObjectRef
 
 DEPLOYMENT = ObjectRef("apps", "Deployment", "agents", "gitlab-agent")
-OWN = OwnObjects(("agents", "gitlab-agent"), frozenset({DEPLOYMENT}), frozenset({"agents-of-the-house"}))
+TOKEN = ObjectRef("", "Secret", "agents", "token")
+OWN = OwnObjects(("agents", "gitlab-agent"), frozenset({DEPLOYMENT, TOKEN}), frozenset({"agents-of-the-house"}))
 RBAC = "rbac.authorization.k8s.io"
 BINDING = ObjectRef(RBAC, "RoleBinding", "team", "b")
 
@@ -121,7 +124,12 @@ POD = {"containers": [], "serviceAccountName": "gitlab-agent"}
         ("Deployment", {"spec": {"template": {"spec": {**POD, "serviceAccountName": "web"}}}}, False),
         ("Secret", {"metadata": {"annotations": {"kubernetes.io/service-account.name": "gitlab-agent"}}}, True),
         ("Secret", {"metadata": {"annotations": {"kubernetes.io/service-account.name": "web"}}}, False),
+        ("Deployment", {"spec": {"jobTemplate": None, "template": {"spec": POD}}}, True),
+        ("PodTemplate", {"template": {"spec": POD}}, True),
+        ("Workflow", {"spec": {"steps": [[{"run": POD}]]}}, True),
+        ("Workflow", {"spec": {"serviceAccountName": "gitlab-agent"}}, True),
         ("ConfigMap", {"spec": "text"}, False),
+        ("ConfigMap", {"data": {"serviceAccountName": "gitlab-agent"}}, False),
     ],
 )
 def test_nothing_may_run_as_the_agent_or_hold_its_token(kind: str, manifest: dict[str, Any], refused: bool) -> None:  # noqa: FBT001 - a case
@@ -131,16 +139,51 @@ def test_nothing_may_run_as_the_agent_or_hold_its_token(kind: str, manifest: dic
     assert refuse_account(ObjectRef("", kind, "agents", "x"), whole, OwnObjects()) is None
 
 
+@pytest.mark.parametrize("secret", ["agentk-inventory-key", "token"])
 @pytest.mark.parametrize(
     "reading",
     [
-        {"volumes": [{"name": "v", "secret": {"secretName": "agentk-inventory-key"}}]},
-        {"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "agentk-inventory-key"}}]}}]},
-        {"containers": [{"envFrom": [{"secretRef": {"name": "agentk-inventory-key"}}]}]},
-        {"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "agentk-inventory-key"}}}]}]},
+        '{"volumes": [{"name": "v", "secret": {"secretName": "SECRET"}}]}',
+        '{"volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "SECRET"}}]}}]}',
+        '{"volumes": [{"name": "v", "csi": {"nodePublishSecretRef": {"name": "SECRET"}}}]}',
+        '{"volumes": [{"name": "v", "azureFile": {"secretName": "SECRET"}}]}',
+        '{"containers": [{"envFrom": [{"secretRef": {"name": "SECRET"}}]}]}',
+        '{"initContainers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "SECRET"}}}]}]}',
     ],
 )
-def test_a_pod_beside_agentk_does_not_read_its_secrets(reading: dict[str, object]) -> None:
-    spec = {"serviceAccountName": "other", "containers": [], **reading}
-    pod = {"metadata": {"name": "x"}, "spec": {"template": {"spec": spec}}}
-    assert refuse_account(ObjectRef("apps", "Deployment", "agents", "x"), pod, OWN) is not None
+def test_a_pod_beside_agentk_does_not_read_its_secrets(reading: str, secret: str) -> None:
+    spec = {"serviceAccountName": "other", **json.loads(reading.replace("SECRET", secret))}
+    whole = {"metadata": {"name": "x"}, "spec": {"jobTemplate": None, "template": {"spec": spec}}}
+    refusal = refuse_account(ObjectRef("apps", "Deployment", "agents", "x"), whole, OWN)
+    assert refusal is not None
+    assert f"agents/{secret}" in refusal.message
+    assert refuse_account(ObjectRef("apps", "Deployment", "team", "x"), whole, OWN) is None
+    other = json.loads(json.dumps(whole).replace(secret, "mine"))
+    assert refuse_account(ObjectRef("apps", "Deployment", "agents", "x"), other, OWN) is None
+
+
+def test_what_is_no_pod_may_name_a_secret_that_agentk_reads_too() -> None:
+    ingress = {"metadata": {"name": "x"}, "spec": {"tls": [{"secretName": "token"}]}}
+    assert refuse_account(ObjectRef("networking.k8s.io", "Ingress", "agents", "x"), ingress, OWN) is None
+
+
+def test_what_a_pod_names_is_found_wherever_it_reads() -> None:
+    spec = {
+        "imagePullSecrets": [{"name": "pull"}],
+        "volumes": [
+            {"secret": {"secretName": "a"}},
+            {"configMap": {"name": "b"}},
+            {"projected": {"sources": [{"secret": {"name": "c"}}, {"configMap": {"name": "d"}}]}},
+        ],
+        "containers": [
+            {
+                "envFrom": [{"secretRef": {"name": "e"}}, {"configMapRef": {"name": "f"}}],
+                "env": [
+                    {"valueFrom": {"secretKeyRef": {"name": "g", "key": "k"}}},
+                    {"valueFrom": {"configMapKeyRef": {"name": "h", "key": "k"}}},
+                ],
+            }
+        ],
+    }
+    assert set(named_in(spec, "Secret")) == {"a", "c", "e", "g"}
+    assert set(named_in(spec, "ConfigMap")) == {"b", "d", "f", "h"}
