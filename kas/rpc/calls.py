@@ -7,12 +7,13 @@ a call with one message is a stream of one, so kas takes it as a stream: it look
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from agentlink.v1 import agentlink_pb2 as wire
+from kas.rpc.streams import abort
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -70,20 +71,15 @@ def _known_first(
             async with asyncio.timeout(MESSAGE_SECONDS):
                 data = await anext(messages, None)
         except TimeoutError:
-            await _abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, f"no message came within {MESSAGE_SECONDS:.0f} s")
+            await abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, f"no message came within {MESSAGE_SECONDS:.0f} s")
         if data is None:
-            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the call has no message")
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the call has no message")
         entrance.took(context, len(data) + _CALL_BYTES)
         try:
             request = kind.FromString(data)
         except DecodeError:
             name = kind.DESCRIPTOR.name
-            await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"what was sent is no {name}")
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"what was sent is no {name}")
         return await method(request, context)
 
     return grpc.stream_unary_rpc_method_handler(call, response_serializer=lambda response: response.SerializeToString())
-
-
-async def _abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:
-    await context.abort(code, text)
-    raise AssertionError("abort raises")

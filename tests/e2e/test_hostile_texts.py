@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,10 @@ from tests.support.installation import Installation
 from tests.support.manifests import config_files, config_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.controlplane.cluster import Cluster
     from tests.support.git_server import GitServer
-    from tests.support.kube import Kube
 
 pytestmark = pytest.mark.cluster
 
@@ -29,14 +26,6 @@ HTML = "<script>alert(1)</script>"
 HOSTILE = f"\x1b]0;owned\x07\x1b[2J{HTML}\u202e\x9b31m"
 ACTIVE = set("\x1b\x07\x9b\u202e\r\x00")
 SETTING = "logging: {format: text, level: debug}\n"
-
-
-@pytest.fixture
-def namespace(kube: Kube) -> Iterator[str]:
-    name = f"inert-{secrets.token_hex(3)}"
-    kube.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    kube.delete(f"/api/v1/namespaces/{name}")
 
 
 def test_hostile_names_and_messages_are_inert_wherever_they_are_shown(
