@@ -100,13 +100,12 @@ def refuse_account(ref: ObjectRef, manifest: Mapping[str, Any], own: OwnObjects)
         annotations = manifest["metadata"].get("annotations")
         token = ref.kind == "Secret" and isinstance(annotations, dict) and annotations.get(_HOLDS_TOKEN_OF) == name
         return _taken("would hold a token of", ref, name) if token else None
-    for one in _mappings_of(manifest):
-        if _account_of(one) == name:
-            return _taken("would run as", ref, name)
-        secret = next((at for at in _read_by_pod(one) if _is_own_secret(at, ref, own)), "")
-        if secret:
-            return Refusal("Protected", f"would read agentk's own Secret {ref.namespace}/{secret}; use one made for it")
-    return None
+    if any(_account_of(one) == name for one in _mappings_of(manifest)):
+        return _taken("would run as", ref, name)
+    secret = next((one for one in named_in(manifest, "Secret", reading=False) if _is_own_secret(one, ref, own)), "")
+    if not secret:
+        return None
+    return Refusal("Protected", f"would read agentk's own Secret {ref.namespace}/{secret}; use one made for it")
 
 
 def _taken(what: str, ref: ObjectRef, name: str) -> Refusal:
@@ -132,24 +131,30 @@ def _account_of(spec: Mapping[str, Any]) -> object:
     return spec.get("serviceAccountName") or spec.get("serviceAccount") or ("default" if "containers" in spec else None)
 
 
-def _read_by_pod(spec: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of Secrets that a specification of a pod reads; those of anything else are others' to read."""
-    return named_in([spec[part] for part in _READING if part in spec], "Secret")
-
-
-def named_in(value: object, kind: Literal["Secret", "ConfigMap"]) -> Iterator[str]:
-    """Yield the names of the Secrets, or ConfigMaps, that a part of a pod's specification mounts or has variables of.
+def named_in(value: object, kind: Literal["Secret", "ConfigMap"], *, reading: bool = True) -> Iterator[str]:
+    """Yield the names of the Secrets, or ConfigMaps, that a pod mounts or has variables of.
 
     They are in volumes (``secret.secretName``, ``configMap.name``, of any driver ``secretName`` and ``…SecretRef``), in
-    the sources of projected ones, and in ``envFrom`` and ``valueFrom``.
+    the sources of projected ones, and in ``envFrom`` and ``valueFrom``. One pass, however pods are nested.
+
+    Args:
+        value: A pod's specification, or what may have some.
+        kind: Of what.
+        reading: Whether all of it is a pod's; else only parts of pods count, for others may name Secrets for others.
     """
     word = kind.lower()
-    for one in _mappings_of(value):
-        for key, at in one.items():
-            referred = isinstance(at, dict) and key.lower().endswith((word, f"{word}ref", f"{word}keyref"))
-            name = at.get("name") if referred else at if key == f"{word}Name" else None
-            if isinstance(name, str):
-                yield name
+    left = [(value, reading)]
+    while left:
+        at, within = left.pop()
+        if isinstance(at, list):
+            left.extend((one, within) for one in at)
+        elif isinstance(at, dict):
+            for key, one in at.items():
+                left.append((one, within or key in _READING))
+                referred = isinstance(one, dict) and key.lower().endswith((word, f"{word}ref", f"{word}keyref"))
+                name = one.get("name") if referred else one if key == f"{word}Name" else None
+                if within and isinstance(name, str):
+                    yield name
 
 
 def _is_own_secret(name: str, ref: ObjectRef, own: OwnObjects) -> bool:

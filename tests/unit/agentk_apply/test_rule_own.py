@@ -187,3 +187,11 @@ def test_what_a_pod_names_is_found_wherever_it_reads() -> None:
     }
     assert set(named_in(spec, "Secret")) == {"a", "c", "e", "g"}
     assert set(named_in(spec, "ConfigMap")) == {"b", "d", "f", "h"}
+
+
+def test_pods_within_pods_are_read_once() -> None:
+    nested: dict[str, Any] = {"secret": {"secretName": "a"}}
+    for _ in range(50):
+        nested = {"containers": [nested]}
+    assert list(named_in({"spec": nested}, "Secret", reading=False)) == ["a"]
+    assert list(named_in({"spec": {"tls": [{"secretName": "a"}]}}, "Secret", reading=False)) == []
