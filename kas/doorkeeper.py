@@ -207,8 +207,8 @@ class Doorkeeper:
         with _lent(descriptor) as connection, suppress(OSError):  # of one that listens, or is closed already
             if connection is not None:
                 peer = peer_of(connection.getpeername()[:2])
-                door = self._doors.get(connection.getsockname()[1])
                 traffic = Traffic(*_TCP_INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)))
+                door = self._doors.get(connection.getsockname()[1])  # last: none where anything fails
         if before is not None and (before.door, before.peer) != (door, peer):
             before.door.forget(before.peer)
             before = None

@@ -254,7 +254,8 @@ class Live:
     ``owner`` is the annotation ``config.k8s.io/owning-inventory``. ``appliers`` are other managers that used
     server-side apply on it. ``ordering`` is what its annotations say, by which it is deleted too. ``migrate``: others,
     whose ownership becomes ours, hold fields that we apply or would remove (see ``rules.migrate``). ``from_secrets``:
-    it holds what a Secret was the source of, now or once, so that nothing of its content is told.
+    it holds what a Secret was the source of, now or once, so that nothing of its content is told. ``inventory``: it has
+    the label of an inventory.
     """
 
     ref: ObjectRef
@@ -270,6 +271,7 @@ class Live:
     ordering: Ordering | None = None
     migrate: bool = False
     from_secrets: bool = False
+    inventory: bool = False
 
 
 @dataclass(frozen=True, slots=True)

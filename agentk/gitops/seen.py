@@ -88,6 +88,7 @@ class Seen(Mapping[ObjectRef, Live]):
             or live.ordering is not None
             or live.appliers
             or live.from_secrets
+            or live.inventory
             or not _VERSION.fullmatch(version)
         ):
             return None

@@ -55,13 +55,14 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
     # Nearly every object has one entry, which is ours: nobody else applies it, and there is nothing to take over.
     alone = len(managed) == 1 and is_ours(managed[0])
     quiet = _TELLING.isdisjoint(annotations)
+    labels = _mapping(metadata.get("labels"))
     return Live(
         ref=ref,
         uid=str(metadata.get("uid", "")),
         resource_version=str(metadata.get("resourceVersion", "")),
         fingerprint=_fingerprint(managed),
         owner=intern(owner) if isinstance(owner, str) else None,
-        labelled=names.AGENT_LABEL in _mapping(metadata.get("labels")),
+        labelled=names.AGENT_LABEL in labels,
         keep_on_remove=not quiet and _is_kept(annotations),
         ignore_mutation=not quiet and annotations.get(names.LIFECYCLE_MUTATION) == names.LIFECYCLE_MUTATION_IGNORE,
         deleting=metadata.get("deletionTimestamp") is not None,
@@ -69,6 +70,7 @@ def live_of(kind: Kind, metadata: Mapping[str, object], ref: ObjectRef | None = 
         migrate=not alone and is_due(managed),
         ordering=ordering_of_live(annotations, ref),
         from_secrets=not quiet and holds_secrets(annotations, ref),
+        inventory=names.INVENTORY_LABEL in labels,
     )
 
 

@@ -35,7 +35,8 @@ def account(kube: Kube, started_control_plane: ControlPlane, tmp_path: Path) -> 
     administrator(started_control_plane, kube, name, tmp_path / "kubeconfig")
     yield name
     kube.delete(f"/apis/{RBAC}/v1/clusterrolebindings/{name}")
-    kube.delete(f"/api/v1/namespaces/default/serviceaccounts/{name}")
+    for kind in ("serviceaccounts", "configmaps"):
+        kube.delete(f"/api/v1/namespaces/default/{kind}/{name}")
 
 
 def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_rights(
@@ -43,6 +44,15 @@ def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_righ
 ) -> None:
     deployments = f"/apis/apps/v1/namespaces/{namespace}/deployments"
     kube.apply(f"{deployments}/agentk", _deployment("agentk"))
+    inventory_of_another = f"/api/v1/namespaces/default/configmaps/{account}"
+    kube.apply(
+        inventory_of_another,
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": account, "labels": {"cli-utils.sigs.k8s.io/inventory-id": "999-1"}},
+        },
+    )
     agent = Agent(
         installation.kas,
         "main",
@@ -61,13 +71,14 @@ def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_righ
             "manifests/binding.yaml": _binding(account, account),
             "manifests/more.yaml": _binding(f"{account}-more", account),
             **{f"manifests/{name}.yaml": _written("v1", "Secret", name) for name in ("by-variable", "projected")},
+            "manifests/inventory.yaml": _written("v1", "ConfigMap", account, namespace="default", data={"a": ""}),
             "manifests/beside.yaml": config_map("beside"),
         }
     )
     try:
         agent.start()
         sync = driven.wait("failed", commit=commit)
-        assert sync["counts"]["failed"] == 7
+        assert sync["counts"]["failed"] == 8
         tree: dict[str, Any] = installation.kas.get("tree", agent="main")
         said = {one["path"]: one for project in tree["projects"] for one in project["objects"] if one["path"]}
         refused = {path for path, one in said.items() if one["reason"] == "Protected"}
@@ -75,6 +86,8 @@ def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_righ
             f"manifests/{name}.yaml"
             for name in ("deployment", "namespace", "account", "binding", "more", "by-variable", "projected")
         }
+        assert said["manifests/inventory.yaml"]["reason"] == "InventoryRefused"
+        assert "data" not in kube.get(inventory_of_another)
         assert driven.value("beside") == "1"
         assert kube.get(f"{deployments}/agentk")["spec"]["replicas"] == 1
         assert kube.find(f"/apis/{RBAC}/v1/clusterrolebindings/{account}-more") is None
@@ -88,7 +101,7 @@ def test_what_agentk_stands_on_is_neither_changed_nor_pruned_nor_given_more_righ
         kube.patch(f"{deployments}/agentk", {"metadata": {"annotations": {OWNING: inventory_id}, "labels": labels}})
         kube.patch(f"{maps}/{inventory['metadata']['name']}", {"data": {f"{namespace}_agentk_apps_Deployment": ""}})
         agent.start()
-        names = ("deployment", "namespace", "account", "binding", "more", "by-variable", "projected")
+        names = ("deployment", "namespace", "account", "binding", "more", "by-variable", "projected", "inventory")
         commit = driven.remove(*(f"manifests/{name}.yaml" for name in names))
         sync = driven.wait("healthy", commit=commit)
         assert sync["counts"]["pruned"] == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import InventoryPolicy, Refusal
-from agentk.apply.names import OWNING_INVENTORY
+from agentk.apply.names import INVENTORY_LABEL, OWNING_INVENTORY
 
 if TYPE_CHECKING:
     from agentk.apply.model import Live, ProjectSettings, Recorded
@@ -20,6 +20,13 @@ def refuse_to_apply(live: Live | None, recorded: Recorded | None, settings: Proj
     if live is None or live.owner == settings.inventory_id:
         return None
     policy = settings.inventory_policy
+    if live.inventory:
+        # Of another agent perhaps, whose names do not tell: ``inventory-2026-11`` may be anything.
+        return Refusal(
+            "InventoryRefused",
+            f"exists already and is an inventory, by its label {INVENTORY_LABEL}, which agentk alone writes, whatever"
+            " inventory_policy says; give the object in the manifests another name",
+        )
     if live.owner is None:
         remembered = recorded is not None and recorded.uid == live.uid != ""
         if remembered or policy is not InventoryPolicy.MUST_MATCH:

@@ -57,3 +57,18 @@ def test_an_object_that_lost_its_annotation_is_ours_only_if_the_inventory_knows_
     recorded: Recorded, *, allowed: bool
 ) -> None:
     assert (refuse_to_apply(live(None), recorded, ProjectSettings(1, "p", "7-1")) is None) is allowed
+
+
+@pytest.mark.parametrize("policy", InventoryPolicy)
+@pytest.mark.parametrize("owner", [None, "9-9"])
+def test_an_inventory_is_adopted_under_no_policy(policy: InventoryPolicy, owner: str | None) -> None:
+    other = Live(ObjectRef("", "ConfigMap", "ops", "inventory-8-1"), "uid-1", "1", owner=owner, inventory=True)
+    refusal = refuse_to_apply(other, None, ProjectSettings(1, "p", "7-1", inventory_policy=policy))
+    assert refusal is not None
+    assert refusal.reason == "InventoryRefused"
+    assert "another name" in refusal.message
+
+
+def test_a_label_that_a_stranger_puts_on_our_object_does_not_keep_it_from_being_put_back() -> None:
+    ours = Live(REF, "uid-1", "1", owner="7-1", inventory=True)
+    assert refuse_to_apply(ours, None, ProjectSettings(1, "p", "7-1")) is None

@@ -33,6 +33,7 @@ LIVES = st.builds(
     ordering=st.none() | st.just(Ordering(wave=1)),
     migrate=st.booleans(),
     from_secrets=st.booleans(),
+    inventory=st.booleans(),
 )
 
 
