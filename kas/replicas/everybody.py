@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kas.rpc.auth import Refusal
     from kas.rpc.listener import AgentListener, ListenerObserver
     from kas.rpc.revocations import Doubts
-    from kas.rpc.sessions import Session
+    from kas.rpc.sessions import AgentIdentity, Session
 
 _TOPIC: Final = "ended"
 
@@ -41,6 +41,10 @@ class Observing:
     def on_refused(self, reason: Refusal, peer: str, agent_id: int | None) -> None:
         """See ``ListenerObserver``."""
         self._record.on_refused(reason, peer, agent_id)
+
+    def on_gitlab_agent(self, identity: AgentIdentity, version: str) -> None:
+        """See ``ListenerObserver``."""
+        self._record.on_gitlab_agent(identity, version)
 
 
 class Everybody:

@@ -17,6 +17,7 @@ from kas.reports.feed import EventAdded
 from kas.reports.quota import EventRoom
 from kas.reports.texts import SENTENCE, inert
 from kas.rpc.auth import Refusal
+from kas.rpc.gitlab_agents import advice
 from kas.store.errors import NotFound, StoreError
 from kas.store.patience import when_available
 from kas.store.records import Actor, EventRecord
@@ -24,7 +25,7 @@ from kas.store.times import utc_now
 
 if TYPE_CHECKING:
     from kas.reports.feed import Feed
-    from kas.rpc.sessions import Session
+    from kas.rpc.sessions import AgentIdentity, Session
     from kas.store.store import Store
 
 WAITING: Final = 10_000
@@ -82,6 +83,10 @@ class SessionEvents:
         why = _REFUSED[reason]
         self._add(reason.value, f"{why} (from {peer})", agent_id, warning=True)
         self._put(_Refused(why, peer, agent_id))
+
+    def on_gitlab_agent(self, identity: AgentIdentity, version: str) -> None:
+        """Note that GitLab's agentk called with an agent's token."""
+        self._add("GitlabAgentRefused", advice(version), identity.agent_id, warning=True)
 
     async def run(self) -> None:
         """Store what was noted, for ever."""

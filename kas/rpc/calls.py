@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from kas.rpc.service import AgentLinkService
+    from kas.rpc.sessions import AgentIdentity
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -40,8 +41,8 @@ SERVICE: Final = "agentlink.v1.AgentLink"
 class Entrance(Protocol):
     """Who lets callers in."""
 
-    async def enter(self, context: Context) -> None:
-        """Return if the caller is known, or abort the call."""
+    async def enter(self, context: Context) -> AgentIdentity:
+        """Return who the caller is, or abort the call."""
 
     def took(self, context: Context, size: int) -> None:
         """Note that a message of so many bytes has come."""

@@ -28,6 +28,7 @@ from kas.rpc.admission import Admission, AdmissionLimits
 from kas.rpc.ages import AGE_SECONDS, GRACE_SECONDS, Ages
 from kas.rpc.auth import Authenticator
 from kas.rpc.calls import bind
+from kas.rpc.gitlab_agents import GitlabAgents
 from kas.rpc.rates import RateLimits, Rates
 from kas.rpc.service import AgentLinkService, SessionObserver, address_of
 from kas.rpc.sessions import Sessions
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from kas.doorkeeper import Door
     from kas.rpc.auth import Refusal, TokenStore
     from kas.rpc.service import Answers, Identifier, Publisher, ReportSink
+    from kas.rpc.sessions import AgentIdentity
     from kas.tls import TlsFiles
 
 STOP_SECONDS = 5.0
@@ -90,6 +92,9 @@ class ListenerObserver(SessionObserver, Protocol):
 
     def on_refused(self, reason: Refusal, peer: str, agent_id: int | None) -> None:
         """Note that a caller was refused; ``agent_id`` is known when the token was an agent's once."""
+
+    def on_gitlab_agent(self, identity: AgentIdentity, version: str) -> None:
+        """Note that GitLab's agentk called with an agent's token; ``version`` is empty if it did not tell."""
 
 
 class AgentListener:
@@ -150,7 +155,9 @@ class AgentListener:
             direct = self._doorkeeper.door(settings.newcomers, weighs=True)
             tunnel = TunnelServer(directory / "grpc", settings.newcomers, accepted=unseen.let_in)
             server = grpc.aio.server(options=limits.server_options())
-            bind(self._service(tunnel, direct), server)
+            service = self._service(tunnel, direct)
+            bind(service, server)
+            server.add_generic_rpc_handlers((GitlabAgents(service, self._observer.on_gitlab_agent),))
             self._bind(server, directory / "grpc", credentials)
             await server.start()
             stack.push_async_callback(server.stop, None)

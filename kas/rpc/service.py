@@ -166,9 +166,9 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         self._identifier = identifier
         self._answers = answers
 
-    async def enter(self, context: AnyContext) -> None:
-        """Return if the caller has a good token, or abort the call."""
-        await self._authenticate(context, self._peer(context.peer()))
+    async def enter(self, context: AnyContext) -> AgentIdentity:
+        """Return whose token the caller has shown, or abort the call."""
+        return await self._authenticate(context, self._peer(context.peer()))
 
     def took(self, context: AnyContext, size: int) -> None:
         """Note that a message of so many bytes has come."""

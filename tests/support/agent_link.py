@@ -67,6 +67,7 @@ class Kas:
     connected: list[Session] = field(default_factory=list)
     disconnected: list[tuple[Session, str]] = field(default_factory=list)
     refused: list[tuple[Refusal, int | None]] = field(default_factory=list)
+    of_gitlab: list[tuple[AgentIdentity, str]] = field(default_factory=list)
     taken: int = 0
     answers: list[wire.AnswerRequest] = field(default_factory=list)
     may_store: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,6 +127,9 @@ class Kas:
     def on_refused(self, reason: Refusal, peer: str, agent_id: int | None) -> None:
         assert peer == "127.0.0.1"
         self.refused.append((reason, agent_id))
+
+    def on_gitlab_agent(self, identity: AgentIdentity, version: str) -> None:
+        self.of_gitlab.append((identity, version))
 
     def send(self, message: wire.KasMessage, name: str = "my-agent") -> None:
         self.waiting.setdefault(name, deque()).append(message)
