@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from agentk.apply.rules.rival import judge as judge_holder
 from agentk.check.access import missing_rights, who_am_i
 from agentk.check.rights import (
     Right,
@@ -19,6 +20,7 @@ from agentk.check.rights import (
 from agentk.kube.client import KubeClient
 from agentk.kube.discovery import Discovery
 from agentk.kube.errors import KubeError
+from agentk.kube.gitlab_lock import lock_holders
 from agentk.kube.inventory_key import REMEDY, SECRET, InventoryKey
 from agentk.kube.lease import LEASE
 from agentk.leadership.campaign import ROLE
@@ -53,6 +55,7 @@ async def check_cluster(
     namespaces: Sequence[str],
     kinds: Sequence[str],
     lease_namespace: str,
+    agent_id: int | None = None,
 ) -> AsyncIterator[Finding]:
     """Look at the cluster and yield what is found, up to the first step that fails.
 
@@ -62,6 +65,7 @@ async def check_cluster(
         namespaces: where rights are asked for; empty for the whole cluster.
         kinds: on what, such as ``deployments.apps``; empty for everything that manifests can hold.
         lease_namespace: where agentk runs, and its lease lies.
+        agent_id: whose projects GitLab's agentk might sync too; None where kas has not said it.
     """
     try:
         client = await KubeClient.connect(kubeconfig=kubeconfig, context=context)
@@ -82,6 +86,8 @@ async def check_cluster(
                 yield finding
             yield await _lease(client, account, lease_namespace)
             yield await _inventory_key(client, lease_namespace)
+            if agent_id is not None:
+                yield await _gitlab_agent(client, agent_id, namespaces, lease_namespace)
         except* KubeError as errors:
             yield _failure(errors)
 
@@ -150,6 +156,15 @@ async def _inventory_key(client: KubeClient, namespace: str) -> Finding:
         unmade = f"the Secret {key.ref.namespace}/{key.ref.name} may not be made; {REMEDY}" if missing else ""
         refused = key.refused or unmade
     return judge_inventory_key(namespace, refused)
+
+
+async def _gitlab_agent(client: KubeClient, agent_id: int, namespaces: Sequence[str], home: str) -> Finding:
+    """Look for GitLab's agentk of the same id, which would undo what this one does."""
+    for inventory in namespaces or ("",):
+        for holder in await lock_holders(client, agent_id, home=home, inventory=inventory):
+            if (rival := judge_holder(holder)) is not None:
+                return (failed if rival.certain else warning)(_AREA, "GitLab's agentk", rival.why.message)
+    return ok(_AREA, "GitLab's agentk", f"none that does GitOps is at work for agent {agent_id}, as far as can be seen")
 
 
 def _needed(

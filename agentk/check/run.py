@@ -41,12 +41,15 @@ def check(options: CheckOptions) -> list[Finding]:
 
 
 async def _check(options: CheckOptions) -> list[Finding]:
-    server = [f async for f in check_server(options.kas_address, options.token, options.ca_cert_file)]
+    agent_ids: list[int] = []
+    way = check_server(options.kas_address, options.token, options.ca_cert_file, agent_ids.append)
+    server = [finding async for finding in way]
     cluster = check_cluster(
         kubeconfig=options.kubeconfig,
         context=options.context,
         namespaces=options.namespaces,
         kinds=options.kinds,
         lease_namespace=lease_namespace(options.pod_namespace),
+        agent_id=agent_ids[0] if agent_ids else None,
     )
     return [*server, *[finding async for finding in cluster]]

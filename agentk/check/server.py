@@ -44,7 +44,10 @@ _NEW_TOKEN = "make a new one with `kas token create --agent …` and put it in t
 
 
 async def check_server(
-    address: KasAddress, token: Callable[[], str], ca_cert_file: Path | None
+    address: KasAddress,
+    token: Callable[[], str],
+    ca_cert_file: Path | None,
+    learn: Callable[[int], None] = lambda _agent_id: None,
 ) -> AsyncIterator[Finding]:
     """Go the way to kas and yield what is found, up to the first step that fails.
 
@@ -52,6 +55,7 @@ async def check_server(
         address: where kas is.
         token: gives the agent's token, or raises TokenError.
         ca_cert_file: certificates (PEM) to trust besides the system's.
+        learn: is told the agent's id, if kas says which agent this is.
     """
     secret = ""
     try:
@@ -66,7 +70,7 @@ async def check_server(
             if finding.level == "FAILED":
                 return
     if secret:
-        async for finding in _call(address, secret, ca_cert_file):
+        async for finding in _call(address, secret, ca_cert_file, learn):
             yield finding
 
 
@@ -133,7 +137,9 @@ async def _connect(address: KasAddress, context: ssl.SSLContext | None) -> dict[
     return certificate if isinstance(certificate, dict) else {}
 
 
-async def _call(address: KasAddress, secret: str, ca_cert_file: Path | None) -> AsyncIterator[Finding]:
+async def _call(
+    address: KasAddress, secret: str, ca_cert_file: Path | None, learn: Callable[[int], None]
+) -> AsyncIterator[Finding]:
     try:
         async with open_channel(address, secret, ca_cert_file) as channel:
             try:
@@ -149,6 +155,7 @@ async def _call(address: KasAddress, secret: str, ca_cert_file: Path | None) -> 
         yield ok(_AREA, "token", "kas takes the token; it is too old to say whose it is")
         return
     yield ok(_AREA, "token", f"kas takes it for agent {answer.project}:{answer.agent_name} (id {answer.agent_id})")
+    learn(answer.agent_id)
     yield _configuration(answer)
 
 

@@ -18,6 +18,7 @@ from agentk.gitops.link import Reconnect
 from agentk.gitops.observer import Observer
 from agentk.gitops.project import ProjectLoop
 from agentk.gitops.receive import Accompanied, Configured, Ordered, Received, Receiver, TransferError
+from agentk.gitops.rivals import Rivals
 from agentk.gitops.served_kinds import ServedKinds
 from agentk.gitops.sync import Cluster
 from agentk.kube.discovery import Discovery
@@ -246,6 +247,7 @@ class Controller:
                 scalers,
                 served,
                 holders=self._holders,
+                rivals=lambda inventory: Rivals(self._kube, agent_id, home=self._home, inventory=inventory),
             )
         return self._cluster
 

@@ -18,7 +18,7 @@ from agentk.gitops.outcomes import Outcomes
 from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.sync import ProjectSync
-from agentk.gitops.sync_result import SyncResult, unconfirmed
+from agentk.gitops.sync_result import SyncResult, has_stripped, unconfirmed
 from agentk.kube.errors import KubeError, NotLeaderError
 from agentk.memory import give_back_freed
 from agentk.reports.convert import counted
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from agentk.apply.model import Kind, Outcome, ProjectSettings, Snapshot
+    from agentk.apply.rules.rival import Rival
     from agentk.gitops.holders import Held
     from agentk.gitops.standing import Standing
     from agentk.gitops.sync import Cluster
@@ -71,6 +72,8 @@ class Driving:
         self._awaited: frozenset[tuple[str, str]] = frozenset()
         self._anew = False
         self._strays = ""
+        self._rivals = cluster.rivals(settings.inventory_home) if cluster.rivals is not None else None
+        self._rival: Rival | None = None
 
     @property
     def settings(self) -> ProjectSettings:
@@ -194,6 +197,8 @@ class Driving:
     async def reconcile(self, snapshot: Snapshot) -> None:
         """Sync the revision at hand anew, take nothing for granted, and tell everything again."""
         self._retry.reset()
+        if self._rivals is not None:
+            self._rivals.forget()
         self._sync.distrust()
         self._health.forget()
         self._unsettled = None
@@ -235,6 +240,8 @@ class Driving:
         if self.is_suspended:
             await self._observe(snapshot)
             return
+        if await self._is_beside_a_rival():
+            return
         standing = self._standing
         if not self._retry.pending:
             standing.tell(wire.SYNC_STATE_APPLYING)
@@ -275,6 +282,25 @@ class Driving:
         if len(result.outcomes) >= _MANY:
             give_back_freed()
 
+    async def _is_beside_a_rival(self) -> bool:
+        """Tell whether nothing may be written because GitLab's agentk writes the same; say so where it is news."""
+        if self._rivals is None or self.settings.dry_run is not DryRun.NONE:
+            return False
+        try:
+            rival = await self._rivals.at_work()
+        except KubeError as error:
+            self._failed(error)
+            return True
+        before, self._rival = self._rival, rival
+        if rival is None:
+            return False
+        if rival.certain:
+            self._put_off(rival.why.reason, rival.why.message)
+        elif rival != before:
+            self._standing.log.warning("GitLab's agentk may be at work", why=rival.why.message)
+            self._standing.event(rival.why.reason, rival.why.message, warning=True)
+        return rival.certain
+
     def _tell_of_strays(self) -> None:
         """Say once of which ConfigMaps that look like the inventory nothing comes."""
         strays, before, self._strays = self._sync.strays, self._strays, self._sync.strays
@@ -312,17 +338,29 @@ class Driving:
             raise error
         reason = error.reason if isinstance(error, KubeError) else "InventoryUnreadable"
         if isinstance(error, KubeError) and error.status == 0:
-            reason = f"ApiServer{error.reason}"
-            self._retry.soon()
-        else:
-            self._retry.later()
-        self._standing.log.warning("Sync failed", reason=reason, why=str(error), retry_in=self._retry.remaining)
-        self._standing.tell(wire.SYNC_STATE_FAILED, reason, str(error))
+            self._put_off(f"ApiServer{error.reason}", str(error))
+            return
+        self._retry.later()
+        self._tell_put_off(reason, str(error))
+
+    def _put_off(self, reason: str, message: str) -> None:
+        """Report that nothing can be done now for what lies outside the project; look again soon."""
+        self._sync.doubt()
+        self._retry.soon()
+        self._tell_put_off(reason, message)
+
+    def _tell_put_off(self, reason: str, message: str) -> None:
+        self._standing.log.warning("Sync failed", reason=reason, why=message, retry_in=self._retry.remaining)
+        self._standing.tell(wire.SYNC_STATE_FAILED, reason, message)
         self._changed.clear()
         self._overlooked.clear()
 
     async def _react(self, changed: Iterable[ObjectRef]) -> None:
         """Look at objects that something happened to: put drift back, pass their health on."""
+        if await self._is_beside_a_rival():
+            return
+        live = self._observer.live
+        vanished = {ref for ref in changed if live.get(ref) is None}
         try:
             result = await self._drifting.react(changed)
         except (KubeError, InventoryError) as error:
@@ -332,6 +370,9 @@ class Driving:
                 self._retry.later()
                 await self._standing.log_outcomes(result.outcomes)
                 self._standing.tell_failure(result)
+            if result is not None and self._rivals is not None and has_stripped(result, vanished):
+                self._rivals.doubt()
+                await self._is_beside_a_rival()
         self._health.pass_on(changed)
         self.report_health()
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from agentk.gitops.autoscalers import Autoscalers
     from agentk.gitops.holders import Holder
     from agentk.gitops.observer import Observer
+    from agentk.gitops.rivals import Rivals
     from agentk.gitops.served_kinds import ServedKinds
     from agentk.kube.discovery import Discovery
     from agentk.kube.inventory_key import InventoryKey
@@ -60,6 +61,7 @@ class Cluster:
     Without ``own`` nothing in the cluster is taken for a part of agentk itself; without ``autoscalers`` only those in a
     project's own revision are known; without ``served`` nobody notices that kinds begin to be served. ``holders`` are
     the agent's projects by inventory id; without, nobody knows of others, and objects are taken for what they claim.
+    ``rivals`` makes, for the namespace of an inventory, what looks for GitLab's agentk; without, nobody does.
     """
 
     agent_id: int
@@ -73,6 +75,7 @@ class Cluster:
     served: ServedKinds | None = None
     events_refused: dict[str, float] = field(default_factory=dict)
     holders: Callable[[], Mapping[str, Holder]] | None = None
+    rivals: Callable[[str], Rivals] | None = None
 
 
 class ProjectSync:

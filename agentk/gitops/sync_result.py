@@ -9,7 +9,7 @@ from agentk.apply.model import Result
 from agentk.gitops.outcomes import Outcomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from agentk.apply.model import Outcome
     from agentlink.refs import ObjectRef
@@ -52,3 +52,8 @@ class SyncResult:
 def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:
     """Return the objects that left Git and wait for somebody to confirm that they are deleted."""
     return frozenset(outcome.ref for outcome in outcomes if outcome.reason == "PruneNeedsConfirmation")
+
+
+def has_stripped(result: SyncResult, vanished: Collection[ObjectRef]) -> bool:
+    """Tell whether an object was out of sight and still there: it had lost our label, as GitLab's agentk has it."""
+    return any(one.ref in vanished and one.result is Result.CONFIGURED for one in result.outcomes)

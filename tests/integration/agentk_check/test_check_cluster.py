@@ -16,6 +16,7 @@ from agentk.leadership.campaign import VERBS as LEASE_VERBS
 from agentlink.findings import Finding, Level
 from kas.install.objects import objects
 from kas.install.values import read_values
+from tests.support.gitlab_agent import claim, let_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +33,21 @@ ALL_VERBS: list[str] = [*VERBS]
 
 
 async def checked(
-    kubeconfig: str, *, namespaces: Sequence[str] = (), kinds: Sequence[str] = (), home: str = "default"
+    kubeconfig: str,
+    *,
+    namespaces: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    home: str = "default",
+    agent_id: int | None = None,
 ) -> list[Finding]:
-    found = check_cluster(kubeconfig=kubeconfig, context=None, namespaces=namespaces, kinds=kinds, lease_namespace=home)
+    found = check_cluster(
+        kubeconfig=kubeconfig,
+        context=None,
+        namespaces=namespaces,
+        kinds=kinds,
+        lease_namespace=home,
+        agent_id=agent_id,
+    )
     return [finding async for finding in found]
 
 
@@ -48,6 +61,25 @@ async def test_an_administrator_may_do_everything(control_plane: Cluster) -> Non
     assert [f.check for f in findings] == ["API server", "account", "rights", "inventory", "lease", "inventory key"]
     assert {f.level for f in findings} == {Level.OK}
     assert "in the whole cluster with all" in findings[2].message
+
+
+async def test_gitlabs_agent_of_the_same_id_is_found_if_it_may_write_what_this_one_does(
+    control_plane: Cluster, account: Account, kube: Kube, namespace: str
+) -> None:
+    async def found(kubeconfig: str) -> Finding:
+        findings = await checked(kubeconfig, namespaces=[namespace], kinds=["configmaps"], home=namespace, agent_id=77)
+        return next(finding for finding in findings if finding.check == "GitLab's agentk")
+
+    administrator = str(control_plane.kubeconfig)
+    narrow = account([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["list"]}])
+    claim(kube, namespace, "agent-77-lock")
+    assert (await found(administrator)).level is Level.OK
+    let_write(kube, namespace)
+    said = await found(administrator)
+    assert (said.level, "agentk 16 is at work" in said.message) == (Level.FAILED, True)
+    # One that may neither search the cluster nor look at pods, nor ask who may write, says what it sees.
+    said = await found(narrow)
+    assert (said.level, "may be at work" in said.message) == (Level.WARNING, True)
 
 
 async def test_missing_verbs_and_kinds_are_named_exactly(account: Account, namespace: str) -> None:

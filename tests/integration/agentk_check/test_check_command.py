@@ -59,7 +59,7 @@ def test_a_complete_installation_is_all_well_and_its_configuration_named(agent: 
     assert not done.stderr
     assert "kas takes it for agent group/config:mine" in done.stdout
     assert "manifest projects: group/manifests" in done.stdout
-    assert done.stdout.splitlines()[-1] == "10 OK, 0 WARNING, 0 FAILED"
+    assert done.stdout.splitlines()[-1] == "11 OK, 0 WARNING, 0 FAILED"
     assert agent.token_file.read_text().strip() not in done.stdout
     assert not agent.connected()
 
