@@ -18,7 +18,7 @@ from agentk.gitops.outcomes import Outcomes
 from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.sync import ProjectSync
-from agentk.gitops.sync_result import SyncResult, has_stripped, unconfirmed
+from agentk.gitops.sync_result import PRUNE_WAITS, SyncResult, has_stripped, unconfirmed
 from agentk.kube.errors import KubeError, NotLeaderError
 from agentk.memory import give_back_freed
 from agentk.reports.convert import counted
@@ -391,7 +391,9 @@ def _note(settings: ProjectSettings, result: SyncResult, strays: str) -> tuple[s
     """Return the reason and message of a sync that ended well, but about which there is something to say."""
     if settings.dry_run is not DryRun.NONE:
         return "DryRun", f"dry_run_strategy is {settings.dry_run.value}: nothing was changed"
-    for outcome in result.outcomes.said:
-        if outcome.result is Result.SKIPPED and outcome.reason not in _EXPECTED_SKIPS:
-            return outcome.reason, f"{outcome.ref} {outcome.message}"
+    skipped = (one for one in result.outcomes.said if one.result is Result.SKIPPED)
+    skipped = (one for one in skipped if one.reason not in _EXPECTED_SKIPS)
+    # What waits for somebody comes first: it is what the state is about.
+    if first := min(skipped, key=lambda one: one.reason != PRUNE_WAITS, default=None):
+        return first.reason, f"{first.ref} {first.message}"
     return ("InventoryElsewhere", strays) if strays else ("", "")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agentk.apply.model import Result
 from agentk.gitops.announcing import Announcement, is_news, of_outcomes, of_state
 from agentk.gitops.computing import unhurried
+from agentk.gitops.sync_result import PRUNE_WAITS, unconfirmed
 from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
 
@@ -47,6 +48,7 @@ class Standing:
         self._newest: tuple[wire.SyncState, str, str] | None = None
         self._told: tuple[wire.SyncState, str, str] | None = None
         self._announced: Announcement | None = None
+        self._unconfirmed: frozenset[ObjectRef] = frozenset()
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -127,9 +129,15 @@ class Standing:
             self.reports.outcomes(self._snapshot, statuses)
 
     def tell_pruning(self, result: SyncResult) -> None:
-        """Announce what became of objects that left Git."""
+        """Tell what became of objects that left Git; of the same ones that wait for a confirmation once."""
         for announcement in of_outcomes(result.outcomes.said):
             self._announce(announcement)
+        before, self._unconfirmed = self._unconfirmed, unconfirmed(result.outcomes.said)
+        if self._unconfirmed and self._unconfirmed != before:
+            first = next(one for one in result.outcomes.said if one.reason == PRUNE_WAITS)
+            command = f"`kas get syncs --project {self._path}` gives the command that confirms it"
+            message = f"{first.ref} {first.message}; {command}"
+            self._report_event(PRUNE_WAITS, message, warning=True)
 
     def event(self, reason: str, message: str, *, warning: bool = False, ref: ObjectRef | None = None) -> None:
         """Report something about the project, or one of its objects, that is worth telling a person."""

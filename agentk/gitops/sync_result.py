@@ -49,9 +49,13 @@ class SyncResult:
         return any(outcome.reason == "Superseded" for outcome in self.outcomes.said)
 
 
+PRUNE_WAITS = "PruneNeedsConfirmation"
+"""The reason of objects that left Git and are deleted once somebody has confirmed it."""
+
+
 def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:
     """Return the objects that left Git and wait for somebody to confirm that they are deleted."""
-    return frozenset(outcome.ref for outcome in outcomes if outcome.reason == "PruneNeedsConfirmation")
+    return frozenset(outcome.ref for outcome in outcomes if outcome.reason == PRUNE_WAITS)
 
 
 def has_stripped(result: SyncResult, vanished: Collection[ObjectRef]) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kas.cli.options import Output
     from kas.client import Client
 
-STATES = ("received", "applying", "applied", "healthy", "failed", "stalled", "superseded")
+STATES = ("received", "applying", "applied", "waiting", "healthy", "failed", "stalled", "superseded")
 
 SYNCS = Listing(
     "syncs",

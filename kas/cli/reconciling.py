@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kas.web.operation_payloads import Confirmed, Reconciled, WaitingPrune
     from kas.web.payloads import Sync
 
-_ENDED = frozenset({"healthy", "failed", "stalled"})
+_ENDED = frozenset({"waiting", "healthy", "failed", "stalled"})
 _SET_CHANGED = "PruneSetChanged"
 
 

@@ -57,6 +57,7 @@ _SYNC_TONES = {
     "received": Tone.BUSY,
     "applying": Tone.BUSY,
     "applied": Tone.BUSY,
+    "waiting": Tone.BUSY,
     "healthy": Tone.GOOD,
     "failed": Tone.BAD,
     "stalled": Tone.BAD,

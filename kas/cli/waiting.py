@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kas.web.payloads import AgentRef, Sync
 
 Goal = Literal["applied", "healthy"]
+WaitingPrune = Literal["fail", "wait", "ignore"]
 
 _REACHED: Final[dict[Goal, frozenset[str]]] = {
     "healthy": frozenset({"healthy"}),
@@ -35,6 +36,8 @@ _REACHED: Final[dict[Goal, frozenset[str]]] = {
     "applied": frozenset({"applied", "healthy", "stalled"}),
 }
 _UNDER_WAY: Final = frozenset({"received", "applying", "applied"})
+_WAITING: Final = "waiting"
+_PRUNE_WAITS: Final = "PruneNeedsConfirmation"
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 _LINES_AN_AGENT: Final = 20
 """How many of each agent's newest syncs of the project are looked at; the one waited for is among the newest few."""
@@ -68,12 +71,15 @@ class Waiting:
         agents: those that are waited for.
         commit: its id, or the first digits.
         goal: the state that is waited for.
+        prune: what it means that all but a prune is done, which somebody has to confirm.
     """
 
-    def __init__(self, agents: Iterable[AgentRef], commit: str, goal: Goal) -> None:
+    def __init__(self, agents: Iterable[AgentRef], commit: str, goal: Goal, prune: WaitingPrune = "fail") -> None:
         self.left = {agent["id"]: agent for agent in agents}
         self.ended: list[Sync] = []
         self.goal: Goal = goal
+        self._reached = _REACHED[goal] | ({_WAITING} if prune == "ignore" else set())
+        self._under_way = _UNDER_WAY | ({_WAITING} if prune == "wait" else set())
         self.commit = commit
         self.overtaken: list[Overtaking] = []
         self._newest: dict[int, Sync] = {}
@@ -89,7 +95,8 @@ class Waiting:
         """
         if sync is None:
             self._has_begun = True
-            return [found for found in tuple(self._newest.values()) if self._ends(found, _UNDER_WAY - self._reached)]
+            going = self._under_way - self._reached
+            return [found for found in tuple(self._newest.values()) if self._ends(found, going)]
         agent_id = sync["agent"]["id"]
         if agent_id not in self.left or sync["kind"] == "configuration":
             return []
@@ -99,7 +106,7 @@ class Waiting:
             return []
         if (known := self._newest.get(agent_id)) is None or sync["received_at"] >= known["received_at"]:
             self._newest[agent_id] = sync
-            if self._has_begun and sync["state"] in self._reached and self._ends(sync, frozenset()):
+            if self._has_begun and self._state(sync) in self._reached and self._ends(sync, frozenset()):
                 return [sync]
         return []
 
@@ -118,14 +125,15 @@ class Waiting:
     @property
     def succeeded(self) -> bool:
         """Whether every agent has reached the goal."""
-        return not self.left and not self.overtaken and all(sync["state"] in self._reached for sync in self.ended)
+        return not self.left and not self.overtaken and all(self._state(sync) in self._reached for sync in self.ended)
 
-    @property
-    def _reached(self) -> frozenset[str]:
-        return _REACHED[self.goal]
+    def _state(self, sync: Sync) -> str:
+        """Return the state; what is applied but for a prune is not applied yet."""
+        waits = self.goal == "applied" and sync["state"] == "applied" and sync["reason"] == _PRUNE_WAITS
+        return _WAITING if waits else sync["state"]
 
     def _ends(self, sync: Sync, under_way: frozenset[str]) -> bool:
-        if sync["agent"]["id"] not in self.left or sync["state"] in under_way:
+        if sync["agent"]["id"] not in self.left or self._state(sync) in under_way:
             return False
         del self.left[sync["agent"]["id"]]
         self.ended.append(sync)
@@ -137,6 +145,7 @@ class Waiting:
     epilog=examples(
         "kas wait group/app --commit 844d9047 --agent my-agent",
         "kas wait group/app --commit 844d9047 --for applied --timeout 30m",
+        "kas wait group/app --commit 844d9047 --waiting-prune ignore",
         "kas wait     # in a job of GitLab CI: the pipeline's project and commit, on all agents that sync it",
         exit_codes="0 it runs, 1 it does not, 2 wrong usage; its time is over: 3 an agent is not connected, 4 all are",
     ),
@@ -159,20 +168,37 @@ class Waiting:
     show_default=True,
     help="What to wait for: that all is applied, or that all is healthy besides.",
 )
+@click.option(
+    "--waiting-prune",
+    "prune",
+    type=click.Choice(["fail", "wait", "ignore"]),
+    default="fail",
+    show_default=True,
+    help="What to do when all is done but a prune that waits for `kas confirm-prune`.",
+)
 @click.option("--timeout", metavar="DURATION", type=Duration(), default=600.0, help="At most so long. [default: 10m]")
 @output_option
 @with_client
 def wait(
-    client: Client, project: str, *, commit: str, agent: str | None, goal: Goal, timeout: float, output: Output
+    client: Client,
+    project: str,
+    *,
+    commit: str,
+    agent: str | None,
+    goal: Goal,
+    prune: WaitingPrune,
+    timeout: float,
+    output: Output,
 ) -> None:
     """Wait until a commit of a manifest project runs, on one agent or on all that sync the project.
 
     PROJECT is GitLab's CI_PROJECT_PATH where it is not given. Ends, without success, as soon as the commit cannot be
-    used, fails, stalls or is superseded by a newer one, also by one that was pushed before the commit could be sent.
+    used, fails, stalls, has a prune wait for a confirmation, or is superseded by a newer one, also by one that was
+    pushed before the commit could be sent.
     """
     deadline = time.monotonic() + timeout
     agents = [find_agent(client, agent)] if agent else _agents_of(client, project)
-    waiting = Waiting(agents, commit, goal)
+    waiting = Waiting(agents, commit, goal, prune)
     named = None if agent is None else f"{agents[0]['project']}:{agents[0]['name']}"
     query = {"project": project, "agent": named, "all": 1, "limit": _LINES_AN_AGENT * len(agents)}
     try:

@@ -30,6 +30,9 @@ _STATES: Final = {
     wire.SYNC_STATE_SUPERSEDED: SyncState.SUPERSEDED,
 }
 
+PRUNE_WAITS: Final = "PruneNeedsConfirmation"
+"""The reason of a sync, and of its objects, whose prune waits for a confirmation."""
+
 RESULTS: Final = {
     wire.RESULT_CREATED: "created",
     wire.RESULT_CONFIGURED: "configured",
@@ -97,6 +100,9 @@ def _sync(report: wire.SyncReport, at: datetime) -> SyncReported | None:
     state = _STATES.get(report.state)
     if state is None or not 0 < len(report.sync_id) <= _SYNC_ID or _COMMIT.fullmatch(report.commit) is None:
         return None
+    if state is SyncState.HEALTHY and report.reason == PRUNE_WAITS:
+        # Agents have no such state; to people, "healthy" says that nothing is left to be done.
+        state = SyncState.WAITING
     return SyncReported(
         sync_id=inert(report.sync_id, _SYNC_ID),
         project_id=report.project_id,

@@ -101,6 +101,8 @@ class SyncState(StrEnum):
     RECEIVED = "received"
     APPLYING = "applying"
     APPLIED = "applied"
+    WAITING = "waiting"
+    """All that Git wants is applied and healthy, and objects that left Git wait for somebody to confirm their prune."""
     HEALTHY = "healthy"
     FAILED = "failed"
     STALLED = "stalled"
@@ -109,7 +111,7 @@ class SyncState(StrEnum):
     @property
     def ended(self) -> bool:
         """Tell whether nothing more will happen by itself."""
-        return self in {SyncState.HEALTHY, SyncState.FAILED, SyncState.STALLED, SyncState.SUPERSEDED}
+        return self not in {SyncState.RECEIVED, SyncState.APPLYING, SyncState.APPLIED}
 
 
 class SyncKind(StrEnum):

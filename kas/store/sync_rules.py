@@ -70,7 +70,7 @@ def advance(sync: SyncRecord, report: SyncReported, *, newest: bool, now: dateti
     if state is None:
         return None
     shown = max(at, sync.received_at)
-    applied = state in {SyncState.APPLIED, SyncState.HEALTHY}
+    applied = state in {SyncState.APPLIED, SyncState.WAITING, SyncState.HEALTHY}
     ended_already = sync.state is state and sync.finished_at is not None
     return replace(
         sync,

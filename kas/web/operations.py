@@ -17,6 +17,7 @@ from agentlink.refs import digest_of
 from kas.git.errors import GitError
 from kas.gitops.commands import AgentNotConnectedError, CommandError, NotAnsweredError
 from kas.gitops.operating import COMMAND_SECONDS, NOT_FOLLOWED, OperationError
+from kas.reports.convert import PRUNE_WAITS
 from kas.reports.feed import Resync
 from kas.store.holds import HoldScope
 from kas.store.times import utc_now
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from kas.web.guard import Guard
     from kas.web.orders import ConfirmOrder, DiffOrder, PinOrder, SuspendOrder
     from kas.web.reader import Reader
-
-WAITING: Final = "PruneNeedsConfirmation"
-"""The reason of objects whose prune waits."""
 
 SET_CHANGED: Final = "PruneSetChanged"
 """The reason with which an agent refuses to prune others than those that were looked at."""
@@ -296,13 +294,13 @@ class Operations:
 
     async def _waiting(self, scope: HoldScope) -> list[ObjectRecord]:
         found = await self._store.objects.list(scope.agent_id, scope.project_id)
-        return [record for record in found if record.result == "skipped" and record.reason == WAITING]
+        return [record for record in found if record.result == "skipped" and record.reason == PRUNE_WAITS]
 
     async def _forget_waiting(self, agent: AgentRecord, project_id: int, answer: Answered) -> None:
         """Believe the agent which objects wait, where it says so; one that tells none leaves what is on record."""
         waiting = {found.object for found in answer.objects}
         if waiting:
-            await self._store.objects.forget_waiting(agent.id, project_id, reason=WAITING, waiting=waiting)
+            await self._store.objects.forget_waiting(agent.id, project_id, reason=PRUNE_WAITS, waiting=waiting)
 
     async def _allowed(self, caller: Caller, agent_id: int, attempt: str) -> AgentRecord:
         agent = await self._guard.agent(caller, agent_id)

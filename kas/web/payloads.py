@@ -281,6 +281,14 @@ def created_token(value: Token, secret: str) -> CreatedToken:
     )
 
 
+def _message(record: SyncRecord, owner: AgentRef) -> str:
+    """Return what is said of a sync, with the command that ends a wait for people."""
+    if record.state != "waiting":
+        return record.message
+    command = f"kas confirm-prune {record.project} --agent {owner['project']}:{owner['name']}"
+    return f"{record.message}; to look at them, and confirm it: `{command}`"
+
+
 def sync(record: SyncRecord, owner: AgentRef, holding: Holding | None = None) -> Sync:
     """Describe a sync; ``holding`` is what holds for its project now."""
     counts = record.counts
@@ -294,7 +302,7 @@ def sync(record: SyncRecord, owner: AgentRef, holding: Holding | None = None) ->
         commit=record.commit,
         state=record.state.value,
         reason=record.reason,
-        message=record.message,
+        message=_message(record, owner),
         counts=Counts(
             total=counts.total,
             created=counts.created,

@@ -143,7 +143,7 @@ def test_a_prune_that_waits_is_carried_out_when_exactly_it_is_confirmed(
     first = app.push({f"manifests/{name}.yaml": config_map(name) for name in names})
     app.wait("healthy", commit=first)
     second = app.remove(*[f"manifests/{name}.yaml" for name in names])
-    app.wait("healthy", commit=second, reason="PruneNeedsConfirmation")
+    app.wait("waiting", commit=second, reason="PruneNeedsConfirmation")
 
     asked = app.kas.run_cli("confirm-prune", app.project, "--agent", app.agent)
     assert asked.returncode == 1

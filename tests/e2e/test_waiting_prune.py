@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.manifests import config_files, config_map
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.support.installation import Installation
@@ -28,13 +29,26 @@ def test_a_large_prune_waits_and_is_named_beside_the_healthy_state(
 
     second = repository.push_removal(*[f"manifests/{name}.yaml" for name in names[1:]])
     kas.webhook("group/config")
-    sync = kas.wait_sync("careful", state="healthy", commit=second)
+    sync = kas.wait_sync("careful", state="waiting", commit=second)
 
     assert sync["reason"] == "PruneNeedsConfirmation"
     assert "11 of 12 objects" in sync["message"]
     assert sync["counts"]["skipped"] == 11
+    waited = kas.run_cli("wait", "group/config", "--commit", second, "--agent", "careful")
+    assert (waited.returncode, "waiting, 12 (11 skipped)" in waited.stdout) == (1, True), waited.stdout
+    assert kas.run_cli("wait", "group/config", "--commit", second, "--waiting-prune", "ignore").returncode == 0
+    wait_until(lambda: kas.metric('kas_syncs{state="waiting"}') == 1, what="a metric counts it")
+    events = [one for one in kas.get("events", agent="careful") if one["reason"] == "PruneNeedsConfirmation"]
+    assert len(events) == 1
     assert kube.find(f"/api/v1/namespaces/{namespace}/configmaps/map-11") is not None
 
     third = repository.push_files(files)
     kas.webhook("group/config")
     assert kas.wait_sync("careful", state="healthy", commit=third)["reason"] == ""
+
+    # The command that the message gives does what it says.
+    fourth = repository.push_removal(*[f"manifests/{name}.yaml" for name in names[1:]])
+    kas.webhook("group/config")
+    command = kas.wait_sync("careful", state="waiting", commit=fourth)["message"].rpartition("`kas ")[2]
+    kas.cli(*command.removesuffix("`").split(), "--yes")
+    assert kas.wait_sync("careful", state="healthy", commit=fourth)["counts"]["pruned"] == 11

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 import pytest
 
-from kas.cli.waiting import Commit, Goal, Waiting
+from kas.cli.waiting import Commit, Goal, Waiting, WaitingPrune
 
 if TYPE_CHECKING:
     from kas.web.payloads import AgentRef, Sync
@@ -20,9 +20,11 @@ def agent(number: int) -> AgentRef:
     return {"id": number, "name": f"agent-{number}", "project": "g/c", "status": "connected", "last_seen_at": None}
 
 
-def sync(state: str, commit: str = COMMIT, *, of: int = 1, at: int = 1, kind: str = "revision") -> Sync:
+def sync(
+    state: str, commit: str = COMMIT, *, of: int = 1, at: int = 1, kind: str = "revision", reason: str = ""
+) -> Sync:
     found = {"agent": agent(of), "kind": kind, "commit": commit, "state": state, "received_at": f"2026-11-21T10:0{at}"}
-    return cast("Sync", found)
+    return cast("Sync", {**found, "reason": reason})
 
 
 def ends(waiting: Waiting, *syncs: Sync | None) -> list[str]:
@@ -51,6 +53,27 @@ def ends(waiting: Waiting, *syncs: Sync | None) -> list[str]:
 def test_each_state_ends_the_wait_or_does_not(goal: Goal, state: str, *, ended: bool, succeeded: bool) -> None:
     waiting = Waiting([agent(1)], COMMIT[:8], goal)
     assert ends(waiting, sync(state), None) == ([state] if ended else [])
+    assert (bool(waiting.left), waiting.succeeded) == (not ended, succeeded)
+
+
+@pytest.mark.parametrize(
+    ("goal", "state", "prune", "ended", "succeeded"),
+    [
+        ("healthy", "waiting", "fail", True, False),
+        ("healthy", "waiting", "wait", False, False),
+        ("healthy", "waiting", "ignore", True, True),
+        ("healthy", "applied", "fail", False, False),
+        ("applied", "waiting", "fail", True, False),
+        ("applied", "applied", "fail", True, False),
+        ("applied", "applied", "wait", False, False),
+        ("applied", "applied", "ignore", True, True),
+    ],
+)
+def test_a_prune_that_waits_for_somebody_is_no_success_unless_it_is_asked_for(
+    goal: Goal, state: str, prune: WaitingPrune, *, ended: bool, succeeded: bool
+) -> None:
+    waiting = Waiting([agent(1)], COMMIT, goal, prune)
+    assert ends(waiting, sync(state, reason="PruneNeedsConfirmation"), None) == ([state] if ended else [])
     assert (bool(waiting.left), waiting.succeeded) == (not ended, succeeded)
 
 
