@@ -13,27 +13,29 @@ from kas.store.sync_rules import SyncReported, advance, next_state
 T0 = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 
-RECEIVED, APPLYING, APPLIED, HEALTHY, FAILED, STALLED, SUPERSEDED = SyncState
+RECEIVED, APPLYING, APPLIED, WAITING, HEALTHY, FAILED, STALLED, SUPERSEDED = SyncState
 
 # current, then what follows each report, in the order of SyncState; "-": the report changes nothing.
 NEWEST = """
-received   received applying applied healthy failed stalled superseded
-applying   -        applying applied healthy failed stalled superseded
-applied    -        applying applied healthy failed stalled superseded
-healthy    -        applying applied healthy failed stalled -
-failed     -        applying applied healthy failed stalled -
-stalled    -        applying applied healthy failed stalled -
-superseded -        applying applied healthy failed stalled superseded
+received   received applying applied waiting healthy failed stalled superseded
+applying   -        applying applied waiting healthy failed stalled superseded
+applied    -        applying applied waiting healthy failed stalled superseded
+waiting    -        applying applied waiting healthy failed stalled -
+healthy    -        applying applied waiting healthy failed stalled -
+failed     -        applying applied waiting healthy failed stalled -
+stalled    -        applying applied waiting healthy failed stalled -
+superseded -        applying applied waiting healthy failed stalled superseded
 """
 
 REPLACED = """
-received   received superseded superseded healthy failed stalled superseded
-applying   -        superseded superseded healthy failed stalled superseded
-applied    -        superseded superseded healthy failed stalled superseded
-healthy    -        -          -          -       -      -       -
-failed     -        -          -          -       -      -       -
-stalled    -        -          -          -       -      -       -
-superseded -        superseded superseded healthy failed stalled superseded
+received   received superseded superseded waiting healthy failed stalled superseded
+applying   -        superseded superseded waiting healthy failed stalled superseded
+applied    -        superseded superseded waiting healthy failed stalled superseded
+waiting    -        -          -          -       -       -      -       -
+healthy    -        -          -          -       -       -      -       -
+failed     -        -          -          -       -       -      -       -
+stalled    -        -          -          -       -       -      -       -
+superseded -        superseded superseded waiting healthy failed stalled superseded
 """
 
 
