@@ -13,6 +13,7 @@ import orjson
 
 from agentk.apply.names import AGENT_LABEL, OWNING_INVENTORY
 from agentk.apply.rules.identity import SERVER_FIELDS
+from agentk.apply.rules.string_data import fold, is_filled_later
 from agentk.apply.traits import traits_of, written
 
 if TYPE_CHECKING:
@@ -66,3 +67,5 @@ def complete(manifest: dict[str, Any], kind: Kind, basis: Basis) -> None:
         for field in SERVER_FIELDS:
             metadata.pop(field, None)
     manifest.pop("status", None)
+    if not is_filled_later(metadata["annotations"]):
+        fold(manifest)

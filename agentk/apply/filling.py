@@ -23,6 +23,7 @@ from agentk.apply.rules.ignore import leave_out
 from agentk.apply.rules.mutate import MutationError, substitute
 from agentk.apply.rules.reach import is_tainted, refuse_source, refuse_target
 from agentk.apply.rules.secretive import is_secret, takes_secrets
+from agentk.apply.rules.string_data import fold
 from agentk.apply.traits import written
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Filling:
         before = orjson.loads(traits.full if traits is not None and traits.full is not None else body)
         document = substitute(deepcopy(before), mutations, sources)
         _check(refuse_filled(desired.ref, before, document, self.bounds))
+        fold(document)
         marked = bool(tainted) and not is_secret(desired.ref)
         full = _written(document, marked=marked)
         if traits is not None and traits.left:

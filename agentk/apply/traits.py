@@ -17,6 +17,8 @@ from agentk.apply.pointers import PointerError
 from agentk.apply.rules.autoscale import REPLICAS, scaled_by
 from agentk.apply.rules.controllers import left_to_a_controller
 from agentk.apply.rules.ignore import leave_out, left_to_others
+from agentk.apply.rules.secretive import is_secret
+from agentk.apply.rules.string_data import folded_pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +69,8 @@ def traits_of(
     if traits is _NONE:
         return None, body
     if traits.left:
+        if is_secret(ref):
+            traits = replace(traits, left=tuple(map(folded_pointer, traits.left)))
         try:
             found = leave_out(manifest, traits.left)
         except PointerError as error:
