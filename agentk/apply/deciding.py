@@ -9,6 +9,7 @@ from agentk.apply.model import Apply, Drift, DriftPolicy, Outcome, Result, Why
 from agentk.apply.rules.adopt import refuse_to_apply
 from agentk.apply.rules.conflict import force_at_once
 from agentk.apply.rules.controllers import left_words
+from agentk.apply.rules.done import COMPLETED, WORDS, is_done
 from agentk.apply.rules.drift import DRIFTED, describe, drift_of, policy_for
 from agentk.apply.rules.recreate import may_recreate
 
@@ -37,7 +38,8 @@ def decide_one(
     policy = policy_for(desired, settings)
     drifted = drift if same and policy is not DriftPolicy.IGNORE else None
     if same and drifted is None and not filled:
-        return Outcome(desired.ref, Result.UNCHANGED, desired.path, *left_words(desired))
+        words = (COMPLETED, WORDS) if live is None and is_done(recorded) else left_words(desired)
+        return Outcome(desired.ref, Result.UNCHANGED, desired.path, *words)
     if desired.ignore_mutation and live is not None and live.ignore_mutation:
         message = "exists, and stays as it is because its annotations ask for it"
         return Outcome(desired.ref, Result.SKIPPED, desired.path, "MutationIgnored", message)

@@ -362,6 +362,7 @@ class Driving:
         live = self._observer.live
         vanished = {ref for ref in changed if live.get(ref) is None}
         try:
+            await self._sync.note_ends()
             result = await self._drifting.react(changed)
         except (KubeError, InventoryError) as error:
             self._failed(error)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from agentk.apply.model import DryRun
 from agentk.apply.rules.controllers import left_words
+from agentk.apply.rules.done import COMPLETED, WORDS
+from agentk.health.model import current
 from agentk.health.rules import needs_status
 from agentk.health.summary import HealthSummary, Phase
 from agentk.reports.convert import ObjectStatus, health_of
@@ -30,6 +32,8 @@ _SETTLED = frozenset(
     {wire.SYNC_STATE_APPLIED, wire.SYNC_STATE_HEALTHY, wire.SYNC_STATE_STALLED, wire.SYNC_STATE_FAILED}
 )
 
+
+_GONE = current(WORDS)
 
 _NOT_AFFECTED = ("NotAffected", "the commit changes nothing of what this agent selects")
 
@@ -92,9 +96,11 @@ class HealthWatch:
             if one is None or not self._is_followed(ref):
                 continue
             health = self._observer.health(ref)
+            gone = health is None and self._sync.is_done(ref)
+            health = _GONE if gone else health
             if self._summary.update(ref, health) and health is not None:
                 # What is said of an object's health takes the place of what was said when it was applied.
-                reason, left = left_words(one)
+                reason, left = (COMPLETED, "") if gone else left_words(one)
                 message = "; ".join(part for part in (health.message, left) if part)
                 news.append(ObjectStatus(ref, health=health_of(health), reason=reason, message=message))
         self._standing.tell_objects(news)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from agentk.apply.names import AGENT_LABEL
+from agentk.apply.rules.done import has_ended_well
 from agentk.apply.rules.forbidden import hidden_by, why_hidden
 from agentk.gitops.following import Following
 from agentk.gitops.seen import Seen
@@ -59,6 +60,8 @@ _EVENTS_AT_MOST = 100
 UNSEEN_SECONDS = 5.0
 """How long one kind may be away before that is news: its own server may restart, or the whole one be busy."""
 
+_ENDED = 10_000
+
 LOST_SECONDS = 2.0
 """How long the API server may be away before that is news: a restart behind a load balancer is none."""
 
@@ -77,6 +80,8 @@ class Observer:
         self._confined: set[tuple[str, str]] = set()
         self._live = Seen()
         self._health: dict[ObjectRef, Health] = {}
+        self.ended: dict[ObjectRef, str] = {}
+        """The UIDs of objects that have ended well, and may be gone since: of the last ``_ENDED`` of them."""
         self.sight = Sight(self._tell_sight)
         self._lost_since: float | None = None
         self._answers = 0
@@ -367,11 +372,18 @@ class Observer:
             self._live.put(live)
         self._lost_since = None
         if event.raw is not None:
+            if has_ended_well(event.raw):
+                self._note_end(live)
             if (health := self._judge.assess(live, event.raw)) is not None:
                 self._health[live.ref] = health
         elif same:
             return
         self._tell(live.ref, live.owner, owner)
+
+    def _note_end(self, live: Live) -> None:
+        self.ended[live.ref] = live.uid
+        if len(self.ended) > _ENDED:
+            del self.ended[next(iter(self.ended))]
 
     def _judged(self, live: Live, health: Health) -> None:
         """Take a verdict that took time, unless the object has moved on."""

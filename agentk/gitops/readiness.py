@@ -37,16 +37,26 @@ _LONGEST_LOOK_SECONDS: Final = 60.0
 
 
 _EXISTS: Final = current("exists")
+_ENDED: Final = current("has completed")
 
 
 class Readiness:
     """The port ``agentk.apply.waiting.Readiness`` over one observer."""
 
     def __init__(
-        self, observer: Observer, objects: Objects, discovery: Discovery, is_own: Callable[[ObjectRef], bool]
+        self,
+        observer: Observer,
+        objects: Objects,
+        discovery: Discovery,
+        is_own: Callable[[ObjectRef], bool],
+        is_done: Callable[[ObjectRef], bool],
     ) -> None:
-        """Look at objects; of those that are not ``is_own`` it is told whether they are healthy, and nothing else."""
+        """Look at objects; of those that are not ``is_own`` it is told whether they are healthy, and nothing else.
+
+        What ``is_done`` is healthy when it is gone too.
+        """
         self._is_own = is_own
+        self._is_done = is_done
         self._observer = observer
         self._objects = objects
         self._discovery = discovery
@@ -70,7 +80,7 @@ class Readiness:
         with self._observer.changes(ref) as changed:
             while True:
                 changed.clear()
-                watched = ref in self._observer.live and self._observer.watches(ref)
+                watched = (ref in self._observer.live and self._observer.watches(ref)) or self._is_done(ref)
                 health = self._known(ref) if watched else await self._ask(ref)
                 if health is not None and health.status is Status.CURRENT:
                     return None
@@ -112,7 +122,7 @@ class Readiness:
     def _known(self, ref: ObjectRef) -> Health | None:
         """Return the health of an object that is watched, None where that is not known (yet)."""
         if ref not in self._observer.live:
-            return None
+            return _ENDED if self._is_done(ref) else None
         health = self._observer.health(ref)
         if health is None and (kind := self._kind(ref)) is not None and not self._observer.judges(kind):
             return _EXISTS

@@ -20,6 +20,7 @@ from agentk.apply.needs import home_of
 from agentk.apply.plan import plan
 from agentk.apply.resolve import resolve
 from agentk.apply.rules.autoscale import may_be_scaled
+from agentk.apply.rules.done import done, is_done
 from agentk.apply.rules.forbidden import leave_out, place_of
 from agentk.apply.rules.own import NOTHING_OWN, namespaces_of_rights
 from agentk.apply.traits import leave_scaled
@@ -93,7 +94,7 @@ class ProjectSync:
         self._book = Bookkeeping(store)
         as_agent = not settings.impersonate_user
         self._looking = Looking(cluster.observer, cluster.objects, cluster.discovery, as_agent=as_agent)
-        self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery, self._holds)
+        self._readiness = Readiness(cluster.observer, cluster.objects, cluster.discovery, self._holds, self.is_done)
         self.settings = settings
         self._wanted = Wanted()
         self.rescaled: set[ObjectRef] = set()
@@ -110,6 +111,29 @@ class ProjectSync:
     def _holds(self, ref: ObjectRef) -> bool:
         """Tell whether an object is one of the project's own."""
         return ref in self.desired
+
+    def is_done(self, ref: ObjectRef) -> bool:
+        """Tell whether an object has ended well as Git has it now, so that it need not be there any more."""
+        return is_done(self.recorded(ref)) and self.is_as_recorded(ref)
+
+    async def note_ends(self) -> None:
+        """Record which objects have ended well since they were applied.
+
+        Raises:
+            KubeError, InventoryError: The inventory could not be written.
+        """
+        if self._record_ends():
+            await self._book.write()
+
+    def _record_ends(self) -> bool:
+        recorded, ended = self._book.known, self._cluster.observer.ended
+        if recorded is None or not ended or self.settings.dry_run is not DryRun.NONE:
+            return False
+        found = ((recorded.get(ref), uid) for ref, uid in ended.items())
+        news = [one for one, uid in found if one is not None and one.digest and one.uid == uid and not is_done(one)]
+        for one in news:
+            self._book.record(done(one))
+        return bool(news)
 
     @property
     def refused(self) -> tuple[Outcome, ...]:
@@ -239,6 +263,7 @@ class ProjectSync:
     async def _run_part(self, part: Narrowed, report: Callable[[Outcome], None]) -> SyncResult:
         """Sync what changed; the rest is as it was when everything was looked at, or the watches have told."""
         recorded = await self._book.read()
+        self._record_ends()
         changed = part.changed
         hidden = await self._looking.watch(changed, ())
         live, unseen = await self._looking.look_at(leave_out(changed, (), hidden).desired, ())
@@ -283,6 +308,7 @@ class ProjectSync:
         """Resolve, look and plan; return with the plan what Git wants, as far as may be, and the inventory."""
         resolved = await self._resolve(snapshot)
         recorded = await self._book.read()
+        self._record_ends()
         hidden = await self._looking.watch(resolved, recorded)
         visible = leave_out(resolved, (), hidden).desired
         remembered = (ref for ref in recorded if place_of(ref) not in hidden)
@@ -323,6 +349,7 @@ class ProjectSync:
             KubeError: As for ``run``.
         """
         self._patience.renew()
+        self._record_ends()
         recorded, outline = self._book.known, self._wanted.outline
         if outline is None or recorded is None:
             return SyncResult()

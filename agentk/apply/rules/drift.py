@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import Drift, DriftPolicy
 from agentk.apply.rules.blame import told
+from agentk.apply.rules.done import is_done
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,10 @@ def drift_of(live: Live | None, recorded: Recorded, settings: ProjectSettings) -
     """Return how the live object departs from the recorded one, None when it does not.
 
     Changes of fields that we do not apply are other people's business and no drift. An object recorded without
-    fingerprint was never seen applied, and counts as changed.
+    fingerprint was never seen applied, and counts as changed. What is done does not depart from anything.
     """
+    if is_done(recorded):
+        return None
     if live is None:
         return Drift.MISSING
     if live.uid != recorded.uid:
