@@ -99,7 +99,12 @@ async def _serve(options: Options, life: Lifecycle) -> None:
     link = Link(
         options.kas_address,
         token=options.token,
-        hello=lambda: wire.Hello(meta=meta, holding=controller.holding(), capabilities=CAPABILITIES),
+        hello=lambda: wire.Hello(
+            meta=meta,
+            holding=controller.holding(),
+            capabilities=CAPABILITIES,
+            installation_id=controller.installation,
+        ),
         ca_cert_file=options.ca_cert_file,
     )
 

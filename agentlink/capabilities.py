@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Capability(StrEnum):
-    """One protection that a project of a configuration may ask for. The value is what travels, and what people read."""
+    """One thing that kas may rely on, such as a protection that a project asks for. The value travels and is read."""
 
     ALLOWED_NAMESPACES = "allowed_namespaces"
     """Objects outside the namespaces of a project are refused."""
@@ -26,6 +26,8 @@ class Capability(StrEnum):
     """What is only to be tried is not done."""
     IGNORE = "ignore"
     """Fields that are left to others are not written."""
+    INSTALLATION = "installation"
+    """What another installation of kas sent is dropped, and it is told which one that was."""
     IMPERSONATE = "impersonate"
     """A project is read and written on behalf of its account, never with the agent's own rights."""
     PRUNE = "prune"

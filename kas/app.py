@@ -92,7 +92,7 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, life: Lifecycle) -> None:
-    store, sync_ids, key = await _open(settings, life)
+    store, sync_ids, key, installation = await _open(settings, life)
     feed = Feed()
     try:
         check_program()
@@ -128,6 +128,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
         commands=commands,
         holds=holds,
         access=access,
+        installation=installation,
     )
     events = SessionEvents(store, feed, keep=settings.retention.events)
     observing = Observing(events)
@@ -181,7 +182,7 @@ async def _serve(settings: Settings, life: Lifecycle) -> None:
     feed.close()
 
 
-async def _open(settings: Settings, life: Lifecycle) -> tuple[Store, SyncIds, bytes]:
+async def _open(settings: Settings, life: Lifecycle) -> tuple[Store, SyncIds, bytes, str]:
     """Open what kas keeps, and what is made of the keys in it: names of syncs, and what replicas have in common."""
     try:
         await life.start("data-directory", _locked(settings.data_dir))
@@ -193,9 +194,10 @@ async def _open(settings: Settings, life: Lifecycle) -> tuple[Store, SyncIds, by
         await first_api_token(settings.data_dir, store)
         sync_ids = SyncIds(await store.keys.of(SYNCS_KEY))
         key = await store.keys.of(REPLICAS) if settings.redis is not None else b""
+        installation = await store.keys.installation()
     except StoreError as error:
         raise StartError(f"database: {error}") from error
-    return store, sync_ids, key
+    return store, sync_ids, key, installation
 
 
 async def _start_http(

@@ -138,13 +138,17 @@ class ProjectSettings:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One complete revision as kas sent it: for each file, its objects as JSON bytes with sorted keys."""
+    """One complete revision as kas sent it: for each file, its objects as JSON bytes with sorted keys.
+
+    ``project`` is the project's path, empty where kas does not tell it.
+    """
 
     project_id: int
     commit: str
     sync_id: str
     digest: bytes
     files: Mapping[str, tuple[bytes, ...]] = field(repr=False)
+    project: str = ""
 
     @property
     def objects(self) -> int:

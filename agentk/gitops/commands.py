@@ -71,7 +71,7 @@ class Commands:
         self._link = link
         self._find = find
         self._tasks: asyncio.TaskGroup | None = None
-        self._snapshots: dict[str, asyncio.Future[Snapshot]] = {}
+        self._snapshots: dict[str, asyncio.Future[Snapshot | Refusal]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._known: deque[str] = deque(maxlen=REMEMBERED)
 
@@ -101,9 +101,16 @@ class Commands:
 
     def accompany(self, command_id: str, snapshot: Snapshot) -> None:
         """Take the snapshot that goes with a command."""
+        self._settle(command_id, snapshot)
+
+    def decline(self, command_id: str, refusal: Refusal) -> None:
+        """Take note that the snapshot that goes with a command is not to be used."""
+        self._settle(command_id, refusal)
+
+    def _settle(self, command_id: str, found: Snapshot | Refusal) -> None:
         waiting = self._snapshots.get(command_id)
         if waiting is not None and not waiting.done():
-            waiting.set_result(snapshot)
+            waiting.set_result(found)
 
     async def _carry_out(self, command: wire.Command, *, crowded: bool) -> None:
         seconds = command.timeout.ToMilliseconds() / 1000 or DEFAULT_SECONDS
@@ -154,6 +161,9 @@ class Commands:
 
     async def _diff(self, project: Commanded, command_id: str) -> AsyncGenerator[wire.AnswerRequest, None]:
         snapshot = await self._snapshots[command_id]
+        if isinstance(snapshot, Refusal):
+            yield _no(snapshot)
+            return
         part, counts = wire.AnswerRequest(), wire.SyncCounts()
         async with aclosing(project.diff(snapshot)) as objects:
             async for one in objects:

@@ -17,7 +17,7 @@ from agentk.gitops.commands import Commands
 from agentk.gitops.link import Reconnect
 from agentk.gitops.observer import Observer
 from agentk.gitops.project import ProjectLoop
-from agentk.gitops.receive import Accompanied, Configured, Ordered, Received, Receiver, TransferError
+from agentk.gitops.receive import Accompanied, Configured, Ordered, Received, Receiver, Refused, TransferError
 from agentk.gitops.rivals import Rivals
 from agentk.gitops.served_kinds import ServedKinds
 from agentk.gitops.sync import Cluster
@@ -29,7 +29,7 @@ from agentlink import logs
 from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from agentk.apply.model import ProjectSettings, Snapshot
     from agentk.gitops.commands import Answering
@@ -82,12 +82,17 @@ class Controller:
         self._guard: Guard | None = None
         self._cluster: Cluster | None = None
         self._loops: dict[int, tuple[ProjectLoop, asyncio.Task[None]]] = {}
-        self._ending: dict[int, asyncio.Task[None]] = {}
+        self._ending: list[tuple[ProjectSettings, asyncio.Task[None]]] = []
         self._trouble: Trouble | None = None
 
     def holding(self) -> list[wire.Holding]:
         """Return what to tell kas, at a new connection, that this agent holds."""
         return self._receiver.connected()
+
+    @property
+    def installation(self) -> str:
+        """Return the installation of kas that what is held came from."""
+        return self._receiver.installation
 
     async def prepare(self) -> None:
         """Learn what the cluster serves before the first revision needs it; if that fails, the revision asks again."""
@@ -161,6 +166,8 @@ class Controller:
         Raises:
             Reconnect: It does not fit what is held here; a new connection puts that right.
         """
+        if self._receiver.meet(message):
+            self._let_go()
         try:
             event = self._receiver.feed(message)
         except TransferError as error:
@@ -186,8 +193,27 @@ class Controller:
                 self.commands.take(command)
             case Accompanied(command_id, snapshot):
                 self.commands.accompany(command_id, snapshot)
+            case Refused(snapshot, refusal, command_id):
+                self._refused(snapshot, refusal, command_id)
             case None:
                 pass
+
+    def _let_go(self) -> None:
+        """Do nothing any more of what another installation of kas had confirmed; this one has yet to say anything."""
+        log.warning("This is another installation of kas; what the one before had sent is dropped")
+        self._configured = None
+        for project_id in list(self._loops):
+            self._end(project_id)
+        self._reports.forget()
+
+    def _refused(self, snapshot: Snapshot, refusal: Refusal, command_id: str) -> None:
+        log.error("A revision was refused", commit_id=snapshot.commit, reason=refusal.reason, why=refusal.message)
+        if command_id:
+            self.commands.decline(command_id, refusal)
+            return
+        reason, message = refusal.reason, refusal.message
+        self._reports.sync(snapshot, wire.SYNC_STATE_FAILED, reason=reason, message=message)
+        self._reports.event(snapshot.project_id, sync_id=snapshot.sync_id, reason=reason, message=message, warning=True)
 
     def _commanded(self, project_id: int) -> ProjectLoop | Refusal:
         """Return the loop that drives a project, or why none does here."""
@@ -211,21 +237,30 @@ class Controller:
         kube = self._kube.guarded_by(guard)
         cluster = self._cluster_of(configured.agent_id, kube, tasks)
         wanted = {settings.project_id: settings for settings in configured.projects}
-        for project_id, (loop, task) in list(self._loops.items()):
+        for project_id, (loop, _) in list(self._loops.items()):
             settings = wanted.get(project_id)
             if settings is None or _place_of(settings) != _place_of(loop.settings):
-                del self._loops[project_id]
-                task.cancel()
-                self._ending[project_id] = task
+                self._end(project_id)
         for project_id, settings in wanted.items():
             if project_id in self._loops:
                 self._loops[project_id][0].reconfigure(settings)
             else:
                 self._start(kube, cluster, settings, tasks)
 
+    def _end(self, project_id: int) -> None:
+        """End a project's loop; the next one of that id or path waits until it has ended."""
+        loop, task = self._loops.pop(project_id)
+        task.cancel()
+        self._ending.append((loop.settings, task))
+
     def _start(self, kube: KubeClient, cluster: Cluster, settings: ProjectSettings, tasks: asyncio.TaskGroup) -> None:
         loop = ProjectLoop(kube, cluster, settings, self._reports)
-        before = self._ending.pop(settings.project_id, None)
+        self._ending = [one for one in self._ending if not one[1].done()]
+        before = [
+            task
+            for ending, task in self._ending
+            if ending.project_id == settings.project_id or ending.path == settings.path
+        ]
         task = tasks.create_task(_run_after(before, loop), name=f"project-{settings.path}")
         self._loops[settings.project_id] = (loop, task)
 
@@ -256,13 +291,16 @@ class Controller:
         return {loop.settings.inventory_id: loop for loop, _ in self._loops.values()}
 
 
-def _place_of(settings: ProjectSettings) -> tuple[str, str]:
-    """Return what a loop is made for, and cannot change while it lives: where its inventory is, and who it acts as."""
-    return (settings.inventory_home, settings.impersonate_user)
+def _place_of(settings: ProjectSettings) -> tuple[str, str, str]:
+    """Return what a loop is made for, and cannot change while it lives.
+
+    That is whose objects they are, where its inventory is, and who it acts as.
+    """
+    return (settings.path, settings.inventory_home, settings.impersonate_user)
 
 
-async def _run_after(before: asyncio.Task[None] | None, loop: ProjectLoop) -> None:
-    """Run a loop; an earlier one of the same project, which may still write its inventory, ends first."""
-    if before is not None:
-        await asyncio.wait([before])
+async def _run_after(before: Sequence[asyncio.Task[None]], loop: ProjectLoop) -> None:
+    """Run a loop; earlier ones of the same project, which may still write its inventory, end first."""
+    if before:
+        await asyncio.wait(before)
     await loop.run()

@@ -6,7 +6,7 @@ What was received survives reconnects, so that only differences travel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agentk.apply.files import NO_FILES, Files
@@ -19,6 +19,7 @@ from agentk.apply.model import (
     ProjectSettings,
     Propagation,
     PruneConfirmation,
+    Refusal,
     SecretTargets,
     Snapshot,
     Suspension,
@@ -67,6 +68,18 @@ class Accompanied:
     snapshot: Snapshot
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A snapshot does not fit the configuration and is not taken; ``snapshot`` has none of its files.
+
+    ``command_id`` is that of the command that it goes with, empty for one that was to be synced.
+    """
+
+    snapshot: Snapshot
+    refusal: Refusal
+    command_id: str = ""
+
+
 _COMMANDS_AT_ONCE = 8
 """Transfers for commands that may be arriving; kas gives no more, and one it gave up is never completed."""
 
@@ -93,7 +106,7 @@ class _Transfer:
                 f"project {header.project_id} at {header.commit}: expected {header.total_files} files with "
                 f"{header.total_objects} objects, got {len(files)} with {files.objects}"
             )
-        return Snapshot(header.project_id, header.commit, header.sync_id, digest, files)
+        return replace(_named(header), digest=digest, files=files)
 
 
 class Receiver:
@@ -102,7 +115,15 @@ class Receiver:
     def __init__(self) -> None:
         self._held: dict[int, Snapshot] = {}
         self._arriving: dict[int | str, _Transfer] = {}
-        self._wanted: frozenset[int] = frozenset()
+        # The path of each project of the configuration, by its id; None before there is one.
+        self._paths: Mapping[int, str] | None = None
+        self._installation: str | None = None
+        self._met = False
+
+    @property
+    def installation(self) -> str:
+        """Return the installation of kas that what is held came from, empty where none was told."""
+        return self._installation or ""
 
     @property
     def held(self) -> Mapping[int, Snapshot]:
@@ -112,6 +133,7 @@ class Receiver:
     def connected(self) -> list[wire.Holding]:
         """Forget half-arrived transfers and return what to tell kas that this agent holds."""
         self._arriving.clear()
+        self._met = False
         return [
             wire.Holding(project_id=held.project_id, commit=held.commit, digest=held.digest)
             for held in self._held.values()
@@ -122,7 +144,26 @@ class Receiver:
         self._held.clear()
         self._arriving.clear()
 
-    def feed(self, message: wire.KasMessage) -> Configured | Received | Ordered | Accompanied | None:
+    def meet(self, message: wire.KasMessage) -> bool:
+        """Learn from the first message of a connection which installation of kas speaks; for each, before ``feed``.
+
+        Returns:
+            Whether it is another one than what is held came from: all that was held is gone then, since numbers of
+            projects mean something within one installation only.
+        """
+        if self._met:
+            return False
+        self._met = True
+        # An older kas tells none: it may be any.
+        told = message.welcome.installation_id
+        another = self._installation not in {None, told}
+        self._installation = told
+        if another:
+            self.reset()
+            self._paths = None
+        return another
+
+    def feed(self, message: wire.KasMessage) -> Configured | Received | Ordered | Accompanied | Refused | None:
         """Take one message; return what it completes. Unknown messages, of a newer kas, are ignored.
 
         Raises:
@@ -132,7 +173,7 @@ class Receiver:
             case "configuration":
                 return self._configure(message.configuration)
             case "snapshot_header":
-                self._begin(message.snapshot_header)
+                return self._begin(message.snapshot_header)
             case "snapshot_files":
                 if transfer := self._arriving.get(_key(message.snapshot_files)):
                     for file in message.snapshot_files.files:
@@ -147,12 +188,18 @@ class Receiver:
 
     def _configure(self, configuration: wire.Configuration) -> Configured:
         configured = configured_of(configuration)
-        self._wanted = frozenset(project.project_id for project in configured.projects)
-        for project_id in self._held.keys() - self._wanted:
-            del self._held[project_id]
+        before, self._paths = self._paths or {}, {one.project_id: one.path for one in configured.projects}
+        for project_id, held in list(self._held.items()):
+            path = self._paths.get(project_id)
+            if path is None or path != (held.project or before.get(project_id, path)):
+                del self._held[project_id]
         return configured
 
-    def _begin(self, header: wire.SnapshotHeader) -> None:
+    def _begin(self, header: wire.SnapshotHeader) -> Refused | None:
+        refusal = self._refuse(header)
+        if refusal is not None:
+            self._arriving.pop(_key(header), None)
+            return Refused(_named(header), refusal, header.command_id)
         before = NO_FILES
         if header.base_digest:
             held = self._held.get(header.project_id)
@@ -164,6 +211,18 @@ class Receiver:
             for key in given_up:
                 del self._arriving[key]
         self._arriving[_key(header)] = _Transfer(header, before)
+        return None
+
+    def _refuse(self, header: wire.SnapshotHeader) -> Refusal | None:
+        """Return why a snapshot is not taken; of a kas that does not say whose it is, the number is believed."""
+        path = self._paths.get(header.project_id) if self._paths is not None else None
+        if not header.project or path is None or path == header.project:
+            return None
+        return Refusal(
+            "SnapshotOfAnotherProject",
+            f"kas sent a revision of project {header.project} under the id {header.project_id}, which its configuration"
+            f" gives to {path}; nothing of it is applied. Restart kas, and where that changes nothing, report it",
+        )
 
     def _complete(self, complete: wire.SnapshotComplete) -> Received | Accompanied | None:
         transfer = self._arriving.pop(_key(complete), None)
@@ -174,6 +233,11 @@ class Receiver:
             return Accompanied(complete.command_id, snapshot)
         self._held[complete.project_id] = snapshot
         return Received(snapshot, tuple(transfer.sent))
+
+
+def _named(header: wire.SnapshotHeader) -> Snapshot:
+    """Return the snapshot that a header names, without its files."""
+    return Snapshot(header.project_id, header.commit, header.sync_id, header.digest, NO_FILES, header.project)
 
 
 def _key(message: wire.SnapshotHeader | wire.SnapshotFiles | wire.SnapshotComplete) -> int | str:

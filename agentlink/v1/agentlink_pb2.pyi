@@ -148,14 +148,16 @@ class AgentMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("meta", "holding", "capabilities")
+    __slots__ = ("meta", "holding", "capabilities", "installation_id")
     META_FIELD_NUMBER: _ClassVar[int]
     HOLDING_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    INSTALLATION_ID_FIELD_NUMBER: _ClassVar[int]
     meta: AgentMeta
     holding: _containers.RepeatedCompositeFieldContainer[Holding]
     capabilities: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, meta: _Optional[_Union[AgentMeta, _Mapping]] = ..., holding: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ...) -> None: ...
+    installation_id: str
+    def __init__(self, meta: _Optional[_Union[AgentMeta, _Mapping]] = ..., holding: _Optional[_Iterable[_Union[Holding, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ..., installation_id: _Optional[str] = ...) -> None: ...
 
 class AgentMeta(_message.Message):
     __slots__ = ("version", "commit", "pod_namespace", "pod_name", "kubernetes_version", "instance_id")
@@ -184,38 +186,48 @@ class Holding(_message.Message):
     def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class KasMessage(_message.Message):
-    __slots__ = ("configuration", "snapshot_header", "snapshot_files", "snapshot_complete", "command", "moving")
+    __slots__ = ("configuration", "snapshot_header", "snapshot_files", "snapshot_complete", "command", "moving", "welcome")
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_HEADER_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FILES_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_COMPLETE_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     MOVING_FIELD_NUMBER: _ClassVar[int]
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
     configuration: Configuration
     snapshot_header: SnapshotHeader
     snapshot_files: SnapshotFiles
     snapshot_complete: SnapshotComplete
     command: Command
     moving: Moving
-    def __init__(self, configuration: _Optional[_Union[Configuration, _Mapping]] = ..., snapshot_header: _Optional[_Union[SnapshotHeader, _Mapping]] = ..., snapshot_files: _Optional[_Union[SnapshotFiles, _Mapping]] = ..., snapshot_complete: _Optional[_Union[SnapshotComplete, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., moving: _Optional[_Union[Moving, _Mapping]] = ...) -> None: ...
+    welcome: Welcome
+    def __init__(self, configuration: _Optional[_Union[Configuration, _Mapping]] = ..., snapshot_header: _Optional[_Union[SnapshotHeader, _Mapping]] = ..., snapshot_files: _Optional[_Union[SnapshotFiles, _Mapping]] = ..., snapshot_complete: _Optional[_Union[SnapshotComplete, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., moving: _Optional[_Union[Moving, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("installation_id",)
+    INSTALLATION_ID_FIELD_NUMBER: _ClassVar[int]
+    installation_id: str
+    def __init__(self, installation_id: _Optional[str] = ...) -> None: ...
 
 class Moving(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Configuration(_message.Message):
-    __slots__ = ("agent_id", "agent_name", "commit", "log_level", "projects")
+    __slots__ = ("agent_id", "agent_name", "commit", "log_level", "projects", "project")
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_NAME_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     LOG_LEVEL_FIELD_NUMBER: _ClassVar[int]
     PROJECTS_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     agent_id: int
     agent_name: str
     commit: str
     log_level: LogLevel
     projects: _containers.RepeatedCompositeFieldContainer[ManifestProject]
-    def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., commit: _Optional[str] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., projects: _Optional[_Iterable[_Union[ManifestProject, _Mapping]]] = ...) -> None: ...
+    project: str
+    def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., commit: _Optional[str] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., projects: _Optional[_Iterable[_Union[ManifestProject, _Mapping]]] = ..., project: _Optional[str] = ...) -> None: ...
 
 class ManifestProject(_message.Message):
     __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user", "drift_policy", "ignore", "force_conflicts", "recreate", "suspension", "health", "prune_confirmation", "prune_large_percent", "allowed_namespaces", "inventory_namespace", "confined", "mutation_from_secrets")
@@ -302,7 +314,7 @@ class HealthRule(_message.Message):
     def __init__(self, group: _Optional[str] = ..., kind: _Optional[str] = ..., current: _Optional[str] = ..., failed: _Optional[str] = ...) -> None: ...
 
 class SnapshotHeader(_message.Message):
-    __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at", "command_id")
+    __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at", "command_id", "project")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     SYNC_ID_FIELD_NUMBER: _ClassVar[int]
@@ -313,6 +325,7 @@ class SnapshotHeader(_message.Message):
     TOTAL_OBJECTS_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     project_id: int
     commit: str
     sync_id: str
@@ -323,7 +336,8 @@ class SnapshotHeader(_message.Message):
     total_objects: int
     received_at: _timestamp_pb2.Timestamp
     command_id: str
-    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., sync_id: _Optional[str] = ..., digest: _Optional[bytes] = ..., base_digest: _Optional[bytes] = ..., removed_paths: _Optional[_Iterable[str]] = ..., total_files: _Optional[int] = ..., total_objects: _Optional[int] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., command_id: _Optional[str] = ...) -> None: ...
+    project: str
+    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., sync_id: _Optional[str] = ..., digest: _Optional[bytes] = ..., base_digest: _Optional[bytes] = ..., removed_paths: _Optional[_Iterable[str]] = ..., total_files: _Optional[int] = ..., total_objects: _Optional[int] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., command_id: _Optional[str] = ..., project: _Optional[str] = ...) -> None: ...
 
 class SnapshotFiles(_message.Message):
     __slots__ = ("project_id", "files", "command_id")

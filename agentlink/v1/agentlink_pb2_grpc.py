@@ -60,7 +60,7 @@ class AgentLinkServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Connect(self, request_iterator, context):
-        """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Configuration.
+        """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Welcome.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

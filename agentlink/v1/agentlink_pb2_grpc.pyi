@@ -37,7 +37,7 @@ class AgentLinkStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AgentLinkAsyncStub: ...
     Connect: _grpc.StreamStreamMultiCallable[_agentlink_pb2.AgentMessage, _agentlink_pb2.KasMessage]
-    """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Configuration."""
+    """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Welcome."""
     Report: _grpc.UnaryUnaryMultiCallable[_agentlink_pb2.ReportRequest, _agentlink_pb2.ReportResponse]
     """Stores a batch of reports. An answer means that all of them are on disk; repeating a batch changes nothing."""
     Identify: _grpc.UnaryUnaryMultiCallable[_agentlink_pb2.IdentifyRequest, _agentlink_pb2.IdentifyResponse]
@@ -51,7 +51,7 @@ class AgentLinkStub:
 class AgentLinkAsyncStub(AgentLinkStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Connect: _aio.StreamStreamMultiCallable[_agentlink_pb2.AgentMessage, _agentlink_pb2.KasMessage]  # type: ignore[assignment]
-    """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Configuration."""
+    """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Welcome."""
     Report: _aio.UnaryUnaryMultiCallable[_agentlink_pb2.ReportRequest, _agentlink_pb2.ReportResponse]  # type: ignore[assignment]
     """Stores a batch of reports. An answer means that all of them are on disk; repeating a batch changes nothing."""
     Identify: _aio.UnaryUnaryMultiCallable[_agentlink_pb2.IdentifyRequest, _agentlink_pb2.IdentifyResponse]  # type: ignore[assignment]
@@ -68,7 +68,7 @@ class AgentLinkServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_agentlink_pb2.AgentMessage],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agentlink_pb2.KasMessage], _abc.AsyncIterator[_agentlink_pb2.KasMessage]]:
-        """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Configuration."""
+        """The agent's one long-lived stream. The first message of the agent is Hello; the first answer is Welcome."""
 
     @_abc_1.abstractmethod
     def Report(

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agentlink import logs
-from agentlink.capabilities import able_of
+from agentlink.capabilities import Capability, able_of
 from agentlink.manifests.model import ManifestError
 from kas.desired.agent_config import ConfigError
 from kas.git.errors import GitError
@@ -93,9 +93,15 @@ class AgentStream:
         self._tasks = tasks
         self._able = able_of(hello.capabilities)
         self._version = hello.meta.version
-        self._has = {holding.project_id: (holding.commit, bytes(holding.digest)) for holding in hello.holding}
+        self._has = {
+            holding.project_id: (holding.commit, bytes(holding.digest))
+            for holding in hello.holding
+            # An agent that is able to drops what another installation has sent it.
+            if Capability.INSTALLATION not in self._able or hello.installation_id == publisher.installation
+        }
         self._held: dict[int, Snapshot] = {}
         self._outbox = Outbox(self._held, ready, publisher.transfers)
+        self._outbox.greet(publisher.installation)
         self._watches: dict[tuple[ManifestProjectConfig, str], _Watched] = {}
         self._holding: tuple[HoldRecord, ...] = ()
         self._config: tuple[str, AgentConfig, Mapping[str, int]] | None = None
@@ -154,7 +160,8 @@ class AgentStream:
             # Who gave the command has made it, too, and said what is wrong with it.
             self._log().warning("A command could not be sent", command_id=command.id, reason=error.reason)
             return
-        self._outbox.order(command, Offer(command.project_id, "", snapshot, datetime.now(UTC), command.id))
+        offer = Offer(command.project_id, "", snapshot, datetime.now(UTC), command.id, revision.wanted.project)
+        self._outbox.order(command, offer)
 
     def _holds_changed(self, holding: tuple[HoldRecord, ...]) -> None:
         self._holding = holding
@@ -244,6 +251,7 @@ class AgentStream:
             configuration_message(
                 agent_id=self._identity.agent_id,
                 agent_name=self._identity.agent_name,
+                project=self._identity.project,
                 commit=commit,
                 config=config,
                 project_ids=ids,
@@ -328,7 +336,7 @@ class AgentStream:
                 self._held[project_id] = base
         sync_ids = self._publisher.sync_ids
         sync_id = sync_ids.of(self._identity.agent_id, project_id, config.project, commit, snapshot.digest)
-        self._outbox.offer(Offer(project_id, sync_id, snapshot, state.at))
+        self._outbox.offer(Offer(project_id, sync_id, snapshot, state.at, project=config.project))
         self._log().debug("Revision offered", project_id=config.project, commit_id=commit)
         if not self._notes.overtake(project_id, state.number):
             return

@@ -54,6 +54,7 @@ def configuration_message(
     *,
     agent_id: int,
     agent_name: str,
+    project: str,
     commit: str,
     config: AgentConfig,
     project_ids: Mapping[str, int],
@@ -64,6 +65,7 @@ def configuration_message(
     Args:
         agent_id: the agent.
         agent_name: its name.
+        project: the path of its configuration project.
         commit: of the configuration.
         config: what it says.
         project_ids: has every project of it.
@@ -73,9 +75,10 @@ def configuration_message(
         configuration=wire.Configuration(
             agent_id=agent_id,
             agent_name=agent_name,
+            project=project,
             commit=commit,
             log_level=_LOG_LEVELS[config.log_level],
-            projects=[_project(project_ids[project.project], project, holding) for project in config.projects],
+            projects=[_project(project_ids[one.project], one, holding) for one in config.projects],
         )
     )
 

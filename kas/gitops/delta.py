@@ -26,9 +26,10 @@ _FIELD_OVERHEAD = 16
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One snapshot on its way to one agent. ``received_at`` is when kas learned of the revision.
+    """One snapshot of a project, by id and path, on its way to one agent.
 
-    With ``command_id`` it goes with that command, and is not to be synced; ``sync_id`` is empty then.
+    ``received_at`` is when kas learned of the revision. With ``command_id`` it goes with that command, and is not to be
+    synced; ``sync_id`` is empty then.
     """
 
     project_id: int
@@ -36,6 +37,7 @@ class Offer:
     snapshot: Snapshot
     received_at: datetime
     command_id: str = ""
+    project: str = ""
 
 
 def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
@@ -52,6 +54,7 @@ def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
         total_files=len(new.files),
         total_objects=new.files.objects,
         command_id=offer.command_id,
+        project=offer.project,
     )
     header.received_at.FromDatetime(offer.received_at)
     project_id, command_id = offer.project_id, offer.command_id

@@ -30,6 +30,7 @@ class Outbox:
     __slots__ = (
         "_active",
         "_configuration",
+        "_first",
         "_held",
         "_ordered",
         "_ordering",
@@ -43,6 +44,7 @@ class Outbox:
         self._held = held
         self._transfers = transfers
         self._ready = ready
+        self._first: wire.KasMessage | None = None
         self._configuration: wire.KasMessage | None = None
         self._waiting: dict[int, Offer] = {}
         self._active: dict[int, tuple[Offer, Iterator[wire.KasMessage]]] = {}
@@ -52,8 +54,13 @@ class Outbox:
         # Project ids, and the ids of commands.
         self._turns: list[int | str] = []
 
+    def greet(self, installation: str) -> None:
+        """Say first of all which installation of kas this is."""
+        self._first = wire.KasMessage(welcome=wire.Welcome(installation_id=installation))
+        self._ready()
+
     def configure(self, message: wire.KasMessage) -> None:
-        """Send a configuration before anything else; one that still waits is replaced."""
+        """Send a configuration before any snapshot; one that still waits is replaced."""
         self._configuration = message
         self._ready()
 
@@ -89,6 +96,9 @@ class Outbox:
 
     def take(self) -> wire.KasMessage | None:
         """Return the stream's next message, None while there is none. A transfer's base was sent whole before."""
+        if self._first is not None:
+            message, self._first = self._first, None
+            return message
         if self._configuration is not None:
             message, self._configuration = self._configuration, None
             return message

@@ -62,8 +62,12 @@ class Publisher:
         commands: LocalCommands,
         holds: HoldBoard,
         access: ProjectAccess = OWN_GROUP,
+        installation: str = "",
     ) -> None:
-        """Open streams. ``access`` says which projects configurations may name."""
+        """Open streams.
+
+        ``access`` says which projects configurations may name, ``installation`` is told to every agent.
+        """
         self.watcher = watcher
         self.mirrors = mirrors
         self.store = store
@@ -73,6 +77,7 @@ class Publisher:
         self.commands = commands
         self.holds = holds
         self.access = access
+        self.installation = installation
         self.refusals = Refusals(time.monotonic)
         self.snapshots = Snapshots(mirrors, limits)
         self.configurations = ReadConfigurations()

@@ -57,6 +57,7 @@ def _header_for(offer: Offer, alike: wire.KasMessage) -> wire.KasMessage:
     header = message.snapshot_header
     header.commit = offer.snapshot.commit
     header.sync_id = offer.sync_id
+    header.project = offer.project
     header.received_at.FromDatetime(offer.received_at)
     return message
 

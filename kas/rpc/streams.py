@@ -65,7 +65,7 @@ async def read_hello(request_iterator: AsyncIterator[wire.AgentMessage], context
     meta = hello.meta
     values = (meta.version, meta.commit, meta.pod_namespace, meta.pod_name, meta.kubernetes_version, meta.instance_id)
     if (
-        any(len(value) > META_CHARACTERS for value in (*values, *hello.capabilities))
+        any(len(value) > META_CHARACTERS for value in (*values, hello.installation_id, *hello.capabilities))
         or max(len(hello.holding), len(hello.capabilities)) > HOLDINGS
     ):
         await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a value in Hello is too long")

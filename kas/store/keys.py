@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 REPLICAS: Final = "replicas"
 """The name of the key that keeps what several kas say to each other (``kas/replicas/derived.py``)."""
 
+_INSTALLATION: Final = "installation"
+_INSTALLATION_BYTES: Final = 16
+"""Of the key by this name, which nothing is kept by: agents are told these."""
+
 
 class Keys:
     """The keys of one store. Every method may raise StoreUnavailable."""
@@ -32,6 +36,14 @@ class Keys:
             query = insert(connection, keys).values(name=name, value=made)
             await connection.execute(query.on_conflict_do_nothing(index_elements=["name"]))
             return bytes.fromhex(str(await connection.scalar(select(keys.c.value).where(keys.c.name == name))))
+
+    async def installation(self) -> str:
+        """Return what tells this installation of kas, all its replicas, from any other: 32 hexadecimal digits."""
+        return (await self.of(_INSTALLATION))[:_INSTALLATION_BYTES].hex()
+
+    async def renew_installation(self) -> None:
+        """Be another installation from now on, which agents begin anew with: the database went back in time."""
+        await self.renew(_INSTALLATION)
 
     @whole
     async def renew(self, name: str) -> None:

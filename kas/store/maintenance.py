@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_HAS_KEYS = "0005"
+"""The first schema with keys; an older one gets an installation when it is upgraded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -93,6 +96,8 @@ class Maintenance:
     async def restore(self, file: Path, *, force: bool = False) -> None:
         """Put back what ``backup`` wrote: whole, or not at all. An older backup is upgraded when kas starts.
 
+        To agents it is another installation from then on: what they hold may be of projects that it does not know.
+
         Args:
             file: the backup, of the same kind of database.
             force: also into a database that holds something, which is lost.
@@ -107,6 +112,13 @@ class Maintenance:
             await load(target, file, force=force, check=check_known)
         else:
             copy_from(file, file_of(target), force=force, check=check_known)
+        if (await self.current()).found < _HAS_KEYS:
+            return
+        database = Database(self._url, password_file=self._password_file, patient=True)
+        try:
+            await Keys(database).renew_installation()
+        finally:
+            await database.close()
 
 
 def _check_there(file: Path) -> None:

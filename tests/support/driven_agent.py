@@ -162,7 +162,10 @@ async def driven_agent(
             parse_kas_address(kas.url("grpc")),
             token=lambda: secret,
             hello=lambda: wire.Hello(
-                meta=wire.AgentMeta(version="1.0"), holding=controller.holding(), capabilities=CAPABILITIES
+                meta=wire.AgentMeta(version="1.0"),
+                holding=controller.holding(),
+                capabilities=CAPABILITIES,
+                installation_id=controller.installation,
             ),
         )
         reports = ReportQueue(link.report, connected=link.wait_connected, failure=LinkError, rejection=ReportRejected)

@@ -98,12 +98,16 @@ class Player:
             for project, snapshot in self.receiver.held.items()
         ]
         return wire.Hello(
-            meta=wire.AgentMeta(version="1.0", instance_id=self.instance), holding=holding, capabilities=CAPABILITIES
+            meta=wire.AgentMeta(version="1.0", instance_id=self.instance),
+            holding=holding,
+            capabilities=CAPABILITIES,
+            installation_id=self.receiver.installation,
         )
 
     async def _consume(self, message: wire.KasMessage) -> None:
         if message.WhichOneof("message") == "configuration":
             self.configurations.append(message.configuration)
+        self.receiver.meet(message)
         match self.receiver.feed(message):
             case Received(snapshot) if not self.applied or self.applied[-1].sync_id != snapshot.sync_id:
                 self.applied.append(snapshot)

@@ -143,6 +143,7 @@ class TestHello:
         for hello in (
             wire.Hello(meta=wire.AgentMeta(pod_name="x" * 257)),
             wire.Hello(capabilities=["x" * 257]),
+            wire.Hello(installation_id="x" * 257),
             wire.Hello(capabilities=["x"] * 10_001),
         ):
             assert await self.answer(kas, wire.AgentMessage(hello=hello)) is grpc.StatusCode.INVALID_ARGUMENT

@@ -81,11 +81,16 @@ async def test_a_backup_is_restored_into_an_empty_database(url: str, tmp_path: P
     await Maintenance(url).backup(file)
     await Maintenance(url).restore(file, force=True)
     store = await Store.open(url)
+    installation = await store.keys.installation()
     await store.agents.delete(agent)
+    await store.close()
+    store = await Store.open(url)
+    assert await store.keys.installation() == installation
     await store.close()
     await Maintenance(url).restore(file, force=True)
     store = await Store.open(url)
     assert [each.id for each in await store.agents.list()] == [agent]
+    assert await store.keys.installation() != installation, "agents drop what was sent since the backup"
     await store.close()
 
 

@@ -33,7 +33,7 @@ def settings_of(text: str) -> ProjectSettings:
     config, warnings = parse_agent_config(data, path=PATH, own_project="group/config", limits=Limits())
     assert warnings == ()
     message = configuration_message(
-        agent_id=7, agent_name="a", commit="c", config=config, project_ids={"group/config": 3}
+        agent_id=7, agent_name="a", project="group/config", commit="c", config=config, project_ids={"group/config": 3}
     )
     read = wire.KasMessage.FromString(message.SerializeToString())
     (settings,) = configured_of(read.configuration).projects

@@ -20,6 +20,7 @@ def told(*holding: HoldRecord, suspend: bool = False) -> list[wire.Suspension | 
     message = configuration_message(
         agent_id=5,
         agent_name="a",
+        project="group/config",
         commit="c",
         config=config,
         project_ids={"group/app": 7, "group/other": 8},

@@ -117,3 +117,14 @@ def test_whoever_sends_is_told_when_there_is_something_to_take() -> None:
     outbox.order(wire.Command(id="c"), None)
 
     assert len(told) == 3
+
+
+def test_which_installation_speaks_is_said_before_everything_else() -> None:
+    outbox = new_outbox()
+    outbox.configure(configuration("c"))
+    outbox.greet("here")
+    first, second = outbox.take(), outbox.take()
+    assert first is not None
+    assert first.welcome.installation_id == "here"
+    assert second is not None
+    assert second.WhichOneof("message") == "configuration"
