@@ -223,11 +223,3 @@ async def lock_agents(connection: AsyncConnection, agent_ids: Collection[int]) -
     if is_postgresql(connection):
         query = select(agents.c.id).where(agents.c.id.in_(agent_ids)).order_by(agents.c.id)
         await connection.execute(query.with_for_update(key_share=True))
-
-
-async def count_on_after(connection: AsyncConnection, table: Table, chosen: int) -> None:
-    """Make ids that the database gives from now on greater than one chosen for it, as SQLite does by itself."""
-    if is_postgresql(connection):
-        name = func.pg_get_serial_sequence(table.name, "id")
-        following = func.greatest(func.nextval(name), chosen)
-        await connection.execute(select(func.setval(name, following)))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from kas.store.database import count_on_after, insert
+from kas.store.database import insert
+from kas.store.derived import derived_id
 from kas.store.errors import ProjectPinned
 from kas.store.records import ProjectRecord
 from kas.store.schema import projects
@@ -82,7 +83,6 @@ class Projects:
                 raise ProjectPinned(path, project_id, f"that is the id of project {holder!r}; choose another one")
             values = {"id": project_id, "path": path, "created_at": to_micros(self._clock())}
             await connection.execute(projects.insert().values(values))
-            await count_on_after(connection, projects, project_id)
 
     @whole
     async def list(self) -> tuple[ProjectRecord, ...]:
@@ -99,10 +99,13 @@ async def ensure_project(connection: AsyncConnection, path: str, now: datetime) 
 
 async def _ensure(connection: AsyncConnection, paths: Sequence[str], now: datetime) -> dict[str, int]:
     known = await _present(connection, paths)
-    if new := [{"path": path, "created_at": to_micros(now)} for path in paths if path not in known]:
-        query = insert(connection, projects).values(new)
-        await connection.execute(query.on_conflict_do_nothing(index_elements=["path"]))
+    attempt = 0
+    while new := [path for path in paths if path not in known]:
+        rows = [{"id": derived_id(path, attempt), "path": path, "created_at": to_micros(now)} for path in new]
+        # Another kas may give the same path its id just now, and an id may be another path's.
+        await connection.execute(insert(connection, projects).values(rows).on_conflict_do_nothing())
         known = await _present(connection, paths)
+        attempt += 1
     return known
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from kas.reports.sink import ReportSink
 from kas.reports.sync_log import SyncLog
+from kas.store.derived import derived_id
 from kas.store.records import SyncState
 from kas.store.store import Store
 from tests.integration.kas_reports.test_report_sink import COMMIT, IDS, batch
@@ -128,7 +129,7 @@ async def test_a_report_that_comes_late_to_another_kas_about_a_project_that_has_
 async def test_a_number_that_another_project_gets_while_a_report_waits_opens_nothing(
     store: Store, feed: Feed, identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coming = await store.projects.id_of("g/p") + 1
+    coming = derived_id("other/app")
     write = store.batches.write
     got: list[int] = []
 

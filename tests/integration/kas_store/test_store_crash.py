@@ -57,6 +57,7 @@ async def fill(store: Store, agent: int) -> None:
 
 async def test_every_acknowledged_batch_survives_a_kill_and_the_last_one_is_whole(url: str) -> None:
     store = await Store.open(url)
+    await store.projects.pin("g/p", 1)
     agent = (await store.agents.create("g/p", "prod")).id
     await store.close()
     writer = await asyncio.create_subprocess_exec(
@@ -92,6 +93,7 @@ async def test_every_acknowledged_batch_survives_a_kill_and_the_last_one_is_whol
 
 async def test_writers_side_by_side_lose_nothing(url: str) -> None:
     one, two = await Store.open(url), await Store.open(url)  # as two processes would: each with its own connections
+    await one.projects.pin("g/p", 1)
     agent = (await one.agents.create("g/p", "prod")).id
     stores = [one, two] * 25
     async with asyncio.timeout(60):
@@ -107,6 +109,7 @@ async def test_writers_side_by_side_lose_nothing(url: str) -> None:
 
 async def test_writers_that_are_cancelled_hold_up_nobody_and_lose_nothing_acknowledged(url: str) -> None:
     store = await Store.open(url)
+    await store.projects.pin("g/p", 1)
     agent = (await store.agents.create("g/p", "prod")).id
     kept = []
     for turn in range(20):
@@ -132,6 +135,7 @@ async def test_a_locked_database_is_unavailable_and_then_available_again(
 ) -> None:
     monkeypatch.setattr(sqlite_module, "BUSY_SECONDS", 0)
     store = await Store.open(sqlite_url)
+    await store.projects.pin("g/p", 1)
     agent = (await store.agents.create("g/p", "prod")).id
     other = sqlite3.connect(tmp_path / "data" / "kas.db", isolation_level=None)
     other.execute("begin immediate")
@@ -151,6 +155,7 @@ async def test_a_full_disk_is_unavailable_and_what_was_stored_stays(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(sqlite_url)
+    await store.projects.pin("g/p", 1)
     agent = (await store.agents.create("g/p", "prod")).id
     await store.batches.write(batch(agent, 1))
     await store.close()

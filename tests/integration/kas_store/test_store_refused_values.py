@@ -28,6 +28,7 @@ async def test_names_too_long_for_an_index_are_refused_by_postgresql_and_no_reas
     postgres_url: str,
 ) -> None:
     store = await Store.open(postgres_url)
+    await store.projects.pin("g/p", 1)
     agent = await store.agents.create("g/p", "prod")
     with pytest.raises(ValueRefused, match="index row size") as refused:
         await store.batches.write(
@@ -57,6 +58,7 @@ async def test_a_text_longer_than_its_column_is_refused_by_postgresql(postgres_u
 
 
 async def test_a_number_and_a_text_that_fit_nowhere_are_refused_by_both(store: Store) -> None:
+    await store.projects.pin("g/p", 1)
     agent = await store.agents.create("g/p", "prod")
     ref = ObjectRef("", "ConfigMap", "n", "a")
     for batch in (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from kas.store.derived import derived_id
 from kas.store.errors import AgentExists, NotFound, ProjectPinned, TokenExists
 from kas.store.store import Store
 
@@ -58,11 +59,25 @@ async def test_many_projects_get_their_ids_in_one_transaction_and_keep_them(
     assert begun == [True]
 
 
-async def test_a_pinned_project_has_the_id_it_has_in_gitlab_and_new_ones_stay_clear_of_it(store: Store) -> None:
+async def test_a_pinned_project_has_the_id_it_has_in_gitlab_and_others_have_none_that_gitlab_gives(
+    store: Store,
+) -> None:
     await store.projects.pin("group/project", 4711)
     await store.projects.pin("group/project", 4711)
     assert await store.projects.id_of("group/project") == 4711
-    assert await store.projects.id_of("group/next") == 4712
+    assert await store.projects.id_of("group/next") == derived_id("group/next")
+
+
+async def test_projects_have_the_same_ids_in_whatever_order_they_come(store: Store) -> None:
+    paths = [f"group/{number}" for number in range(20)]
+    later = await store.projects.ids_of(paths[:9:-1])
+    assert later | await store.projects.ids_of(paths[:10]) == {path: derived_id(path) for path in paths}
+
+
+async def test_an_id_that_is_taken_is_given_to_nobody_else(store: Store) -> None:
+    await store.projects.pin("group/other", derived_id("group/project"))
+    assert await store.projects.id_of("group/project") == derived_id("group/project", 1)
+    assert await store.projects.id_of("group/other") == derived_id("group/project")
 
 
 async def test_an_id_that_names_inventories_is_not_changed(store: Store) -> None:

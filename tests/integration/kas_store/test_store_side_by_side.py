@@ -74,6 +74,7 @@ async def test_a_reader_that_goes_on_after_a_number_misses_no_event_of_any_repli
 
 async def test_a_note_of_one_replica_does_not_undo_what_was_reported_to_another(replicas: list[Store]) -> None:
     one, two, _ = replicas
+    await one.projects.pin("g/p", 1)
     agent = (await one.agents.create("g/p", "prod")).id
     for turn in range(30):
         sync_id = f"s{turn}"
@@ -95,6 +96,7 @@ async def test_lists_are_in_the_order_of_code_points_whatever_the_servers_locale
 
 async def test_the_largest_batch_is_stored_whole(replicas: list[Store]) -> None:
     one, two, _ = replicas
+    await one.projects.pin("g/p", 1)
     agent = (await one.agents.create("g/p", "prod")).id
     refs = [ObjectRef("", "ConfigMap", "n", f"c{number:04}") for number in range(OUTCOMES)]
     for turn in ("first", "second"):
@@ -105,6 +107,7 @@ async def test_the_largest_batch_is_stored_whole(replicas: list[Store]) -> None:
 
 async def test_a_connection_of_before_a_restart_of_the_server_is_replaced(own_postgres: PostgresServer) -> None:
     store = await Store.open(own_postgres.url(own_postgres.create_database()))
+    await store.projects.pin("g/p", 1)
     agent = await store.agents.create("g/p", "prod")
     own_postgres.crash()
     own_postgres.start()
@@ -114,6 +117,7 @@ async def test_a_connection_of_before_a_restart_of_the_server_is_replaced(own_po
 
 
 async def test_a_replica_that_lags_behind_does_not_set_a_newer_revision_back(replicas: list[Store]) -> None:
+    await replicas[0].projects.pin("g/p", 1)
     agent = await replicas[0].agents.create("g/p", "a")
     project_id = await replicas[0].projects.id_of("g/p")
 
@@ -142,6 +146,7 @@ async def test_of_replicas_that_start_at_once_one_makes_the_first_api_token(repl
 
 
 async def test_a_batch_that_replicas_store_at_once_is_there_once(replicas: list[Store]) -> None:
+    await replicas[0].projects.pin("g/p", 1)
     agent = await replicas[0].agents.create("g/p", "a")
     await replicas[0].projects.id_of("g/p")
     batch = Batch(agent.id, events=(event(agent.id, "e1"),))

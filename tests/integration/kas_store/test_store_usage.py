@@ -29,6 +29,7 @@ def named(name: str, namespace: str = "n") -> ObjectRef:
 @pytest.fixture
 async def agent(store: Store) -> int:
     """An agent that was sent three objects, and has two on record and one that is gone."""
+    await store.projects.pin("g/p", 1)
     record = await store.agents.create("g/p", "prod")
     await store.syncs.received(record.id, 1, sync_id="s1", ref="branch main", commit=COMMIT, total=3)
     objects = [
