@@ -62,13 +62,14 @@ class InventoryError(Exception):
     """An inventory, or a part of it, cannot be understood, so that nobody knows all that is owned.
 
     Nothing may be pruned from a guess. ``place`` is what is at fault: an entry, an annotation, a ConfigMap;
-    ``message`` says what to do about it.
+    ``message`` says what to do about it, ``reason`` is a CamelCase word for programs.
     """
 
-    def __init__(self, place: str, message: str) -> None:
+    def __init__(self, place: str, message: str, *, reason: str = "InventoryUnreadable") -> None:
         super().__init__(f"{place} {message}")
         self.place = place
         self.message = message
+        self.reason = reason
 
     @classmethod
     def first_of(cls, errors: Iterable[InventoryError]) -> InventoryError:

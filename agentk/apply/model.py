@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentk.apply.bounds import Bounds
+    from agentk.apply.identity import Identity
     from agentlink.refs import ObjectRef
 
 
@@ -104,7 +105,8 @@ class ProjectSettings:
     itself. ``force_conflicts`` takes fields from other appliers too; ``recreate`` deletes and creates again what cannot
     be changed in place. ``allowed_namespaces``, where not empty, are all that the project may have objects in, and then
     no cluster-scoped ones. ``mutation_from_secrets`` are the objects that may be filled from Secrets.
-    ``inventory_namespace`` is empty for the default one.
+    ``inventory_namespace`` is empty for the default one. ``identity`` is who the project is, None where kas does not
+    tell the configuration project, and then ``inventory_id`` alone says which inventory is its own.
     """
 
     project_id: int
@@ -129,6 +131,7 @@ class ProjectSettings:
     allowed_namespaces: tuple[str, ...] = ()
     mutation_from_secrets: SecretTargets = SecretTargets.SECRETS_ONLY
     inventory_namespace: str = ""
+    identity: Identity | None = None
 
     @property
     def inventory_home(self) -> str:
@@ -452,10 +455,10 @@ class Plan:
     parallel, the next when all objects of the one before are gone). ``decided`` holds the outcomes that need no action:
     unchanged, skipped, refused. Every object has exactly one outcome in the end, ``total`` of them. ``record`` is the
     inventory to write before the first action (every name that may exist from now on), None when it is already so.
-    ``forget`` are recorded objects that are gone. ``blocked``: nothing at all is done, and this is why. The timeouts
-    are for one wait, in seconds; 0: as long as it takes. ``body_of`` tells what is sent for an object, ``bounds`` what
-    one that is filled may take and become; None: nothing is filled. ``hidden`` hold what Secrets hold, so that nothing
-    that the server says about them is passed on.
+    ``forget`` are recorded objects that are gone. ``proven``: the inventory is the project's. ``blocked``: nothing at
+    all is done, and this is why. The timeouts are for one wait, in seconds; 0: as long as it takes. ``body_of`` tells
+    what is sent for an object, ``bounds`` what one that is filled may take and become; None: nothing is filled.
+    ``hidden`` hold what Secrets hold, so that nothing that the server says about them is passed on.
     """
 
     stages: tuple[Stage, ...] = ()
@@ -464,6 +467,7 @@ class Plan:
     decided: tuple[Outcome, ...] = ()
     record: tuple[ObjectRef, ...] | None = None
     forget: tuple[ObjectRef, ...] = ()
+    proven: bool = True
     total: int = 0
     blocked: Outcome | None = None
     dry_run: DryRun = DryRun.NONE

@@ -30,6 +30,18 @@ INVENTORY_SHARD: Final = "agentk.io/inventory-shard"
 INVENTORY_SHARDS: Final = "agentk.io/inventory-shards"
 """Annotation on an inventory's ConfigMap: the numbers of its further shards, with commas."""
 
+OWNING_PROJECT: Final = "agentk.io/project"
+"""Annotation on an inventory's ConfigMap: the path of the project whose it is."""
+
+OWNING_CONFIGURATION: Final = "agentk.io/configuration-project"
+"""Annotation on an inventory's ConfigMap: the path of the configuration project that has the project synced."""
+
+OWNING_AGENT: Final = "agentk.io/agent-name"
+"""Annotation on an inventory's ConfigMap: the name of the agent."""
+
+IDENTITY_SEAL: Final = "agentk.io/identity"
+"""Annotation on an inventory's ConfigMap: that agentk has written the three above, for this inventory in this place."""
+
 INVENTORY_KEY: Final = "agentk-inventory-key"
 """The Secret with the key that inventories are sealed with, in the namespace where agentk runs."""
 

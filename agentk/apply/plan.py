@@ -12,6 +12,7 @@ from agentk.apply.deciding import decide_one, explain_first
 from agentk.apply.model import Apply, DryRun, Outcome, Plan, Refusal, Result
 from agentk.apply.rules import prune
 from agentk.apply.rules.own import NOTHING_OWN
+from agentk.apply.rules.unproven import hold, is_doubtful
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ def plan(
     prune_confirmed: bool = False,
     others: Iterable[Live] = (),
     former: Mapping[tuple[str, str], str] = prune.NEVER,
+    unproven: ObjectRef | None = None,
 ) -> Plan:
     """Decide everything that one sync does.
 
@@ -51,9 +53,18 @@ def plan(
         prune_confirmed: Somebody allowed what would otherwise wait for a confirmation.
         others: Objects of other projects, as far as they are known: what they need is not pruned.
         former: The plurals of kinds that were served once and are no more, by (group, kind).
+        unproven: Where the inventory is, if it does not say that it is the project's.
     """
     if resolved.blocked is not None:
         return Plan(decided=resolved.refused, total=len(resolved.refused) + 1, blocked=resolved.blocked)
+    doubtful = False
+    if unproven is not None and not prune_confirmed:
+        in_git = (*(one.ref for one in resolved.desired), *_may_mean(resolved.refused, settings))
+        doubtful = is_doubtful(recorded, in_git)
+        if doubtful and not resolved.empty:
+            said, why = hold(tuple(recorded.values()), unproven, settings)
+            said = (*resolved.refused, *said)
+            return Plan(decided=said, total=len(said) + 1, blocked=why, proven=False)
     applies: list[Apply] = []
     decided = list(resolved.refused)
     cycles = staging.cycles(resolved.desired)
@@ -104,6 +115,7 @@ def plan(
         decided=tuple(decided),
         record=None if rehearsal else _record(recorded, applies),
         forget=() if rehearsal else pruning.forget,
+        proven=not doubtful,
         total=len(applies) + len(decided) + pruned + len(pruning.releases),
         dry_run=settings.dry_run,
         reconcile_timeout=settings.reconcile_timeout,

@@ -8,7 +8,7 @@ what the value is bound to and of what it holds, and the key stream is made from
 come twice, and equal values of one object are equal, so that writing what is there already changes nothing.
 
 A value is bound to its inventory, to its key there and to the object's full name. It holds the UID, so that it says
-nothing of an object that was made anew.
+nothing of an object that was made anew. What is open to everybody, such as whose an inventory is, is signed alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LENGTH: Final = 64
 class Seal:
     """Seals and opens the values of one inventory."""
 
-    __slots__ = ("_stream", "_tag")
+    __slots__ = ("_signing", "_stream", "_tag")
 
     def __init__(self, key: bytes, inventory_id: str) -> None:
         """Derive the inventory's keys.
@@ -54,6 +54,7 @@ class Seal:
         name = inventory_id.encode()
         tag = blake2b(name, key=key, person=b"agentk inv tag 1", digest_size=KEY_BYTES).digest()
         stream = blake2b(name, key=key, person=b"agentk inv enc 1", digest_size=KEY_BYTES).digest()
+        self._signing = blake2b(name, key=key, person=b"agentk inv who 1", digest_size=KEY_BYTES).digest()
         # Copied for each value: the key is taken in once.
         self._tag = blake2b(key=tag, digest_size=_TAG)
         self._stream = blake2b(key=stream, digest_size=PACKED)
@@ -71,6 +72,14 @@ class Seal:
         tag = sealed[:_TAG]
         packed = self._masked(tag, sealed[_TAG:])
         return packed if compare_digest(tag, self._tag_of(name, packed)) else None
+
+    def sign(self, said: bytes) -> str:
+        """Return what proves that who has the key said this of the inventory."""
+        return b2a_base64(blake2b(said, key=self._signing, digest_size=_TAG).digest(), newline=False).decode()
+
+    def is_sign(self, said: bytes, written: str) -> bool:
+        """Tell whether this was returned by ``sign``."""
+        return compare_digest(self.sign(said).encode(), written.encode("utf-8", "surrogatepass"))
 
     def _tag_of(self, name: bytes, packed: bytes) -> bytes:
         hashed = self._tag.copy()

@@ -32,6 +32,8 @@ class Bookkeeping:
         self._trusted = False
         self._unwritten: dict[ObjectRef, bool] = {}
         """Whether each of these is to be written, or forgotten."""
+        self.proven = True
+        """Whether the inventory says that it is the project's; one that is not there yet will."""
         self.damage: InventoryError | None = None
         """Why the inventory may own more than it says; nothing is pruned then, and it is read again each time."""
 
@@ -61,6 +63,7 @@ class Bookkeeping:
             inventory = await self._store.read()
             self._records = inventory.records if inventory else Records()
             self.damage = inventory.damage if inventory else None
+            self.proven = inventory.proven if inventory else True
             self._unwritten.clear()
             self._trusted = True
         return self._records
@@ -73,6 +76,11 @@ class Bookkeeping:
         """
         inventory = await self._store.beside().read()
         return inventory.records if inventory else Records()
+
+    def prove(self) -> None:
+        """Have the inventory say that it is the project's."""
+        self._store.prove()
+        self.proven = True
 
     def distrust(self) -> None:
         """Read it anew the next time."""

@@ -157,7 +157,7 @@ class Commands:
         except KubeError as error:
             yield _no(Refusal(error.reason or "KubernetesError", str(error)))
         except InventoryError as error:
-            yield _no(Refusal("InventoryUnreadable", str(error)))
+            yield _no(Refusal(error.reason, str(error)))
 
     async def _diff(self, project: Commanded, command_id: str) -> AsyncGenerator[wire.AnswerRequest, None]:
         snapshot = await self._snapshots[command_id]

@@ -31,6 +31,7 @@ from agentlink.v1 import agentlink_pb2 as wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from agentk.apply.identity import Identity
     from agentk.apply.model import ProjectSettings, Snapshot
     from agentk.gitops.commands import Answering
     from agentk.gitops.holders import Holder
@@ -291,12 +292,12 @@ class Controller:
         return {loop.settings.inventory_id: loop for loop, _ in self._loops.values()}
 
 
-def _place_of(settings: ProjectSettings) -> tuple[str, str, str]:
+def _place_of(settings: ProjectSettings) -> tuple[str, Identity | None, str, str]:
     """Return what a loop is made for, and cannot change while it lives.
 
-    That is whose objects they are, where its inventory is, and who it acts as.
+    That is who the project is, where its inventory is, and who it acts as.
     """
-    return (settings.path, settings.inventory_home, settings.impersonate_user)
+    return (settings.path, settings.identity, settings.inventory_home, settings.impersonate_user)
 
 
 async def _run_after(before: Sequence[asyncio.Task[None]], loop: ProjectLoop) -> None:

@@ -336,7 +336,7 @@ class Driving:
         self._sync.doubt()
         if isinstance(error, NotLeaderError):
             raise error
-        reason = error.reason if isinstance(error, KubeError) else "InventoryUnreadable"
+        reason = error.reason
         if isinstance(error, KubeError) and error.status == 0:
             self._put_off(f"ApiServer{error.reason}", str(error))
             return

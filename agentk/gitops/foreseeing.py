@@ -43,7 +43,13 @@ async def foresee(
         KubeError: The cluster could not be asked.
         InventoryError: The inventory cannot be understood.
     """
-    store = InventoryStore(kube, settings.inventory_id, namespace=settings.inventory_home, key=cluster.inventory_key)
+    store = InventoryStore(
+        kube,
+        settings.inventory_id,
+        namespace=settings.inventory_home,
+        key=cluster.inventory_key,
+        identity=settings.identity,
+    )
     plan = await ProjectSync(cluster, replace(settings, suspension=None), store).foresee(snapshot)
     for one in await diff(kube, cluster, plan, running):
         yield one

@@ -8,19 +8,23 @@ synced, tried again and put right is in ``driving.py``, what is told of it in ``
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agentk.apply.inventory import InventoryError
 from agentk.apply.model import DryRun, Refusal
 from agentk.gitops.driving import Driving
 from agentk.gitops.foreseeing import foresee
 from agentk.gitops.orders import Order, Orders, OtherPrune
+from agentk.gitops.retry import RetryClock
 from agentk.gitops.standing import Standing
-from agentk.kube.errors import NotLeaderError
+from agentk.kube.errors import KubeError, NotLeaderError
 from agentk.kube.events import EventRecorder
 from agentk.kube.inventory_store import InventoryStore
 from agentk.kube.objects import Objects
 from agentlink.refs import digest_of
+from agentlink.v1 import agentlink_pb2 as wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -30,10 +34,8 @@ if TYPE_CHECKING:
     from agentk.gitops.holders import Held
     from agentk.gitops.sync import Cluster
     from agentk.kube.client import KubeClient
-    from agentk.kube.errors import KubeError
     from agentk.reports.queue import ReportQueue
     from agentlink.refs import ObjectRef
-    from agentlink.v1 import agentlink_pb2 as wire
 
 
 CONFIRMED_SECONDS = 10.0
@@ -57,7 +59,11 @@ class ProjectLoop:
         objects = Objects(kube)
         cluster = replace(cluster, objects=objects, executor=cluster.executor.acting_on(objects))
         store = self._store = InventoryStore(
-            kube, settings.inventory_id, namespace=settings.inventory_home, key=cluster.inventory_key
+            kube,
+            settings.inventory_id,
+            namespace=settings.inventory_home,
+            key=cluster.inventory_key,
+            identity=settings.identity,
         )
         self._kube, self._cluster = kube, cluster
         self._observer, self._autoscalers, self._served = cluster.observer, cluster.autoscalers, cluster.served
@@ -67,6 +73,9 @@ class ProjectLoop:
         self._waiting: Snapshot | None = None
         self._orders = Orders()
         self._wake = asyncio.Event()
+        self._reports = reports
+        self._inventory_id: str | None = None
+        self._identifying = asyncio.Lock()
 
     @property
     def settings(self) -> ProjectSettings:
@@ -83,6 +92,8 @@ class ProjectLoop:
 
     def reconfigure(self, settings: ProjectSettings) -> None:
         """Take what the configuration now says; the newest snapshot is synced anew if that changed anything."""
+        if self._inventory_id is not None:
+            settings = replace(settings, inventory_id=self._inventory_id)
         if settings != self.settings:
             self._settings = settings
             self._driving.interrupt(stop=settings.suspension is not None)
@@ -116,12 +127,16 @@ class ProjectLoop:
         Raises:
             KubeError, InventoryError: Nobody can tell now.
         """
+        await self._identify()
         return await self._driving.held()
 
-    def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None]:
+    async def diff(self, snapshot: Snapshot) -> AsyncGenerator[wire.ObjectDiff, None]:
         """Tell what a revision would change."""
+        await self._identify()
         running = self._driving.body_in_git
-        return foresee(self._kube, self._cluster, self._settings, snapshot, running=running)
+        async with aclosing(foresee(self._kube, self._cluster, self._settings, snapshot, running=running)) as objects:
+            async for one in objects:
+                yield one
 
     async def _order(self, order: Order) -> Refusal | None:
         if self._standing.snapshot is None and self._waiting is None:
@@ -178,7 +193,12 @@ class ProjectLoop:
             self._wake.set()
 
     async def run(self) -> None:
-        """Work for as long as this replica leads."""
+        """Work for as long as this replica leads, from when it is known which inventory is the project's."""
+        try:
+            await self._find_inventory()
+        except BaseException:
+            self._orders.refuse_all(_INTERRUPTED)
+            raise
         self._observer.register(self.settings.inventory_id, self)
         if self._autoscalers is not None:
             self._autoscalers.register(self)
@@ -194,6 +214,46 @@ class ProjectLoop:
                 self._autoscalers.unregister(self)
             if self._served is not None:
                 self._served.unregister(self)
+
+    async def _identify(self) -> None:
+        """Find out which inventory is the project's, unless that is known.
+
+        Raises:
+            KubeError, InventoryError: Nobody can tell now.
+        """
+        async with self._identifying:
+            if self._inventory_id is None:
+                found = await self._store.identify()
+                if found != self._settings.inventory_id:
+                    self._standing.log.info("The inventory goes on under its id", inventory=found)
+                self._inventory_id = found
+                self._settings = replace(self._settings, inventory_id=found)
+                self._driving.go_by(self._settings)
+
+    async def _find_inventory(self) -> None:
+        """Try to identify the inventory until that succeeds; what keeps from it is the failure of what waits."""
+        retry = RetryClock()
+        told: tuple[str, str] | None = None
+        while True:
+            try:
+                await self._identify()
+            except (KubeError, InventoryError) as error:
+                retry.later()
+                if self._waiting is not None and (said := (self._waiting.sync_id, str(error))) != told:
+                    told = said
+                    self._cannot_begin(self._waiting, error)
+            else:
+                return
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(retry.remaining):
+                    await self._wake.wait()
+
+    def _cannot_begin(self, snapshot: Snapshot, error: KubeError | InventoryError) -> None:
+        reason, message = error.reason, str(error)
+        self._standing.log.warning("Sync failed", reason=reason, why=message)
+        self._reports.sync(snapshot, wire.SYNC_STATE_FAILED, reason=reason, message=message)
+        self._reports.event(snapshot.project_id, sync_id=snapshot.sync_id, reason=reason, message=message, warning=True)
 
     async def _work(self) -> None:
         try:

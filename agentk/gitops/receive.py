@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agentk.apply.files import NO_FILES, Files
+from agentk.apply.identity import Identity
 from agentk.apply.model import (
     DriftPolicy,
     DryRun,
@@ -292,15 +293,15 @@ def configured_of(configuration: wire.Configuration) -> Configured:
         agent_name=configuration.agent_name,
         commit=configuration.commit,
         log_level=_LOG_LEVELS.get(configuration.log_level, "info"),
-        projects=tuple(_settings(configuration.agent_id, project) for project in configuration.projects),
+        projects=tuple(_settings(configuration, project) for project in configuration.projects),
     )
 
 
-def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
+def _settings(of: wire.Configuration, project: wire.ManifestProject) -> ProjectSettings:
     return ProjectSettings(
         project_id=project.id,
         path=project.path,
-        inventory_id=f"{agent_id}-{project.id}",
+        inventory_id=f"{of.agent_id}-{project.id}",
         default_namespace=project.default_namespace or "default",
         dry_run=_DRY_RUN.get(project.dry_run_strategy, DryRun.CLIENT),
         prune=project.prune,
@@ -322,6 +323,7 @@ def _settings(agent_id: int, project: wire.ManifestProject) -> ProjectSettings:
         allowed_namespaces=tuple(project.allowed_namespaces) or (_NOWHERE if project.confined else ()),
         mutation_from_secrets=_FROM_SECRETS.get(project.mutation_from_secrets, SecretTargets.SECRETS_ONLY),
         inventory_namespace=project.inventory_namespace,
+        identity=Identity(project.path, of.project, of.agent_name) if of.project else None,
     )
 
 

@@ -283,6 +283,8 @@ class ProjectSync:
     ) -> SyncResult:
         todo, resolved, recorded = await self._foresee(snapshot, confirmed)
         self._cluster.observer.share_names(self.settings.inventory_id, self._named)
+        if todo.proven and todo.blocked is None and todo.dry_run is DryRun.NONE:
+            self._book.prove()
         result = await self._carry_out(todo, recorded, report)
         # Kinds that this very sync has made served.
         await self._looking.watch(resolved, recorded)
@@ -340,6 +342,7 @@ class ProjectSync:
             prune_confirmed=prune_confirmed,
             others=await self._others(recorded),
             former=self._cluster.discovery.former,
+            unproven=None if self._book.proven else self._book.place,
         )
 
     async def repair(self, refs: Iterable[ObjectRef]) -> SyncResult:

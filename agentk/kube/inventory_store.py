@@ -17,15 +17,20 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from agentk.apply.identity import annotations_of, claim_of
 from agentk.apply.inventory import InventoryError
-from agentk.apply.model import Kind
+from agentk.apply.model import Refusal
 from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL, INVENTORY_SHARD, INVENTORY_SHARDS
 from agentk.apply.records import Records
+from agentk.apply.rules.whose import choose, refuse_words
 from agentk.apply.seal import Seal
 from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, number_of, written
 from agentk.kube.client import MERGE_PATCH, METADATA, METADATA_LIST
 from agentk.kube.errors import InventoryConflictError, KubeError
 from agentk.kube.failures import read_object
+from agentk.kube.inventory_claims import CONFIG_MAP as _CONFIG_MAP
+from agentk.kube.inventory_claims import claims_in
+from agentk.kube.inventory_faults import SHARD, anothers, changed_since, headless, missing
 from agentk.kube.inventory_maps import (
     SHOWN,
     Document,
@@ -45,15 +50,11 @@ from agentlink.refs import ObjectRef
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agentk.apply.identity import Identity
     from agentk.apply.model import Recorded
     from agentk.apply.shards import Write
     from agentk.kube.client import KubeClient
     from agentk.kube.inventory_key import InventoryKey
-
-_CONFIG_MAP: Final = Kind("", "v1", "ConfigMap", "configmaps", namespaced=True)
-
-_SHARD: Final = "shard"
-"""What follows the inventory's id in the label of a shard, so that nobody takes it for a second inventory."""
 
 _PAGE: Final = 20
 """ConfigMaps in a page of the list: 6 MB of JSON if all are full."""
@@ -68,7 +69,10 @@ _CONFLICT: Final = 409
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """An inventory as it was read, and its head. With ``damage`` it may own more than ``records`` says."""
+    """An inventory as it was read, and its head.
+
+    With ``damage`` it may own more than ``records`` says. ``proven``: it says itself that it is the project's.
+    """
 
     records: Records
     namespace: str
@@ -76,10 +80,14 @@ class Inventory:
     uid: str
     resource_version: str
     damage: InventoryError | None = None
+    proven: bool = True
 
 
 class InventoryStore:
-    """The inventory with one id. One writer at a time; another's write is noticed, never overwritten."""
+    """The inventory with one id, or of one identity.
+
+    One writer at a time; another's write is noticed, never overwritten.
+    """
 
     def __init__(
         self,
@@ -88,6 +96,7 @@ class InventoryStore:
         *,
         namespace: str,
         key: InventoryKey,
+        identity: Identity | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
         """Describe an inventory; nothing is sent.
@@ -97,12 +106,16 @@ class InventoryStore:
             inventory_id: ``<agent id>-<project id>``: the value of its label, and the end of its name.
             namespace: Where it is.
             key: What its values are sealed with.
+            identity: Whose it is to say that it is; None: nothing, and it may say anything.
             retries: How often and how far apart requests are repeated.
         """
         self._sender = Sender(client, retries or RetryPolicy())
         self._id = inventory_id
         self._namespace = namespace
         self._key = key
+        self._identity = identity
+        self._said: Mapping[str, str] = {}
+        self._proven = False
         self._layout: Layout | None = None
         self._stored: dict[int, StoredMap] = {}
         self.strays = ""
@@ -118,6 +131,26 @@ class InventoryStore:
     def head(self) -> StoredMap:
         """Return the ConfigMap that people look at, which may not be there yet."""
         return self._stored.get(HEAD) or StoredMap(self._ref(HEAD), "", "")
+
+    async def identify(self) -> str:
+        """Find out which inventory is the identity's, be that one from now on, and return its id.
+
+        Raises:
+            InventoryError: Nobody can tell, or the id is another one's.
+            KubeError: They cannot be read.
+        """
+        if self._identity is not None:
+            chosen = choose(
+                await claims_in(self._sender, self._namespace, await self._key.find()), self._id, self._identity
+            )
+            if isinstance(chosen, Refusal):
+                raise anothers(self._ref(HEAD), chosen)
+            self._id = chosen
+        return self._id
+
+    def prove(self) -> None:
+        """Have the inventory say whose it is, with the next write."""
+        self._proven = True
 
     async def read(self) -> Inventory | None:
         """Find and read the inventory; None when there is none yet.
@@ -136,11 +169,13 @@ class InventoryStore:
         head, shards = found.pop(HEAD, None), found
         if head is None:
             if shards:
-                raise self._headless(list(shards.values()))
+                raise headless(self._id, [shard.stored for shard in shards.values()])
             self._layout = Layout()
             return None
         self._stored[HEAD] = head.stored
-        layout = Layout(listed_by(head), seal=Seal(key, self._id) if key is not None else None)
+        seal = Seal(key, self._id) if key is not None else None
+        proven = self._hear(head, seal)
+        layout = Layout(listed_by(head), seal=seal)
         records = Records()
         damage = [fault_in(head, layout.read(HEAD, head.data, records))]
         for number, shard in shards.items():
@@ -148,7 +183,7 @@ class InventoryStore:
             await asyncio.sleep(0)
             self._stored[number] = shard.stored
             damage.append(fault_in(shard, layout.read(number, shard.data, records)))
-        damage += [self._missing(number) for number in layout.missing]
+        damage += [missing(number, self._ref(number), head.stored) for number in layout.missing]
         faults = [fault for fault in damage if fault is not None]
         self._layout = layout
         where = head.stored
@@ -159,7 +194,20 @@ class InventoryStore:
             where.uid,
             where.version,
             InventoryError.first_of(faults) if faults else None,
+            proven,
         )
+
+    def _hear(self, head: Document, seal: Seal | None) -> bool:
+        """Listen to whose the inventory says that it is; tell whether it is the identity's."""
+        self._said = head.annotations
+        if self._identity is None:
+            return True
+        claim = claim_of(self._id, self._namespace, head.annotations, seal)
+        refusal = refuse_words(claim, self._identity)
+        if refusal is not None:
+            raise anothers(self._ref(HEAD), refusal)
+        self._proven = self._proven or claim.words is not None
+        return self._proven
 
     async def write(self, changed: Records | Iterable[Recorded], removed: Iterable[ObjectRef] = ()) -> None:
         """Write a change: what it does not name is neither sent nor looked at.
@@ -186,9 +234,34 @@ class InventoryStore:
             writes = layout.change(changed, removed, seal=seal)
         else:
             writes = await asyncio.to_thread(partial(layout.change, changed, removed, seal=seal))
+        words = await self._words() if self._proven or HEAD not in self._stored else {}
         for write in writes:
-            await self._carry_out(write)
+            await self._carry_out(write, words)
+        if HEAD in self._stored and any(self._said.get(name) != word for name, word in words.items()):
+            await self._say(words)
         self._layout = layout
+
+    async def _words(self) -> Mapping[str, str | None]:
+        """Return the annotations that are to say whose the inventory is."""
+        if self._identity is None:
+            return {}
+        key = await self._key.get()
+        return annotations_of(self._identity, self._namespace, Seal(key, self._id) if key is not None else None)
+
+    async def _say(self, words: Mapping[str, str | None]) -> None:
+        """Write whose the inventory is, and nothing else."""
+        head = self._stored[HEAD]
+        metadata = {"resourceVersion": head.version, "managedFields": [{}], "annotations": words}
+        path = f"{object_path(_CONFIG_MAP, head.ref)}?fieldManager={FIELD_MANAGER}"
+        body = orjson.dumps({"metadata": metadata})
+        try:
+            response = await self._sender.send("PATCH", path, body, content_type=MERGE_PATCH, accept=METADATA)
+        except KubeError as error:
+            if error.status not in {_CONFLICT, _NOT_FOUND}:
+                raise
+            raise changed_since(self._id, head, error) from error
+        self._stored[HEAD] = stored_of(read_object(response.body))
+        self._said = {name: word for name, word in words.items() if word is not None}
 
     async def _list(self) -> dict[int, Document]:
         """Return the ConfigMaps that are the inventory, by number."""
@@ -224,28 +297,27 @@ class InventoryStore:
 
     @property
     def _selector(self) -> str:
-        return f"{INVENTORY_LABEL} in ({self._id},{self._id}.{_SHARD})"
+        return f"{INVENTORY_LABEL} in ({self._id},{self._id}.{SHARD})"
 
-    async def _carry_out(self, write: Write) -> None:
+    async def _carry_out(self, write: Write, words: Mapping[str, str | None]) -> None:
         match write:
             case Create(number, data):
-                await self._create(number, data)
+                await self._create(number, data, words if number == HEAD else {})
             case Patch():
                 await self._patch(write)
             case Delete(number):
                 await self._delete(self._stored.pop(number))
 
-    async def _create(self, number: int, data: Mapping[str, str]) -> None:
+    async def _create(self, number: int, data: Mapping[str, str], words: Mapping[str, str | None]) -> None:
         ref = self._ref(number)
         labels = {INVENTORY_LABEL: self._id}
         if number != HEAD:
-            labels = {INVENTORY_LABEL: f"{self._id}.{_SHARD}", INVENTORY_SHARD: str(number)}
-        body = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": ref.name, "namespace": ref.namespace, "labels": labels},
-            "data": data,
-        }
+            labels = {INVENTORY_LABEL: f"{self._id}.{SHARD}", INVENTORY_SHARD: str(number)}
+        metadata: dict[str, object] = {"name": ref.name, "namespace": ref.namespace, "labels": labels}
+        if words:
+            self._said = {name: word for name, word in words.items() if word is not None}
+            metadata["annotations"] = self._said
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
         path = f"{collection_path(_CONFIG_MAP, ref.namespace)}?fieldManager={FIELD_MANAGER}"
         try:
             response = await self._sender.send("POST", path, orjson.dumps(body), accept=METADATA)
@@ -285,7 +357,7 @@ class InventoryStore:
                 raise
             found = await self._get(before.ref)
             if found is None or found.stored.uid != before.uid or not is_done(patch, found):
-                raise self._changed(before, error) from error
+                raise changed_since(self._id, before, error) from error
             self._stored[patch.number] = found.stored
             return
         self._stored[patch.number] = stored_of(read_object(response.body))
@@ -297,7 +369,7 @@ class InventoryStore:
             await self._sender.send("DELETE", object_path(_CONFIG_MAP, shard.ref), orjson.dumps(body))
         except KubeError as error:
             if error.status == _CONFLICT:
-                raise self._changed(shard, error) from error
+                raise changed_since(self._id, shard, error) from error
             if error.status != _NOT_FOUND:
                 raise
 
@@ -324,29 +396,3 @@ class InventoryStore:
             if number == HEAD:
                 return None
         return number if document.stored.ref == self._ref(number) else None
-
-    def _headless(self, shards: list[Document]) -> InventoryError:
-        ref = shards[0].stored.ref
-        return InventoryError(
-            f"ConfigMap {ref.namespace}/inventory-{self._id}",
-            f"is gone, while {len(shards)} further ones of the inventory are there; nothing is applied or pruned until"
-            f" it is put back, or they are deleted too (-l {INVENTORY_LABEL}={self._id}.{_SHARD}), which begins anew:"
-            " objects in the manifests are known by their annotation, those that left them stay in the cluster",
-        )
-
-    def _missing(self, number: int) -> InventoryError:
-        head = self._stored[HEAD]
-        ref = self._ref(number)
-        return InventoryError(
-            f"ConfigMap {ref.namespace}/{ref.name}",
-            f"is missing: it is shard {number} of the inventory, and nothing is pruned until it is put back; if it is"
-            f" lost, take {number} off the annotation {INVENTORY_SHARDS} of {head}, and what it named and Git does not"
-            " hold stays in the cluster",
-        )
-
-    def _changed(self, before: StoredMap, error: KubeError) -> InventoryConflictError:
-        message = (
-            f"inventory {self._id}: {before} was changed or deleted by another since it was read; read it again"
-            f" ({error.message})"
-        )
-        return InventoryConflictError(_CONFLICT, "InventoryConflict", message)

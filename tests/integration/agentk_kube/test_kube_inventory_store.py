@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from agentk.apply.identity import Identity
+from agentk.apply.inventory import InventoryError
 from agentk.apply.model import Recorded
 from agentk.kube.client import KubeClient
 from agentk.kube.errors import InventoryConflictError, KubeError
@@ -321,3 +323,67 @@ async def test_an_agent_confined_to_its_namespace_finds_its_inventory_there(
     assert found.records.keys() == {record(1).ref}
     with pytest.raises(KubeError, match="cannot list"):
         await store_of(confined, inventory_id, "default").read()
+
+
+ME = Identity("group/app", "group/config", "prod")
+
+
+def mine(client: KubeClient, inventory_id: str, namespace: str, identity: Identity = ME) -> InventoryStore:
+    return InventoryStore(
+        client, inventory_id, namespace=namespace, key=InventoryKey(client, namespace), identity=identity
+    )
+
+
+async def test_an_inventory_says_whose_it_is_and_is_found_by_that_under_another_number(
+    client: KubeClient, kube: Kube, namespace: str, inventory_id: str
+) -> None:
+    first = mine(client, inventory_id, namespace)
+    assert await first.identify() == inventory_id
+    await first.write([record(1)])
+    path = f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}"
+    said = kube.get(path)["metadata"]["annotations"]
+    assert (said["agentk.io/project"], said["agentk.io/configuration-project"], said["agentk.io/agent-name"]) == (
+        "group/app",
+        "group/config",
+        "prod",
+    )
+
+    again = mine(client, "9-9", namespace)
+    assert await again.identify() == inventory_id
+    found = await again.read()
+    assert found is not None
+    assert (dict(found.records), found.proven) == ({record(1).ref: record(1)}, True)
+
+    other = mine(client, inventory_id, namespace, Identity("group/other", "group/config", "prod"))
+    with pytest.raises(InventoryError, match="is of project group/app of agent group/config:prod") as refused:
+        await other.identify()
+    assert refused.value.reason == "InventoryOfAnother"
+    with pytest.raises(InventoryError, match="not of project group/other"):
+        await other.read()
+
+    kube.patch(path, {"metadata": {"annotations": {"agentk.io/project": "group/other"}}})
+    assert await mine(client, "9-9", namespace, Identity("group/other", "group/config", "prod")).identify() == "9-9"
+
+
+async def test_an_inventory_that_says_nothing_does_so_when_it_is_proven_and_not_before(
+    client: KubeClient, kube: Kube, namespace: str, inventory_id: str
+) -> None:
+    await store_of(client, inventory_id, namespace).write([record(1), record(2)])
+    path = f"/api/v1/namespaces/{namespace}/configmaps/inventory-{inventory_id}"
+    store = mine(client, inventory_id, namespace)
+    assert await store.identify() == inventory_id
+    found = await store.read()
+    assert found is not None
+    assert not found.proven
+    await store.write([record(3)])
+    assert "agentk.io/project" not in kube.get(path)["metadata"].get("annotations", {})
+    store.prove()
+    await store.write([])
+    assert kube.get(path)["metadata"]["annotations"]["agentk.io/project"] == "group/app"
+    version = kube.get(path)["metadata"]["resourceVersion"]
+    await store.write([])
+    assert kube.get(path)["metadata"]["resourceVersion"] == version, "said once"
+    await store.write([], [record(1).ref])
+    later = await mine(client, inventory_id, namespace).read()
+    assert later is not None
+    assert (set(later.records), later.proven) == ({record(2).ref, record(3).ref}, True)
