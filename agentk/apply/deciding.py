@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import Apply, Drift, DriftPolicy, Outcome, Result, Why
-from agentk.apply.rules.adopt import refuse_to_apply
+from agentk.apply.rules.adopt import NOBODY, refuse_to_apply
 from agentk.apply.rules.conflict import force_at_once
 from agentk.apply.rules.controllers import left_words
 from agentk.apply.rules.done import COMPLETED, WORDS, is_done
@@ -14,8 +14,9 @@ from agentk.apply.rules.drift import DRIFTED, describe, drift_of, policy_for
 from agentk.apply.rules.recreate import may_recreate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from agentk.apply.identity import Identity
     from agentk.apply.model import Desired, Live, ProjectSettings, Recorded
 
 _EXPLAINED: Final = 100
@@ -24,10 +25,14 @@ drift at once were changed by one hand."""
 
 
 def decide_one(
-    desired: Desired, recorded: Recorded | None, live: Live | None, settings: ProjectSettings
+    desired: Desired,
+    recorded: Recorded | None,
+    live: Live | None,
+    settings: ProjectSettings,
+    whose: Mapping[str, Identity] = NOBODY,
 ) -> Apply | Outcome:
     """Return what is to be done, or the outcome where nothing is."""
-    refusal = refuse_to_apply(live, recorded, settings)
+    refusal = refuse_to_apply(live, recorded, settings, whose)
     if refusal is not None:
         return Outcome(desired.ref, Result.FAILED, desired.path, refusal.reason, refusal.message)
     drift = drift_of(live, recorded, settings) if recorded is not None else None

@@ -11,12 +11,14 @@ from agentk.apply import staging
 from agentk.apply.deciding import decide_one, explain_first
 from agentk.apply.model import Apply, DryRun, Outcome, Plan, Refusal, Result
 from agentk.apply.rules import prune
+from agentk.apply.rules.adopt import NOBODY
 from agentk.apply.rules.own import NOTHING_OWN
 from agentk.apply.rules.unproven import hold, is_doubtful
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from agentk.apply.identity import Identity
     from agentk.apply.kinds import Kinds
     from agentk.apply.model import Live, ProjectSettings, Recorded
     from agentk.apply.resolve import Resolved
@@ -40,6 +42,7 @@ def plan(
     others: Iterable[Live] = (),
     former: Mapping[tuple[str, str], str] = prune.NEVER,
     unproven: ObjectRef | None = None,
+    whose: Mapping[str, Identity] = NOBODY,
 ) -> Plan:
     """Decide everything that one sync does.
 
@@ -54,6 +57,7 @@ def plan(
         others: Objects of other projects, as far as they are known: what they need is not pruned.
         former: The plurals of kinds that were served once and are no more, by (group, kind).
         unproven: Where the inventory is, if it does not say that it is the project's.
+        whose: Other inventories by id, as far as they are known.
     """
     if resolved.blocked is not None:
         return Plan(decided=resolved.refused, total=len(resolved.refused) + 1, blocked=resolved.blocked)
@@ -73,7 +77,7 @@ def plan(
         if cycles and (cycle := cycles.get(desired.ref)) is not None:
             action = Outcome(desired.ref, Result.FAILED, desired.path, cycle.reason, cycle.message)
         else:
-            action = decide_one(desired, recorded.get(desired.ref), live.get(desired.ref), settings)
+            action = decide_one(desired, recorded.get(desired.ref), live.get(desired.ref), settings, whose)
         if isinstance(action, Apply):
             applies.append(action)
         else:

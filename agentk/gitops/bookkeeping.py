@@ -14,6 +14,7 @@ from agentk.apply.records import Records
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentk.apply.identity import Identity
     from agentk.apply.inventory import InventoryError
     from agentk.apply.model import Outcome
     from agentk.kube.inventory_store import InventoryStore
@@ -46,6 +47,11 @@ class Bookkeeping:
     def strays(self) -> str:
         """Return which ConfigMaps look like the inventory and have no effect, empty if none does."""
         return self._store.strays
+
+    @property
+    def beside(self) -> Mapping[str, Identity]:
+        """Return what the inventories in the same namespace said, by their ids, when this one was looked for."""
+        return self._store.said
 
     @property
     def place(self) -> ObjectRef:

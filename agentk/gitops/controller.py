@@ -284,12 +284,18 @@ class Controller:
                 served,
                 holders=self._holders,
                 rivals=lambda inventory: Rivals(self._kube, agent_id, home=self._home, inventory=inventory),
+                known=self._known,
             )
         return self._cluster
 
     def _holders(self) -> dict[str, Holder]:
         """Return the projects by the ids of their inventories, those that have yet to begin among them."""
         return {loop.settings.inventory_id: loop for loop, _ in self._loops.values()}
+
+    def _known(self) -> dict[str, Identity]:
+        """Return who the projects are, by the ids of their inventories."""
+        loops = (loop.settings for loop, _ in self._loops.values())
+        return {one.inventory_id: one.identity for one in loops if one.identity is not None}
 
 
 def _place_of(settings: ProjectSettings) -> tuple[str, Identity | None, str, str]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from agentk.apply.execute import Executor
+    from agentk.apply.identity import Identity
     from agentk.apply.model import Desired, Live, ProjectSettings, Snapshot
     from agentk.apply.resolve import Resolved
     from agentk.apply.rules.own import OwnObjects
@@ -63,6 +64,7 @@ class Cluster:
     project's own revision are known; without ``served`` nobody notices that kinds begin to be served. ``holders`` are
     the agent's projects by inventory id; without, nobody knows of others, and objects are taken for what they claim.
     ``rivals`` makes, for the namespace of an inventory, what looks for GitLab's agentk; without, nobody does.
+    ``known`` says who they are.
     """
 
     agent_id: int
@@ -77,6 +79,7 @@ class Cluster:
     events_refused: dict[str, float] = field(default_factory=dict)
     holders: Callable[[], Mapping[str, Holder]] | None = None
     rivals: Callable[[str], Rivals] | None = None
+    known: Callable[[], Mapping[str, Identity]] | None = None
 
 
 class ProjectSync:
@@ -274,6 +277,7 @@ class ProjectSync:
             live,
             self.settings,
             kinds=self._cluster.discovery,
+            whose=self._whose(),
         )
         result = await self._carry_out(todo, recorded, report)
         return replace(result, untouched=len(self.desired) - len(changed.desired))
@@ -343,6 +347,7 @@ class ProjectSync:
             others=await self._others(recorded),
             former=self._cluster.discovery.former,
             unproven=None if self._book.proven else self._book.place,
+            whose=self._whose(),
         )
 
     async def repair(self, refs: Iterable[ObjectRef]) -> SyncResult:
@@ -371,6 +376,7 @@ class ProjectSync:
             live,
             self.settings,
             kinds=self._cluster.discovery,
+            whose=self._whose(),
         )
         settled, self._settled = self._settled, None
         result = await self._carry_out(todo, recorded, lambda _: None)
@@ -448,6 +454,11 @@ class ProjectSync:
             return ()
         own = self.settings.inventory_id
         return await genuine(self._cluster.observer.live.of_others(own), self._cluster.holders, but=own)
+
+    def _whose(self) -> Mapping[str, Identity]:
+        """Return other inventories by id: those beside the project's own, and of the agent's projects."""
+        known = self._cluster.known
+        return {**self._book.beside, **(known() if known is not None else {})}
 
     async def _carry_out(
         self, todo: Plan, recorded: Mapping[ObjectRef, Recorded], report: Callable[[Outcome], None]

@@ -118,6 +118,8 @@ class InventoryStore:
         self._proven = False
         self._layout: Layout | None = None
         self._stored: dict[int, StoredMap] = {}
+        self.said: Mapping[str, Identity] = {}
+        """Whose the inventories of the namespace said that they are, as ``identify`` found them."""
         self.strays = ""
         """Which ConfigMaps look like this inventory and do not count, as ``read`` found them; empty if none does."""
 
@@ -140,9 +142,9 @@ class InventoryStore:
             KubeError: They cannot be read.
         """
         if self._identity is not None:
-            chosen = choose(
-                await claims_in(self._sender, self._namespace, await self._key.find()), self._id, self._identity
-            )
+            claims = await claims_in(self._sender, self._namespace, await self._key.find())
+            self.said = {claim.inventory_id: claim.words for claim in claims if claim.words is not None}
+            chosen = choose(claims, self._id, self._identity)
             if isinstance(chosen, Refusal):
                 raise anothers(self._ref(HEAD), chosen)
             self._id = chosen

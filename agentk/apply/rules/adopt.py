@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from agentk.apply.model import InventoryPolicy, Refusal
 from agentk.apply.names import INVENTORY_LABEL, OWNING_INVENTORY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentk.apply.identity import Identity
     from agentk.apply.model import Live, ProjectSettings, Recorded
+    from agentlink.refs import ObjectRef
 
 
-def refuse_to_apply(live: Live | None, recorded: Recorded | None, settings: ProjectSettings) -> Refusal | None:
+_PAIR: Final = re.compile(r"(\d{1,20})-(\d{1,20})")
+"""The inventory ids of an agent: its own id, and the project's."""
+
+NOBODY: Final[Mapping[str, Identity]] = MappingProxyType({})
+"""No inventory is known to be anybody's."""
+
+
+def refuse_to_apply(
+    live: Live | None,
+    recorded: Recorded | None,
+    settings: ProjectSettings,
+    whose: Mapping[str, Identity] = NOBODY,
+) -> Refusal | None:
     """Return why the live object is not the project's to change, None when it is.
 
     An object is the project's when its annotation says so, or when the annotation is gone but the inventory remembers
     this very object (its UID). A name alone in the inventory proves nothing: names are written before the first apply.
+    ``whose`` are other inventories by id, as far as they are known: it changes what is said, not what is decided.
     """
     if live is None or live.owner == settings.inventory_id:
         return None
@@ -40,6 +59,35 @@ def refuse_to_apply(live: Live | None, recorded: Recorded | None, settings: Proj
         return None
     return Refusal(
         "OwnedByAnotherInventory",
-        f"belongs to inventory {live.owner}, not to {settings.inventory_id}; remove it from one of the two, or set "
-        "inventory_policy: adopt_all to take it over",
+        f"belongs to inventory {live.owner}{_called(whose.get(live.owner))}, not to {settings.inventory_id};"
+        f" {_remedy(live.ref, live.owner, whose.get(live.owner), settings)}",
     )
+
+
+def _called(identity: Identity | None) -> str:
+    return f", of {identity}" if identity is not None else ""
+
+
+def _remedy(ref: ObjectRef, owner: str, identity: Identity | None, settings: ProjectSettings) -> str:
+    """Say what to do about an object of another inventory, without taking it from a project that goes on."""
+    if identity is not None and identity.project != settings.path:
+        return "remove it from the manifests of one of the two projects"
+    pair = _PAIR.fullmatch(owner)
+    same = (
+        f"register the agent with the id that it had (`kas agent create --id {pair[1]}`), and set"
+        f" git.projects.{settings.path}.id: {pair[2]} in kas.yaml"
+        if pair
+        else ""
+    )
+    if identity is not None and identity != settings.identity:
+        return f"remove it from one of the two agents; if this one takes that one's place, {same}"
+    if identity is not None:
+        return f"it is this project's own, under another number: {same}" if same else "it is this project's own"
+    namespace = f" --namespace {ref.namespace}" if ref.namespace else ""
+    kind = f"{ref.kind}.{ref.group}" if ref.group else ref.kind
+    taken = (
+        f"if no project has it any more, `kubectl annotate{namespace} --overwrite {kind} {ref.name}"
+        f" {OWNING_INVENTORY}={settings.inventory_id}`"
+    )
+    again = f"if it is this project's from before kas or the agent was set up anew, {same}; " if same else ""
+    return f"if another project has it, remove it from one of the two; {again}{taken}"

@@ -48,5 +48,6 @@ def is_inventory(ref: ObjectRef, inventory_id: str) -> bool:
 @lru_cache(maxsize=1024)
 def _names(inventory_id: str) -> re.Pattern[str]:
     agent = _OF_AN_AGENT.fullmatch(inventory_id)
-    ids = rf"{agent[1]}-\d+" if agent else re.escape(inventory_id)
+    # An agent that was registered anew has projects under its former id, which was drawn as every id is.
+    ids = rf"(?:{agent[1]}|\d{{10,12}})-\d+" if agent else re.escape(inventory_id)
     return re.compile(rf"inventory-{ids}(\.\d+)?")

@@ -18,6 +18,7 @@ def named(name: str, kind: str = "ConfigMap", group: str = "") -> ObjectRef:
         (named("inventory-7-99"), "7-1", True),
         (named("inventory-7-99.1"), "7-1", True),
         (named("inventory-8-1"), "7-1", False),
+        (named("inventory-476945653565-4713357037936421"), "7-1", True),
         (named("inventory-2026-11"), "7-1", False),
         (named("inventory-7-1-old"), "7-1", False),
         (named("inventory-7-1.old"), "7-1", False),

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from agentk.apply.identity import Identity
 from agentk.apply.model import InventoryPolicy, Live, ProjectSettings, Recorded
 from agentk.apply.rules.adopt import refuse_to_apply
 from agentlink.refs import ObjectRef
@@ -38,11 +41,34 @@ def test_the_policy_decides_about_what_others_made(
     assert (refusal.reason if refusal else None) == reason
 
 
-def test_the_refusal_names_the_inventory_that_owns_the_object() -> None:
-    refusal = refuse_to_apply(live("9-9"), None, ProjectSettings(1, "p", "7-1"))
+ME = Identity("group/app", "group/config", "prod")
+
+
+@pytest.mark.parametrize(
+    ("owner", "whose", "said"),
+    [
+        ("9-8", replace(ME, project="group/other"), "remove it from the manifests of one of the two projects"),
+        ("9-8", replace(ME, agent="staging"), "if this one takes that one's place, register the agent with the id"),
+        ("9-8", ME, "it is this project's own, under another number: register the agent with the id that it had"),
+        (
+            "9-8",
+            None,
+            "`kas agent create --id 9`), and set git.projects.group/app.id: 8 in kas.yaml; if no project has",
+        ),
+        ("9-8", None, "annotate --namespace web --overwrite ConfigMap settings config.k8s.io/owning-inventory=7-1`"),
+        ("shop", None, "if another project has it, remove it from one of the two; if no project has it any more"),
+    ],
+)
+def test_the_refusal_says_whose_it_is_and_never_to_take_whatever_others_have(
+    owner: str, whose: Identity | None, said: str
+) -> None:
+    settings = ProjectSettings(1, "group/app", "7-1", identity=ME)
+    refusal = refuse_to_apply(live(owner), None, settings, {owner: whose} if whose else {})
     assert refusal is not None
-    assert "9-9" in refusal.message
-    assert "adopt_all" in refusal.message
+    assert f"belongs to inventory {owner}" in refusal.message
+    assert str(whose or "") in refusal.message
+    assert said in refusal.message
+    assert "adopt_all" not in refusal.message
 
 
 @pytest.mark.parametrize(
