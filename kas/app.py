@@ -40,7 +40,7 @@ from kas.reports.sync_log import SyncLog
 from kas.room_settings import git_settings, limits_of, listener_settings, newcomers_of, quotas_of, tls_files
 from kas.rpc.listener import AgentListener, ListenerError
 from kas.rpc.revocations import Doubts, follow_revocations
-from kas.store.errors import StoreError
+from kas.store.errors import ProjectPinned, StoreError
 from kas.store.keys import REPLICAS
 from kas.store.store import Store
 from kas.store.times import utc_now
@@ -311,9 +311,13 @@ async def _closing(mirrors: Mirrors) -> AsyncIterator[None]:
 
 
 async def _pin_projects(settings: Settings, store: Store) -> None:
-    for path, project in settings.git.projects.items():
-        if project.id is not None:
-            await store.projects.pin(path, project.id)
+    """Give projects the ids of kas.yaml; one that it cannot have is no reason for all the others to stand still."""
+    pins = {path: project.id for path, project in settings.git.projects.items() if project.id is not None}
+    for path, project_id in pins.items():
+        try:
+            await store.projects.pin(path, project_id, among=pins)
+        except ProjectPinned as error:
+            log.error("An id in kas.yaml has no effect", setting=f"git.projects.{path}.id", why=str(error))  # noqa: TRY400 - no defect here
 
 
 async def _clean(settings: Settings, store: Store, mirrors: Mirrors) -> None:

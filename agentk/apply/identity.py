@@ -5,7 +5,7 @@ The words stand in annotations of an inventory's head. ``rules.whose`` decides w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One project on one agent: the paths of the project and of the configuration project, and the agent's name."""
+    """One project on one agent: the paths of the project and of the configuration project, and the agent's name.
+
+    ``former`` are paths that the project had before, which kas' operator or GitLab's id vouches for. ``ceded`` are
+    inventories of projects that had this one's path before, and may not have said yet that they have another.
+    """
 
     project: str
     configuration: str
     agent: str
+    former: tuple[str, ...] = field(default=(), compare=False)
+    ceded: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"project {self.project} of agent {self.configuration}:{self.agent}"

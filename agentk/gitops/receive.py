@@ -323,8 +323,13 @@ def _settings(of: wire.Configuration, project: wire.ManifestProject) -> ProjectS
         allowed_namespaces=tuple(project.allowed_namespaces) or (_NOWHERE if project.confined else ()),
         mutation_from_secrets=_FROM_SECRETS.get(project.mutation_from_secrets, SecretTargets.SECRETS_ONLY),
         inventory_namespace=project.inventory_namespace,
-        identity=Identity(project.path, of.project, of.agent_name) if of.project else None,
+        identity=_identity(of, project) if of.project else None,
     )
+
+
+def _identity(of: wire.Configuration, project: wire.ManifestProject) -> Identity:
+    ceded = (f"{of.agent_id}-{other.id}" for other in of.projects if project.path in other.former_paths)
+    return Identity(project.path, of.project, of.agent_name, tuple(project.former_paths), tuple(ceded))
 
 
 def _percent(said: int) -> int:

@@ -230,7 +230,7 @@ class Configuration(_message.Message):
     def __init__(self, agent_id: _Optional[int] = ..., agent_name: _Optional[str] = ..., commit: _Optional[str] = ..., log_level: _Optional[_Union[LogLevel, str]] = ..., projects: _Optional[_Iterable[_Union[ManifestProject, _Mapping]]] = ..., project: _Optional[str] = ...) -> None: ...
 
 class ManifestProject(_message.Message):
-    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user", "drift_policy", "ignore", "force_conflicts", "recreate", "suspension", "health", "prune_confirmation", "prune_large_percent", "allowed_namespaces", "inventory_namespace", "confined", "mutation_from_secrets")
+    __slots__ = ("id", "path", "default_namespace", "reconcile_timeout", "dry_run_strategy", "prune", "prune_timeout", "prune_propagation_policy", "inventory_policy", "impersonate_user", "drift_policy", "ignore", "force_conflicts", "recreate", "suspension", "health", "prune_confirmation", "prune_large_percent", "allowed_namespaces", "inventory_namespace", "confined", "mutation_from_secrets", "former_paths")
     ID_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -253,6 +253,7 @@ class ManifestProject(_message.Message):
     INVENTORY_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     CONFINED_FIELD_NUMBER: _ClassVar[int]
     MUTATION_FROM_SECRETS_FIELD_NUMBER: _ClassVar[int]
+    FORMER_PATHS_FIELD_NUMBER: _ClassVar[int]
     id: int
     path: str
     default_namespace: str
@@ -275,7 +276,8 @@ class ManifestProject(_message.Message):
     inventory_namespace: str
     confined: bool
     mutation_from_secrets: MutationFromSecrets
-    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ..., impersonate_user: _Optional[str] = ..., drift_policy: _Optional[_Union[DriftPolicy, str]] = ..., ignore: _Optional[_Iterable[_Union[IgnoreRule, _Mapping]]] = ..., force_conflicts: _Optional[bool] = ..., recreate: _Optional[bool] = ..., suspension: _Optional[_Union[Suspension, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthRule, _Mapping]]] = ..., prune_confirmation: _Optional[_Union[PruneConfirmation, str]] = ..., prune_large_percent: _Optional[int] = ..., allowed_namespaces: _Optional[_Iterable[str]] = ..., inventory_namespace: _Optional[str] = ..., confined: _Optional[bool] = ..., mutation_from_secrets: _Optional[_Union[MutationFromSecrets, str]] = ...) -> None: ...
+    former_paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[int] = ..., path: _Optional[str] = ..., default_namespace: _Optional[str] = ..., reconcile_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dry_run_strategy: _Optional[_Union[DryRunStrategy, str]] = ..., prune: _Optional[bool] = ..., prune_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., prune_propagation_policy: _Optional[_Union[PropagationPolicy, str]] = ..., inventory_policy: _Optional[_Union[InventoryPolicy, str]] = ..., impersonate_user: _Optional[str] = ..., drift_policy: _Optional[_Union[DriftPolicy, str]] = ..., ignore: _Optional[_Iterable[_Union[IgnoreRule, _Mapping]]] = ..., force_conflicts: _Optional[bool] = ..., recreate: _Optional[bool] = ..., suspension: _Optional[_Union[Suspension, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthRule, _Mapping]]] = ..., prune_confirmation: _Optional[_Union[PruneConfirmation, str]] = ..., prune_large_percent: _Optional[int] = ..., allowed_namespaces: _Optional[_Iterable[str]] = ..., inventory_namespace: _Optional[str] = ..., confined: _Optional[bool] = ..., mutation_from_secrets: _Optional[_Union[MutationFromSecrets, str]] = ..., former_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class IgnoreRule(_message.Message):
     __slots__ = ("group", "kind", "namespace", "name", "fields")

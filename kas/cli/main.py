@@ -18,6 +18,7 @@ from kas.cli.generate import generate
 from kas.cli.get import events, get, tree
 from kas.cli.login import login, logout
 from kas.cli.options import Failure, examples
+from kas.cli.project import project
 from kas.cli.reconciling import confirm_prune, reconcile
 from kas.cli.rolling import history, rollback
 from kas.cli.suspending import resume, suspend
@@ -84,5 +85,7 @@ def serve(config: Path | None) -> None:
 
 OPERATING = (wait, diff, history, suspend, resume, reconcile, confirm_prune, rollback)
 
-for command in (login, logout, agent, token, api_token, generate, get, tree, events, *OPERATING, check, audit, db):
+ADMINISTERING = (check, audit, db, project)
+
+for command in (login, logout, agent, token, api_token, generate, get, tree, events, *OPERATING, *ADMINISTERING):
     main.add_command(command)

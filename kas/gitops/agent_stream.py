@@ -104,7 +104,7 @@ class AgentStream:
         self._outbox.greet(publisher.installation)
         self._watches: dict[tuple[ManifestProjectConfig, str], _Watched] = {}
         self._holding: tuple[HoldRecord, ...] = ()
-        self._config: tuple[str, AgentConfig, Mapping[str, int]] | None = None
+        self._config: tuple[str, AgentConfig, Mapping[str, int], Mapping[str, tuple[str, ...]]] | None = None
         # Ids of the projects that the agent is told of.
         self._sent: frozenset[int] = frozenset()
         self._deliveries: dict[str, asyncio.Task[None] | None] = {}
@@ -228,18 +228,20 @@ class AgentStream:
         paths = [project.project for project in (*read.config.projects, *(one.config for one in read.refused))]
         ids_of = self._publisher.store.projects.ids_of
         ids = await when_available(functools.partial(ids_of, paths), what="the ids of projects")
+        # Known with the ids: nothing is asked.
+        former = await self._publisher.store.projects.former_of(paths)
         kept_ids = set(ids.values())
         self._notes.add("left", functools.partial(self._publisher.sync_log.left, self._identity, kept_ids))
         if read.refused:
             note_not_allowed = functools.partial(self._publisher.note_not_allowed, self._identity, read.refused)
             self._notes.add("projects that may not be read", note_not_allowed)
-        self._config = (commit, read.config, ids)
+        self._config = (commit, read.config, ids, former)
         await self._put_in_force()
 
     async def _put_in_force(self) -> None:
         """Tell the agent its configuration with what holds, and watch each project as both say. Waits for nothing."""
         assert self._config is not None  # noqa: S101 -- whoever calls has one
-        commit, config, ids = self._config
+        commit, config, ids, former = self._config
         config = replace(config, projects=tuple(one for one in config.projects if self._may_be_sent(one, ids)))
         sent = frozenset(ids[project.project] for project in config.projects)
         for project_id in {*self._held, *self._has, *self._sent} - sent:
@@ -251,11 +253,12 @@ class AgentStream:
             configuration_message(
                 agent_id=self._identity.agent_id,
                 agent_name=self._identity.agent_name,
-                project=self._identity.project,
+                configuration_project=self._identity.project,
                 commit=commit,
                 config=config,
                 project_ids=ids,
                 holding=self._holding,
+                former=former,
             )
         )
         pins = {project: pin_of(ids[project.project], self._holding) for project in config.projects}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agentlink.v1 import agentlink_pb2 as wire
 from kas.gitops.holds import suspension_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from kas.desired.agent_config import AgentConfig, ManifestProjectConfig
     from kas.store.records import HoldRecord
@@ -54,31 +55,36 @@ def configuration_message(
     *,
     agent_id: int,
     agent_name: str,
-    project: str,
+    configuration_project: str,
     commit: str,
     config: AgentConfig,
     project_ids: Mapping[str, int],
     holding: Collection[HoldRecord] = (),
+    former: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> wire.KasMessage:
     """Return what tells an agent its configuration.
 
     Args:
         agent_id: the agent.
         agent_name: its name.
-        project: the path of its configuration project.
+        configuration_project: the path of its configuration project.
         commit: of the configuration.
         config: what it says.
         project_ids: has every project of it.
         holding: what people ordered besides.
+        former: the paths that projects had before, of those that had any.
     """
+    projects = [_project(project_ids[one.project], one, holding) for one in config.projects]
+    for project in projects:
+        project.former_paths.extend(former.get(project.path, ()))
     return wire.KasMessage(
         configuration=wire.Configuration(
             agent_id=agent_id,
             agent_name=agent_name,
-            project=project,
+            project=configuration_project,
             commit=commit,
             log_level=_LOG_LEVELS[config.log_level],
-            projects=[_project(project_ids[one.project], one, holding) for one in config.projects],
+            projects=projects,
         )
     )
 

@@ -73,7 +73,7 @@ class TokenExists(StoreError):  # noqa: N818  # as above
 
 
 class ProjectPinned(StoreError):  # noqa: N818  # as above
-    """A project's id cannot be the one asked for. Ids name inventories in clusters, so they never change."""
+    """A project's id cannot be the one asked for: it names inventories in clusters, of this project or another one."""
 
     def __init__(self, path: str, asked: int, detail: str) -> None:
         super().__init__(f"project {path!r} cannot have id {asked}: {detail}")

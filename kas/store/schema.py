@@ -37,6 +37,10 @@ projects: Final = Table(
     Column("id", ID, primary_key=True),
     Column("path", name(1024), nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
+    # Paths that it had before, one a line.
+    Column("former", Text, nullable=False, server_default=""),
+    # Whether kas.yaml says that GitLab gave it the id.
+    Column("pinned", Integer, nullable=False, server_default="0"),
     sqlite_autoincrement=True,  # an id names inventories in clusters: never given twice
 )
 

@@ -144,3 +144,41 @@ def test_projects_stay_themselves_when_the_database_is_lost_or_goes_back(
         after = drill.owned()
         assert {name for name, _, _ in before["one"] - after["one"]} == {"left"}
         assert after["two"] == before["two"]
+
+
+def test_a_project_that_was_renamed_is_itself_as_soon_as_somebody_says_so(
+    tmp_path: Path, git_server: GitServer, control_plane: Cluster, kube: Kube, namespace: str
+) -> None:
+    config, old = git_server.create(CONFIG), git_server.create("drill/one")
+    files = {"manifests/one.yaml": config_map("of-one"), "manifests/left.yaml": config_map("left")}
+    first = old.push_files(files)
+    config.push_files(configuration(one=namespace))
+    drill = Drill(kube, one=namespace)
+    with Installation(tmp_path, git_server, control_plane.kubeconfig) as installation:
+        kas = installation.kas
+        installation.agent(AGENT, project=CONFIG)
+        drill.settled(kas, one=first)
+        before = drill.owned()
+
+        moved = git_server.create("drill/Moved")
+        second = moved.push_files({"manifests/one.yaml": config_map("of-one")})
+        config.push_files(configuration(Moved=namespace))
+        kas.webhook(CONFIG)
+        said = kas.wait_sync(AGENT, state="failed", project="drill/Moved", reason="OwnedByAnotherInventory")["message"]
+        assert drill.owned() == before
+        assert "of project drill/one of agent drill/config:drilled" in said
+        assert "adopt_all" not in said
+
+        # What the message says is done as it stands there.
+        command = said.partition("run `kas ")[2].partition("`")[0].split()
+        assert command == ["project", "rename", "drill/one", "drill/Moved"]
+        assert kas.run_cli(*command, "--config", str(kas.config)).returncode != 0, "kas runs"
+        kas.stop()
+        assert "drill/Moved" in kas.cli(*command, "--config", str(kas.config))
+        kas.start()
+        counts = kas.wait_sync(AGENT, state="healthy", project="drill/Moved", commit=second)["counts"]
+        assert (counts["pruned"], counts["failed"]) == (1, 0), "what left Git with the move goes, as ever"
+        after = drill.owned()["one"]
+        assert after < before["one"]
+        assert {name for name, _, _ in before["one"] - after} == {"left"}
+        assert [sync["project"] for sync in kas.syncs(AGENT)] == ["drill/Moved"], "with its history"

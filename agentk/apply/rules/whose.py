@@ -5,6 +5,7 @@ Numbers come from kas' database, which may be lost; an inventory that says that 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import Refusal
@@ -27,7 +28,11 @@ def choose(claims: Iterable[Claim], own_id: str, identity: Identity) -> str | Re
         identity: Who it is.
     """
     by_id = {claim.inventory_id: claim for claim in claims}
-    mine = sorted(one.inventory_id for one in by_id.values() if one.genuine and one.words == identity)
+    genuine = [one for one in by_id.values() if one.genuine and one.inventory_id not in identity.ceded]
+    mine = sorted(one.inventory_id for one in genuine if one.words == identity)
+    if not mine:
+        known = [replace(identity, project=path) for path in identity.former]
+        mine = sorted(one.inventory_id for one in genuine if one.words in known)
     if own_id in mine:
         return own_id
     if len(mine) > 1:
@@ -47,11 +52,12 @@ def refuse_words(claim: Claim | None, identity: Identity) -> Refusal | None:
 
     The path decides: an agent's id is drawn at random or chosen by a person, so that one and the same is no accident.
     """
-    if claim is None or claim.words is None or claim.words.project == identity.project:
+    if claim is None or claim.words is None or claim.words.project in {identity.project, *identity.former}:
         return None
     return Refusal(
         ANOTHERS,
         f"inventory {claim.inventory_id} says that it is of {claim.words}, not of project {identity.project}; nothing"
         " is applied or pruned. If an id is set for one of the two in kas.yaml (git.projects), set the one that GitLab"
-        " shows on the project's page",
+        f" shows on the project's page; if {claim.words.project} is the same project under its earlier path, stop kas"
+        f" and run `kas project rename {claim.words.project} {identity.project}`",
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from agentlink.refs import ObjectRef
+from kas.store.batches import Batch
 from kas.store.derived import derived_id
 from kas.store.errors import AgentExists, NotFound, ProjectPinned, TokenExists
+from kas.store.records import ObjectRecord
 from kas.store.store import Store
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -80,12 +82,70 @@ async def test_an_id_that_is_taken_is_given_to_nobody_else(store: Store) -> None
     assert await store.projects.id_of("group/other") == derived_id("group/project")
 
 
-async def test_an_id_that_names_inventories_is_not_changed(store: Store) -> None:
+async def applied(store: Store, path: str) -> int:
+    """Have an agent that has applied one object of a project; return the project's id."""
+    project_id = await store.projects.id_of(path)
+    agent = await store.agents.create("config/of-all", f"for-{project_id}")
+    ref = ObjectRef("", "ConfigMap", "n", "c")
+    outcome = ObjectRecord(agent.id, project_id, ref, "created", "", "", "", "", "", datetime(2026, 11, 21, tzinfo=UTC))
+    await store.batches.write(Batch(agent.id, objects=(outcome,)))
+    return project_id
+
+
+async def test_an_id_can_be_corrected_until_something_has_been_applied_under_it(store: Store) -> None:
+    agent = await store.agents.create("group/project", "prod")
+    assert agent.project_id == derived_id("group/project")
+    await store.projects.pin("group/project", 4711)
+    assert await store.projects.id_of("group/project") == 4711
+    assert (await store.agents.get(agent.id)).project_id == 4711
+    assert await store.projects.paths_of([4711, agent.project_id]) == {4711: "group/project"}
+
+    await applied(store, "group/project")
+    with pytest.raises(ProjectPinned, match="it has applied objects under id 4711, and goes on with that"):
+        await store.projects.pin("group/project", 4712)
+    assert await store.projects.set_id("group/project", 4712) == 4711
+    assert await store.projects.id_of("group/project") == 4712
+    assert len(await store.objects.list((await store.agents.list("config/of-all"))[0].id, 4712)) == 1
+    with pytest.raises(NotFound):
+        await store.projects.set_id("group/nothing", 5)
+
+
+async def test_an_id_that_is_another_projects_is_not_taken_from_it(store: Store) -> None:
     own = await store.projects.id_of("group/project")
-    with pytest.raises(ProjectPinned, match=f"it already has id {own}"):
-        await store.projects.pin("group/project", 4711)
-    with pytest.raises(ProjectPinned, match="that is the id of project 'group/project'"):
+    await store.projects.id_of("group/other")
+    with pytest.raises(ProjectPinned, match=r"that is the id of project 'group/project'.*kas project rename"):
         await store.projects.pin("group/other", own)
+    with pytest.raises(ProjectPinned, match="that is the id of project 'group/project'"):
+        await store.projects.set_id("group/other", own)
+
+
+async def test_a_rename_in_gitlab_is_followed_by_the_id_and_by_a_command_without(store: Store) -> None:
+    await store.projects.pin("Group/Project", 4711)
+    with pytest.raises(ProjectPinned, match="that is the id of project 'Group/Project'"):
+        await store.projects.pin("group/project", 4711, among=["Group/Project", "group/project"])
+    assert await store.projects.id_of("group/project") != 4711, "it was seen under its new path before"
+    await store.projects.pin("group/project", 4711, among=["group/project"])
+    assert {one.path: one.id for one in await store.projects.list()} == {"group/project": 4711}
+    assert await store.projects.former_of(["group/project"]) == {"group/project": ("Group/Project",)}
+
+    await store.projects.rename("group/project", "group/moved")
+    await store.projects.rename("group/moved", "Group/Project")
+    assert await store.projects.former_of(["Group/Project", "group/x"]) == {
+        "Group/Project": ("group/project", "group/moved")
+    }
+    assert await store.projects.id_of("Group/Project") == 4711
+
+
+async def test_a_project_that_has_applied_something_is_not_another_one_under_a_new_name(store: Store) -> None:
+    await store.projects.id_of("group/old")
+    await applied(store, "group/new")
+    with pytest.raises(ProjectPinned, match="something has been applied from it already"):
+        await store.projects.rename("group/old", "group/new")
+    await store.agents.create("group/config", "prod")
+    with pytest.raises(ProjectPinned, match="agents are registered in it already"):
+        await store.projects.rename("group/old", "group/config")
+    with pytest.raises(NotFound):
+        await store.projects.rename("group/nothing", "group/more")
 
 
 async def test_an_agent_is_found_by_id_and_by_name(store: Store) -> None:

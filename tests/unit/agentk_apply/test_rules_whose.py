@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agentk.apply.identity import Claim, Identity, annotations_of, claim_of
@@ -45,12 +47,28 @@ def test_a_project_goes_on_with_the_inventory_that_is_its_own(claims: list[Claim
     assert choose(reversed(claims), "9-9", ME) == found
 
 
+def test_an_inventory_of_an_earlier_path_is_the_projects_unless_one_says_the_present_path() -> None:
+    renamed = replace(ME, former=("group/first", "Group/App"))
+    before = says("1-1", replace(ME, project="Group/App"))
+    assert choose([before], "9-9", renamed) == "1-1"
+    assert choose([before], "1-1", renamed) == "1-1"
+    assert isinstance(choose([before], "1-1", ME), Refusal), "nobody has said that it is a rename"
+    assert choose([before, says("1-2", ME)], "1-1", renamed) == "1-2"
+    assert choose([says("1-1", replace(OTHER_AGENT, project="Group/App"))], "9-9", renamed) == "9-9"
+
+
+def test_a_project_in_the_place_of_one_that_was_renamed_does_not_get_its_inventory() -> None:
+    assert choose([says("1-1", ME)], "9-9", replace(ME, ceded=("1-1",))) == "9-9"
+    assert choose([says("1-1", ME), says("9-9", ME)], "9-9", replace(ME, ceded=("1-1",))) == "9-9"
+
+
 def test_a_refusal_names_both_and_does_not_suggest_to_take_what_is_anothers() -> None:
     refusal = refuse_words(says("9-9", OTHER_PROJECT), ME)
     assert refusal is not None
     assert "9-9 says that it is of project group/other of agent group/config:prod, not of project group/app" in (
         refusal.message
     )
+    assert "`kas project rename group/other group/app`" in refusal.message
     assert "adopt" not in refusal.message
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentk.gitops.receive import Configured, Received, Receiver, Refused
+from agentk.apply.identity import Identity
+from agentk.gitops.receive import Configured, Received, Receiver, Refused, configured_of
 from agentlink.v1 import agentlink_pb2 as wire
 
 
@@ -112,3 +113,19 @@ def test_a_snapshot_in_memory_is_not_taken_for_another_path_of_the_same_id(told:
     connect(receiver, welcome("first"), configuration(alpha=1, gamma=3), *snapshot(told), *snapshot("gamma", 3))
     connect(receiver, welcome("first"), configuration(beta=1, gamma=3))
     assert holding(receiver) == [3]
+
+
+def test_a_project_is_told_its_earlier_paths_and_who_had_its_own_before() -> None:
+    projects = [
+        wire.ManifestProject(id=1, path="moved", former_paths=["here"]),
+        wire.ManifestProject(id=2, path="here"),
+    ]
+    configuration = wire.Configuration(agent_id=5, agent_name="prod", project="config", projects=projects)
+    moved, here = (one.identity for one in configured_of(configuration).projects)
+    assert moved == Identity("moved", "config", "prod")
+    assert here == Identity("here", "config", "prod")
+    assert moved is not None
+    assert here is not None
+    assert (moved.former, moved.ceded, here.former, here.ceded) == (("here",), (), (), ("5-1",))
+    configuration.ClearField("project")
+    assert {one.identity for one in configured_of(configuration).projects} == {None}, "an older kas tells nothing"

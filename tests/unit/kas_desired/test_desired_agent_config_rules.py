@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agentk.apply.identity import Identity
 from agentk.apply.model import (
     DriftPolicy,
     DryRun,
@@ -33,7 +34,12 @@ def settings_of(text: str) -> ProjectSettings:
     config, warnings = parse_agent_config(data, path=PATH, own_project="group/config", limits=Limits())
     assert warnings == ()
     message = configuration_message(
-        agent_id=7, agent_name="a", project="group/config", commit="c", config=config, project_ids={"group/config": 3}
+        agent_id=7,
+        agent_name="a",
+        configuration_project="group/config",
+        commit="c",
+        config=config,
+        project_ids={"group/config": 3},
     )
     read = wire.KasMessage.FromString(message.SerializeToString())
     (settings,) = configured_of(read.configuration).projects
@@ -41,7 +47,8 @@ def settings_of(text: str) -> ProjectSettings:
 
 
 def test_what_is_not_said_is_the_careful_default() -> None:
-    assert settings_of("ref: {branch: main}") == ProjectSettings(3, "group/config", "7-3")
+    identity = Identity("group/config", "group/config", "a")
+    assert settings_of("ref: {branch: main}") == ProjectSettings(3, "group/config", "7-3", identity=identity)
 
 
 def test_every_rule_arrives_as_it_was_written() -> None:

@@ -18,6 +18,10 @@ NOT_WRITTEN_BY_PEOPLE = {
     names.INVENTORY_LABEL,
     names.INVENTORY_SHARD,
     names.INVENTORY_SHARDS,
+    names.OWNING_PROJECT,
+    names.OWNING_CONFIGURATION,
+    names.OWNING_AGENT,
+    names.IDENTITY_SEAL,
 }
 
 
