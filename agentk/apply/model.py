@@ -106,7 +106,8 @@ class ProjectSettings:
     be changed in place. ``allowed_namespaces``, where not empty, are all that the project may have objects in, and then
     no cluster-scoped ones. ``mutation_from_secrets`` are the objects that may be filled from Secrets.
     ``inventory_namespace`` is empty for the default one. ``identity`` is who the project is, None where kas does not
-    tell the configuration project, and then ``inventory_id`` alone says which inventory is its own.
+    tell the configuration project, and then ``inventory_id`` alone says which inventory is its own. ``number_id`` is
+    the inventory id that the numbers make which kas gives now, empty where that is ``inventory_id``.
     """
 
     project_id: int
@@ -132,6 +133,7 @@ class ProjectSettings:
     mutation_from_secrets: SecretTargets = SecretTargets.SECRETS_ONLY
     inventory_namespace: str = ""
     identity: Identity | None = None
+    number_id: str = ""
 
     @property
     def inventory_home(self) -> str:

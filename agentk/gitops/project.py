@@ -93,7 +93,7 @@ class ProjectLoop:
     def reconfigure(self, settings: ProjectSettings) -> None:
         """Take what the configuration now says; the newest snapshot is synced anew if that changed anything."""
         if self._inventory_id is not None:
-            settings = replace(settings, inventory_id=self._inventory_id)
+            settings = _under(self._inventory_id, settings)
         if settings != self.settings:
             self._settings = settings
             self._driving.interrupt(stop=settings.suspension is not None)
@@ -227,7 +227,7 @@ class ProjectLoop:
                 if found != self._settings.inventory_id:
                     self._standing.log.info("The inventory goes on under its id", inventory=found)
                 self._inventory_id = found
-                self._settings = replace(self._settings, inventory_id=found)
+                self._settings = _under(found, self._settings)
                 self._driving.go_by(self._settings)
 
     async def _find_inventory(self) -> None:
@@ -345,3 +345,9 @@ class ProjectLoop:
                 order.settle(OtherPrune.of(waiting) if waiting else None)
         finally:
             order.settle(_INTERRUPTED)
+
+
+def _under(inventory_id: str, settings: ProjectSettings) -> ProjectSettings:
+    """Return settings with the inventory that is the project's, whatever its number is now."""
+    number_id = settings.inventory_id if settings.inventory_id != inventory_id else ""
+    return replace(settings, inventory_id=inventory_id, number_id=number_id)

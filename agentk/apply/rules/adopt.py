@@ -36,7 +36,9 @@ def refuse_to_apply(
     this very object (its UID). A name alone in the inventory proves nothing: names are written before the first apply.
     ``whose`` are other inventories by id, as far as they are known: it changes what is said, not what is decided.
     """
-    if live is None or live.owner == settings.inventory_id:
+    # A number may have been corrected after there was an inventory, and nobody say that it is anybody else's.
+    own = {settings.inventory_id, settings.number_id or settings.inventory_id} - whose.keys()
+    if live is None or live.owner == settings.inventory_id or live.owner in own:
         return None
     policy = settings.inventory_policy
     if live.inventory:

@@ -71,6 +71,14 @@ def test_the_refusal_says_whose_it_is_and_never_to_take_whatever_others_have(
     assert "adopt_all" not in refusal.message
 
 
+def test_what_has_the_number_that_was_corrected_is_the_projects_unless_somebody_else_says_that_it_is_his() -> None:
+    settings = ProjectSettings(1, "group/app", "7-1", identity=ME, number_id="7-42")
+    assert refuse_to_apply(live("7-42"), None, settings) is None
+    assert refuse_to_apply(live("7-42"), None, settings, {"7-42": replace(ME, project="group/other")}) is not None
+    assert refuse_to_apply(live("7-43"), None, settings) is not None
+    assert refuse_to_apply(live(None), None, replace(settings, number_id="")) is not None
+
+
 @pytest.mark.parametrize(
     ("recorded", "allowed"),
     [
