@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentlink.v1 import agentlink_pb2 as wire
+from kas.store.derived import derived_id
 from tests.support.agent_link import agent
 from tests.support.git_server import GitServer
 from tests.support.installation import Kas
@@ -121,13 +122,8 @@ async def test_reports_about_a_project_that_was_never_sent_open_nothing_of_it_an
     async with agent(kas.address, token) as liar:
         mine = await sent(kas, "liar", liar)
         for repeated in range(3):
-            # Ids are small numbers: nobody has to know them.
-            strange = [
-                one
-                for number in (1, 2)
-                if number != mine.project_id
-                for one in all_about(number, f"{number}" * 32, "a" * 40, f"stolen-{number}")
-            ]
+            # Ids follow from paths: whoever knows these knows them.
+            strange = all_about(derived_id(THEIRS), "1" * 32, "a" * 40, "stolen")
             proper = all_about(mine.project_id, mine.sync_id, mine.commit, f"mine-{repeated}")
             await liar.link.report(wire.ReportRequest(reports=[*strange, *proper]))
 
