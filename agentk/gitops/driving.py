@@ -336,12 +336,7 @@ class Driving:
         self._sync.doubt()
         if isinstance(error, NotLeaderError):
             raise error
-        reason = error.reason
-        if isinstance(error, KubeError) and error.status == 0:
-            self._put_off(f"ApiServer{error.reason}", str(error))
-            return
-        self._retry.later()
-        self._tell_put_off(reason, str(error))
+        self._tell_put_off(self._retry.after(error), str(error))
 
     def _put_off(self, reason: str, message: str) -> None:
         """Report that nothing can be done now for what lies outside the project; look again soon."""

@@ -238,10 +238,10 @@ class ProjectLoop:
             try:
                 await self._identify()
             except (KubeError, InventoryError) as error:
-                retry.later()
+                reason = retry.after(error)
                 if self._waiting is not None and (said := (self._waiting.sync_id, str(error))) != told:
                     told = said
-                    self._cannot_begin(self._waiting, error)
+                    self._cannot_begin(self._waiting, reason, str(error))
             else:
                 return
             self._wake.clear()
@@ -249,8 +249,7 @@ class ProjectLoop:
                 async with asyncio.timeout(retry.remaining):
                     await self._wake.wait()
 
-    def _cannot_begin(self, snapshot: Snapshot, error: KubeError | InventoryError) -> None:
-        reason, message = error.reason, str(error)
+    def _cannot_begin(self, snapshot: Snapshot, reason: str, message: str) -> None:
         self._standing.log.warning("Sync failed", reason=reason, why=message)
         self._reports.sync(snapshot, wire.SYNC_STATE_FAILED, reason=reason, message=message)
         self._reports.event(snapshot.project_id, sync_id=snapshot.sync_id, reason=reason, message=message, warning=True)

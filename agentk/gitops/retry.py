@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import random
 import time
+from typing import TYPE_CHECKING
+
+from agentk.kube.errors import KubeError
+
+if TYPE_CHECKING:
+    from agentk.apply.inventory import InventoryError
 
 FIRST_SECONDS = 2.0
 LONGEST_SECONDS = 300.0
@@ -44,6 +50,14 @@ class RetryClock:
     def later(self) -> None:
         """Try again after a growing time."""
         self._schedule(FIRST_SECONDS, LONGEST_SECONDS)
+
+    def after(self, error: KubeError | InventoryError) -> str:
+        """Try again as soon as it makes sense after a failure to ask the cluster; return the word for the failure."""
+        if isinstance(error, KubeError) and error.status == 0:
+            self.soon()
+            return f"ApiServer{error.reason}"
+        self.later()
+        return error.reason
 
     def soon(self) -> None:
         """Try again after a time that grows little: the cause lies outside the project and passes by itself."""

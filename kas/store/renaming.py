@@ -39,7 +39,7 @@ async def has_applied(connection: AsyncConnection, project_id: int) -> bool:
 async def renumber(connection: AsyncConnection, path: str, old: int, new: int, now: datetime) -> None:
     """Give a project an id that nobody has."""
     former = await connection.scalar(select(projects.c.former).where(projects.c.id == old))
-    values = {"id": new, "path": f"{_BETWEEN}{path}", "created_at": to_micros(now), "former": former}
+    values = {"id": new, "path": f"{_BETWEEN}{new}", "created_at": to_micros(now), "former": former}
     await connection.execute(projects.insert().values(values))
     await _hand_over(connection, old, new)
     await connection.execute(delete(projects).where(projects.c.id == old))
