@@ -46,10 +46,10 @@ def configuration(**namespaces: str) -> dict[str, str]:
     return {f".gitlab/agents/{AGENT}/config.yaml": f"gitops:\n  manifest_projects:\n{entries}"}
 
 
-def register(kas: Kas, agent: Agent) -> None:
+def register(kas: Kas, agent: Agent, *options: str) -> None:
     """Register the agent anew, and give its token to the process that runs."""
-    made = kas.post("agents", {"project": CONFIG, "name": AGENT})
-    agent.token_file.write_text(kas.post(f"agents/{made['id']}/tokens", {})["secret"] + "\n")
+    kas.cli("agent", "create", "--project", CONFIG, "--name", AGENT, *options)
+    agent.token_file.write_text(kas.cli("token", "create", "--agent", AGENT))
 
 
 class Drill:
@@ -95,6 +95,7 @@ def test_projects_stay_themselves_when_the_database_is_lost_or_goes_back(
         kas = installation.kas
         agent = installation.agent(AGENT, project=CONFIG)
         drill.settled(kas, one=first)
+        agent_id = str(kas.get("agents")[0]["id"])
         backup = tmp_path / "backup"
         kas.cli("db", "backup", "--config", str(kas.config), str(backup))
         of_before = agent.token_file.read_text(), kas.admin_token.read_text()
@@ -117,7 +118,7 @@ def test_projects_stay_themselves_when_the_database_is_lost_or_goes_back(
         config.push_files(configuration(two=elsewhere, one=namespace))
         kas.start()
         kas.post("agents", {"project": "drill/two", "name": "somebody"})
-        register(kas, agent)
+        register(kas, agent, "--id", agent_id)
         drill.settled(kas, one=first, two=second)
         assert drill.owned() == before
         assert agent.process.exit_code is None, "it is the same process, with what it held"
