@@ -43,7 +43,8 @@ class ProjectSettings(Section):
     )
     id: Count | None = Field(
         default=None,
-        description="Its numeric id in GitLab, to take over what GitLab's agent applied; only before its first sync.",
+        description="Its numeric id in GitLab, to take over what GitLab's agent applied, and to know it when it is "
+        "renamed; it counts as long as the project has applied nothing under another one.",
     )
     credential: CredentialSettings | None = Field(default=None, description="Instead of git.credential.")
 

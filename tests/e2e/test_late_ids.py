@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 AGENT_ID, RIGHT, WRONG = 8151, 4711, 4712
+ANOTHER_AGENT_ID = 8152
 
 
-def by_gitlabs_agent(kube: Kube, namespace: str, project_id: int, *names: str) -> None:
+def by_gitlabs_agent(kube: Kube, namespace: str, project_id: int, *names: str, agent_id: int = AGENT_ID) -> None:
     """Leave in the cluster what GitLab's agent left there for one project."""
-    config_maps, inventory_id = f"/api/v1/namespaces/{namespace}/configmaps", f"{AGENT_ID}-{project_id}"
+    config_maps, inventory_id = f"/api/v1/namespaces/{namespace}/configmaps", f"{agent_id}-{project_id}"
     owner = {"config.k8s.io/owning-inventory": inventory_id}
     for name in names:
         kube.create(config_maps, {"metadata": {"name": name, "annotations": owner}, "data": {"value": "1"}})
@@ -90,5 +91,31 @@ def test_an_id_can_be_corrected_until_something_is_applied_and_takes_nothing_of_
             assert kas.wait_sync("late", state="healthy", commit=commit)["counts"]["created"] == 1
             assert f"it has applied objects under id {RIGHT}" in kas.log.read_text()
             assert found()["late-too"] == before["late-too"]
+        finally:
+            agent.stop()
+
+
+def test_what_is_the_projects_own_after_all_goes_when_somebody_confirms_it(
+    tmp_path: Path, git_server: GitServer, control_plane: Cluster, kube: Kube, namespace: str
+) -> None:
+    by_gitlabs_agent(kube, namespace, RIGHT, "sure-gone", agent_id=ANOTHER_AGENT_ID)
+    repository = git_server.create("group/late")
+    commit = repository.push_files({**config_files("sure", namespace), "manifests/new.yaml": config_map("sure-new")})
+    with Installation(tmp_path, git_server, control_plane.kubeconfig) as installation:
+        kas, directory = installation.kas, installation.directory / "agents"
+        with_id(kas, RIGHT, git_server.template)
+        kas.cli("agent", "create", "--project", "group/late", "--name", "sure", "--id", str(ANOTHER_AGENT_ID))
+        agent = Agent(kas, "sure", project="", kubeconfig=control_plane.kubeconfig, directory=directory, register=False)
+        agent.token_file.write_text(kas.cli("token", "create", "--agent", "sure"))
+        try:
+            agent.start()
+            said = kas.wait_sync("sure", state="failed", commit=commit, reason="InventoryNotProven")["message"]
+            assert "`kas confirm-prune`" in said
+            config_maps = f"/api/v1/namespaces/{namespace}/configmaps"
+            assert kube.find(f"{config_maps}/sure-new") is None
+            kas.cli("confirm-prune", "--agent", "sure", "group/late", "--yes")
+            counts = kas.wait_sync("sure", state="healthy", commit=commit)["counts"]
+            assert (counts["created"], counts["pruned"]) == (1, 1)
+            assert kube.find(f"{config_maps}/sure-gone") is None
         finally:
             agent.stop()
