@@ -74,7 +74,7 @@ def _remedy(ref: ObjectRef, owner: str, identity: Identity | None, settings: Pro
     """Say what to do about an object of another inventory, without taking it from a project that goes on."""
     if identity is not None and identity.project != settings.path:
         return (
-            "remove it from the manifests of one of the two projects; if they are one that was renamed or moved, stop"
+            "remove it from one of the two projects; if they are one that was renamed or moved, stop"
             f" kas and run `kas project rename {identity.project} {settings.path}`"
         )
     pair = _PAIR.fullmatch(owner)

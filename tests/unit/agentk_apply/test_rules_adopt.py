@@ -47,7 +47,7 @@ ME = Identity("group/app", "group/config", "prod")
 @pytest.mark.parametrize(
     ("owner", "whose", "said"),
     [
-        ("9-8", replace(ME, project="group/other"), "remove it from the manifests of one of the two projects"),
+        ("9-8", replace(ME, project="group/other"), "remove it from one of the two projects"),
         ("9-8", replace(ME, agent="staging"), "if this one takes that one's place, register the agent with the id"),
         ("9-8", ME, "it is this project's own, under another number: register the agent with the id that it had"),
         (
