@@ -146,6 +146,7 @@ class Snapshot:
     """One complete revision as kas sent it: for each file, its objects as JSON bytes with sorted keys.
 
     ``project`` is the project's path, empty where kas does not tell it.
+    ``selected_by`` are keys of ``config.yaml`` that selected the files, each with a text that differs where it does.
     """
 
     project_id: int
@@ -154,6 +155,7 @@ class Snapshot:
     digest: bytes
     files: Mapping[str, tuple[bytes, ...]] = field(repr=False)
     project: str = ""
+    selected_by: tuple[tuple[str, str], ...] = ()
 
     @property
     def objects(self) -> int:

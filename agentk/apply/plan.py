@@ -43,6 +43,7 @@ def plan(
     former: Mapping[tuple[str, str], str] = prune.NEVER,
     unproven: ObjectRef | None = None,
     whose: Mapping[str, Identity] = NOBODY,
+    changed: Sequence[str] = (),
 ) -> Plan:
     """Decide everything that one sync does.
 
@@ -58,6 +59,7 @@ def plan(
         former: The plurals of kinds that were served once and are no more, by (group, kind).
         unproven: Where the inventory is, if it does not say that it is the project's.
         whose: Other inventories by id, as far as they are known.
+        changed: Keys of ``config.yaml`` that select the objects, and say something else than when they were applied.
     """
     if resolved.blocked is not None:
         return Plan(decided=resolved.refused, total=len(resolved.refused) + 1, blocked=resolved.blocked)
@@ -108,6 +110,7 @@ def plan(
         desired=resolved.desired,
         others=others,
         former=former,
+        changed=changed,
     )
     decided += pruning.decided
     pruned = sum(len(wave) for wave in pruning.waves)

@@ -179,9 +179,15 @@ class Driving:
 
     def carry_over(self, snapshot: Snapshot) -> None:
         """Go over to a revision that changes nothing of the one at hand."""
+        self.take_selection(snapshot)
         self._standing.carry_over(snapshot)
         self._health.carry_over()
         self.report_health()
+
+    def take_selection(self, snapshot: Snapshot) -> None:
+        """Take note that the revision at hand, if it is applied whole, is what this snapshot selects."""
+        if self.is_settled and not self._unconfirmed:
+            self._sync.selected(snapshot)
 
     async def begin(self, snapshot: Snapshot) -> None:
         """Start on a new revision, or anew on the one at hand by other settings."""

@@ -306,6 +306,7 @@ class ProjectLoop:
     async def _take(self, snapshot: Snapshot) -> None:
         """Go over to the newest revision, with as much work as it differs."""
         if self._is_held(snapshot):
+            self._driving.take_selection(snapshot)
             self._standing.tell_again()
         elif self._changes_nothing(snapshot):
             self._driving.carry_over(snapshot)

@@ -107,7 +107,8 @@ class _Transfer:
                 f"project {header.project_id} at {header.commit}: expected {header.total_files} files with "
                 f"{header.total_objects} objects, got {len(files)} with {files.objects}"
             )
-        return replace(_named(header), digest=digest, files=files)
+        selected_by = tuple(sorted(header.selected_by.items()))
+        return replace(_named(header), digest=digest, files=files, selected_by=selected_by)
 
 
 class Receiver:

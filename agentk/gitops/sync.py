@@ -23,6 +23,7 @@ from agentk.apply.rules.autoscale import may_be_scaled
 from agentk.apply.rules.done import done, is_done
 from agentk.apply.rules.forbidden import leave_out, place_of
 from agentk.apply.rules.own import NOTHING_OWN, namespaces_of_rights
+from agentk.apply.rules.selection import changed_keys, selection_of
 from agentk.apply.traits import leave_scaled
 from agentk.apply.waiting import Patience
 from agentk.apply.wanted import Wanted
@@ -105,6 +106,8 @@ class ProjectSync:
         self._on_wait = on_wait
         self._patient_with: tuple[str, ProjectSettings] | None = None
         self._settled: tuple[ProjectSettings, int] | None = None
+        # What selected the objects that are applied, None where that is not known.
+        self._selection: Mapping[str, str] | None = None
 
     @property
     def desired(self) -> Mapping[ObjectRef, Desired]:
@@ -248,7 +251,15 @@ class ProjectSync:
             self._cluster.observer.begin()
         if result.settled and self.settings.dry_run is DryRun.NONE:
             self._settled = (self.settings, self._cluster.discovery.generation)
+        waits = unconfirmed(result.outcomes.said)
+        if not waits and (self._selection is None or not (result.failed or result.superseded)):
+            self.selected(snapshot)
         return result
+
+    def selected(self, snapshot: Snapshot) -> None:
+        """Take note that what is applied is what this snapshot selects, by the settings of now."""
+        if self.settings.dry_run is DryRun.NONE:
+            self._selection = selection_of(snapshot, self.settings)
 
     async def _narrow(self, snapshot: Snapshot) -> Narrowed | None:
         """Return what alone has to be looked at; None where that is everything."""
@@ -322,7 +333,8 @@ class ProjectSync:
         live, unseen = await self._looking.look_at(visible, remembered, needed)
         resolved = leave_out(resolved, recorded, hidden | unseen)
         resolved = self._with_damage(resolved)
-        todo = await self._decide(resolved, recorded, live)
+        changed = changed_keys(self._selection, selection_of(snapshot, self.settings))
+        todo = await self._decide(resolved, recorded, live, changed=changed)
         if (waiting := unconfirmed(todo.decided)) and waiting <= confirmed:
             todo = await self._decide(resolved, recorded, live, prune_confirmed=True)
         return todo, resolved, recorded
@@ -334,6 +346,7 @@ class ProjectSync:
         live: Mapping[ObjectRef, Live],
         *,
         prune_confirmed: bool = False,
+        changed: tuple[str, ...] = (),
     ) -> Plan:
         return await computed(
             len(resolved.desired) + len(recorded),
@@ -348,6 +361,7 @@ class ProjectSync:
             former=self._cluster.discovery.former,
             unproven=None if self._book.proven else self._book.place,
             whose=self._whose(),
+            changed=changed,
         )
 
     async def repair(self, refs: Iterable[ObjectRef]) -> SyncResult:

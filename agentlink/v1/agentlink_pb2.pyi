@@ -316,7 +316,14 @@ class HealthRule(_message.Message):
     def __init__(self, group: _Optional[str] = ..., kind: _Optional[str] = ..., current: _Optional[str] = ..., failed: _Optional[str] = ...) -> None: ...
 
 class SnapshotHeader(_message.Message):
-    __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at", "command_id", "project")
+    __slots__ = ("project_id", "commit", "sync_id", "digest", "base_digest", "removed_paths", "total_files", "total_objects", "received_at", "command_id", "project", "selected_by")
+    class SelectedByEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     COMMIT_FIELD_NUMBER: _ClassVar[int]
     SYNC_ID_FIELD_NUMBER: _ClassVar[int]
@@ -328,6 +335,7 @@ class SnapshotHeader(_message.Message):
     RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
+    SELECTED_BY_FIELD_NUMBER: _ClassVar[int]
     project_id: int
     commit: str
     sync_id: str
@@ -339,7 +347,8 @@ class SnapshotHeader(_message.Message):
     received_at: _timestamp_pb2.Timestamp
     command_id: str
     project: str
-    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., sync_id: _Optional[str] = ..., digest: _Optional[bytes] = ..., base_digest: _Optional[bytes] = ..., removed_paths: _Optional[_Iterable[str]] = ..., total_files: _Optional[int] = ..., total_objects: _Optional[int] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., command_id: _Optional[str] = ..., project: _Optional[str] = ...) -> None: ...
+    selected_by: _containers.ScalarMap[str, str]
+    def __init__(self, project_id: _Optional[int] = ..., commit: _Optional[str] = ..., sync_id: _Optional[str] = ..., digest: _Optional[bytes] = ..., base_digest: _Optional[bytes] = ..., removed_paths: _Optional[_Iterable[str]] = ..., total_files: _Optional[int] = ..., total_objects: _Optional[int] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., command_id: _Optional[str] = ..., project: _Optional[str] = ..., selected_by: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class SnapshotFiles(_message.Message):
     __slots__ = ("project_id", "files", "command_id")

@@ -7,9 +7,10 @@ may be a protective key (``protective``). What the file may hold is in ``agent_s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,6 +18,7 @@ from agentlink.manifests.documents import read_documents
 from agentlink.manifests.model import ManifestError, printable_path
 from agentlink.manifests.positions import key_order, lines_at
 from kas.desired.agent_schema import (
+    MAX_EXCLUDED,
     DriftPolicy,
     DryRunStrategy,
     File,
@@ -27,9 +29,9 @@ from kas.desired.agent_schema import (
     PropagationPolicy,
     PruneConfirmation,
 )
-from kas.desired.globs import GlobError, check_glob
+from kas.desired.globs import GlobError, check_glob, excluding
 from kas.desired.protective import ENTRIES, is_looked_at, lost_protection, meant
-from kas.desired.references import DEFAULT_BRANCH, RefSpec
+from kas.desired.references import DEFAULT_BRANCH, RefSpec, bare_path
 from kas.desired.select import DEFAULT_GLOBS
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ MAX_PROJECTS = 500
 MAX_ALTERNATIVES = 5000
 _MAX_SHOWN = 50
 _MAX_FINDINGS = 1000
+_UNQUOTED: Final = re.compile(rb"(?:glob|exclude): *\[?[*!]")
+"""A glob that YAML takes for an alias or a tag."""
+
 _EXPECTED = {
     "missing": "is missing",
     "string_type": "expected a string",
@@ -197,7 +202,9 @@ def _read(data: bytes, path: str, limits: Limits) -> Document | None:
         bounds = replace(limits, yaml_nodes=min(limits.yaml_nodes, _MAX_NODES))
         documents = [document for document in read_documents(data, bounds) if document.value is not None]
     except ManifestError as error:
-        raise ConfigError(path, (ConfigFinding("", error.line, error.message),)) from error.__cause__
+        written = data.splitlines()[error.line - 1 : error.line]
+        hint = "; quote what begins with '*' or '!'" if written and _UNQUOTED.search(written[0]) else ""
+        raise ConfigError(path, (ConfigFinding("", error.line, error.message + hint),)) from error.__cause__
     if len(documents) > 1:
         raise ConfigError(path, (ConfigFinding("", documents[1].line, "expected a single YAML document"),))
     return documents[0] if documents else None
@@ -215,7 +222,7 @@ def _project(entry: ManifestProject, own_project: str, line: int) -> ManifestPro
         project=entry.id or own_project,
         ref=entry.ref.spec(),
         default_namespace=entry.default_namespace,
-        globs=tuple(path.glob for path in entry.paths) or DEFAULT_GLOBS,
+        globs=tuple(excluding(path.glob, path.exclude) for path in entry.paths) or DEFAULT_GLOBS,
         reconcile_timeout=entry.reconcile_timeout,
         dry_run_strategy=entry.dry_run_strategy,
         prune=entry.prune,
@@ -268,14 +275,17 @@ def _check_entries(value: dict[str, Any], own_project: str, limits: Limits) -> I
         if not isinstance(entry, dict):
             continue
         project = entry.get("id", own_project)
-        if isinstance(project, str) and first.setdefault(project, index) != index:
+        project = bare_path(project) if isinstance(project, str) else None
+        if project is not None and first.setdefault(project, index) != index:
             yield (*where, index, "id"), f"the same project as entry {first[project] + 1}; put their paths together"
         paths = entry.get("paths")
         if isinstance(paths, list):
             if len(paths) > limits.paths:
                 yield (*where, index, "paths"), f"{len(paths)} paths; at most {limits.paths} are allowed"
             for number, path in enumerate(paths[: limits.paths]):
-                yield from globs.check(path, (*where, index, "paths", number, "glob"))
+                place = (*where, index, "paths", number)
+                for key in ("glob", "exclude") if isinstance(path, dict) else ():
+                    yield from globs.check(path.get(key), (*place, key))
 
 
 class _Globs:
@@ -284,9 +294,15 @@ class _Globs:
     def __init__(self) -> None:
         self._left = MAX_ALTERNATIVES
 
-    def check(self, path: object, where: Path) -> Iterator[tuple[Path, str]]:
-        glob = path.get("glob") if isinstance(path, dict) else None
+    def check(self, glob: object, where: Path) -> Iterator[tuple[Path, str]]:
+        if isinstance(glob, list):
+            for number, one in enumerate(glob[:MAX_EXCLUDED]):
+                yield from self.check(one, (*where, number))
+            return
         if not isinstance(glob, str) or self._left < 0:
+            return
+        if glob.startswith("!"):
+            yield where, "a glob cannot begin with '!': write what is not to match as `exclude`, beside `glob`"
             return
         try:
             self._left -= check_glob(glob)

@@ -32,6 +32,8 @@ MutationFromSecrets = Literal["secrets_only", "any"]
 MAX_RULES = 200
 """Ignore rules, health rules and namespaces that one project may have, of each."""
 MAX_FIELDS = 50
+MAX_EXCLUDED = 100
+"""Globs that one of ``paths`` may exclude."""
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
@@ -40,6 +42,11 @@ _NAME_LENGTH = 253
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 _POINTER = re.compile(r"(?:/(?:[^/~\x00-\x1f]|~[01])+)+")
 _POINTER_LENGTH = 512
+
+
+def _digits(value: object) -> object:
+    # A number is understood as the text that it is, so that the error says what is wrong with it.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _duration(value: object) -> float:
@@ -98,7 +105,7 @@ def _pointer(text: str) -> str:
 _Duration = Annotated[float, BeforeValidator(_duration)]
 _Name = Annotated[StrictStr, AfterValidator(checked_branch_or_tag)]
 _Commit = Annotated[StrictStr, AfterValidator(checked_commit)]
-_Project = Annotated[StrictStr, AfterValidator(checked_project)]
+_Project = Annotated[StrictStr, BeforeValidator(_digits), AfterValidator(checked_project)]
 _Namespace = Annotated[StrictStr, AfterValidator(_namespace)]
 _Kind = Annotated[StrictStr, AfterValidator(_kind)]
 _Group = Annotated[StrictStr, AfterValidator(_group)]
@@ -139,10 +146,15 @@ class Ref(_Section):
         return RefSpec()
 
 
+def _list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 class GlobPath(_Section):
-    """One of ``paths``."""
+    """One of ``paths``: files that match ``glob`` and none of ``exclude``, which may be one text."""
 
     glob: StrictStr
+    exclude: Annotated[list[StrictStr], BeforeValidator(_list), Field(max_length=MAX_EXCLUDED)] = []
 
 
 class Impersonate(_Section):

@@ -34,6 +34,22 @@ _PLAIN = re.compile(r"[^\\\[{},]+")
 _CHARACTER_CLASS = re.compile(r"\[:[a-z]+:\]")
 
 
+_EXCLUDED = "\x1f"
+"""Between a glob and those of what it is not to match; no glob can hold it."""
+
+
+def excluding(glob: str, excluded: Sequence[str]) -> str:
+    """Return a glob that matches what ``glob`` does and none of ``excluded``: a text for this module alone to read."""
+    return _EXCLUDED.join((glob, *excluded))
+
+
+def described(glob: str) -> str:
+    """Return a glob, one that excludes something too, as people write it."""
+    included, *excluded = glob.split(_EXCLUDED)
+    without = f" without {', '.join(repr(printable_path(one)) for one in excluded)}" if excluded else ""
+    return f"{printable_path(included)!r}{without}"
+
+
 class GlobError(ValueError):
     """A glob that cannot be used. The text names it and says why."""
 
@@ -47,15 +63,32 @@ def compile_patterns(globs: Sequence[str]) -> re.Pattern[str]:
     Raises:
         GlobError: for a glob that is malformed, too long, has too many alternatives, or names ``.`` or ``..``.
     """
-    expressions: dict[str, None] = {}
-    length = 0
-    for glob in globs:
+    budget = _Budget()
+    by_excluded: dict[str, list[str]] = {}
+    for one in globs:
+        glob, *excluded = one.split(_EXCLUDED)
+        without = "|".join(expression for other in excluded for expression in budget.expressions(other))
+        by_excluded.setdefault(without, []).extend(budget.expressions(glob))
+    parts = [
+        f"(?!(?:{without})\\Z)(?:{'|'.join(dict.fromkeys(within))})" if without else "|".join(dict.fromkeys(within))
+        for without, within in by_excluded.items()
+    ]
+    return re.compile("|".join(parts), re.DOTALL)
+
+
+class _Budget:
+    """Makes expressions of globs, until they are too many, or too long together."""
+
+    def __init__(self) -> None:
+        self._count = self._length = 0
+
+    def expressions(self, glob: str) -> Iterator[str]:
         for alternative in _alternatives(glob):
-            expressions[_expression(glob, alternative)] = None
-            length += len(alternative)
-            if len(expressions) > _MAX_ALTERNATIVES or length > _MAX_EXPANDED:
+            self._count += 1
+            self._length += len(alternative)
+            if self._count > _MAX_ALTERNATIVES or self._length > _MAX_EXPANDED:
                 raise GlobError(glob, "too many alternatives in braces")
-    return re.compile("|".join(expressions), re.DOTALL)
+            yield _expression(glob, alternative)
 
 
 def check_glob(glob: str) -> int:
@@ -75,7 +108,7 @@ def roots_of(globs: Sequence[str]) -> tuple[str, ...]:
 
     ``""`` is the whole repository. Of globs that ``compile_patterns`` accepts.
     """
-    found = {_root(alternative) for glob in globs for alternative in _alternatives(glob)}
+    found = {_root(alternative) for glob in globs for alternative in _alternatives(glob.partition(_EXCLUDED)[0])}
     roots: list[str] = []
     for root in sorted(found):
         if not roots or not root.startswith(roots[-1]):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from array import array
 
+    from kas.desired.foreign import LeftOut
     from kas.desired.leaves import Leaves
 
 
@@ -39,12 +40,14 @@ class Snapshot:
 
     ``submodules`` are paths of other repositories whose files the globs might mean, and which are left out. ``names``
     are hashes of the objects' names, in order, by which the next snapshot knows that nothing is in it twice.
+    ``left_out`` are selected files that are no manifests.
     """
 
     commit: str
     files: Leaves
     submodules: tuple[str, ...] = ()
     names: array[int] | None = field(default=None, repr=False, compare=False)
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def digest(self) -> bytes:

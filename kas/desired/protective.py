@@ -146,14 +146,22 @@ def _entry(entry: Mapping[str, Any], where: Path, rank: Mapping[Path, int]) -> I
             yield (*where, key), f"unknown key; did you mean {name}?{_REFUSED}"
         for inside, _, _ in _own_keys(entry[key], (*where, key)):
             yield inside, f"means nothing here; put it into the entry itself, beside {key}"
-    for key in OWN & entry.keys():
-        for path in _nulls(entry[key], (*where, key)):
-            yield path, "says nothing; give it a value, or leave the key out"
+    for path in _silent(entry, where):
+        yield path, "says nothing; give it a value, or leave the key out"
     yield from _merged(entry, where, rank)
     for key, model in _NESTED.items():
         optional = {name for name, one in model.model_fields.items() if not one.is_required()}
         for path, inner in _sections(entry.get(key), (*where, key)):
             yield from _unknown(inner, path, model, optional, f"the entry itself, beside {key}")
+
+
+def _silent(entry: Mapping[str, Any], where: Path) -> Iterator[Path]:
+    """Yield protective keys of ours that have no value."""
+    for key in OWN & entry.keys():
+        yield from _nulls(entry[key], (*where, key))
+    for path, inner in _sections(entry.get("paths"), (*where, "paths")):
+        if "exclude" in inner:
+            yield from _nulls(inner["exclude"], (*path, "exclude"))
 
 
 def _mappings(value: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], type[BaseModel]]]:

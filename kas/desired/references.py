@@ -11,6 +11,7 @@ _PROJECT = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _MAX_PROJECT, _MAX_REF = 1024, 255
 # What git check-ref-format forbids, and whatever could act on a terminal.
 _NO_REF = re.compile(r"[\x00-\x20\x7f-\x9f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)|[./]\Z|\A[./-]|\A@\Z")
+_NUMBER = "a number is the id that GitLab gives it, which kas does not know; GitLab's page of the project has the path"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -34,12 +35,20 @@ class RefSpec:
 DEFAULT_BRANCH = RefSpec()
 
 
+def bare_path(text: str) -> str:
+    """Return the path of a project without what people have at its end when they copy it from elsewhere."""
+    return text.removesuffix("/").removesuffix(".git")
+
+
 def checked_project(text: str) -> str:
-    """Return the path of a project.
+    """Return the path of a project; a slash or ``.git`` at its end is no part of it.
 
     Raises:
         ValueError: for what is none.
     """
+    text = bare_path(text)
+    if text.isascii() and text.isdigit():
+        raise ValueError(f"expected the path of a project, such as group/project: {_NUMBER}")
     if len(text) > _MAX_PROJECT or not _PROJECT.fullmatch(text):
         raise ValueError("expected the path of a project, such as group/project")
     return text

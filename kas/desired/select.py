@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from agentlink.layered import Layered
 from agentlink.manifests.model import ManifestError, printable_path
-from kas.desired.globs import GlobError, compile_patterns, roots_of
+from kas.desired.globs import GlobError, compile_patterns, described, roots_of
 
 if TYPE_CHECKING:
     import re
@@ -86,7 +86,7 @@ class Selector:
             ManifestError: EmptySelection or TooManyFiles.
         """
         if not selection.files:
-            shown = ", ".join(repr(printable_path(glob)) for glob in self.globs[:_SHOWN_GLOBS])
+            shown = ", ".join(map(described, self.globs[:_SHOWN_GLOBS]))
             more = f" and {len(self.globs) - _SHOWN_GLOBS} more" if len(self.globs) > _SHOWN_GLOBS else ""
             raise ManifestError("EmptySelection", f"no file matches {shown}{more}; nothing was applied or pruned")
         if len(selection.files) > self.limits.files:

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from agentlink.manifests.model import ManifestError, ManifestFile
+from kas.desired.foreign import together
 from kas.desired.leaves import Leaves
 from kas.desired.model import Snapshot
 
@@ -32,11 +33,14 @@ def build_snapshot(commit: str, files: Sequence[ManifestFile], default_namespace
     if not ordered.objects:
         raise ManifestError("EmptySelection", "the selected files hold no object; nothing was applied or pruned")
     seen: dict[_Name, tuple[ManifestFile, ManifestObject]] = {}
+    twice: list[ManifestError] = []
     for file in ordered:
         for manifest, name in zip(file.objects, _names(file, default_namespace), strict=True):
             first = seen.setdefault(name, (file, manifest))
             if first[1] is not manifest:
-                raise _duplicate(file, manifest, *first)
+                twice.append(_duplicate(file, manifest, *first))
+    if twice:
+        raise together(twice)
     return Snapshot(commit, ordered, names=array("q", sorted(map(hash, seen))))
 
 
@@ -69,7 +73,7 @@ def amend_snapshot(
                 return None
             names.insert(place, found)
     files = before.files.changed(changes)
-    return Snapshot(commit, files, before.submodules, names) if files.objects else None
+    return Snapshot(commit, files, before.submodules, names, before.left_out) if files.objects else None
 
 
 def _names(file: ManifestFile, default_namespace: str) -> Iterator[_Name]:

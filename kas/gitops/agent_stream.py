@@ -21,11 +21,13 @@ import asyncio
 import functools
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from agentlink import logs
 from agentlink.capabilities import Capability, able_of
 from agentlink.manifests.model import ManifestError
+from agentlink.selected import LEFT_OUT
 from kas.desired.agent_config import ConfigError
 from kas.git.errors import GitError
 from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
@@ -70,6 +72,14 @@ def ref_of(config: ManifestProjectConfig) -> GitRef:
 def wanted_of(config: ManifestProjectConfig) -> Wanted:
     """Return what a project of a configuration selects."""
     return Wanted(config.project, config.globs, config.default_namespace)
+
+
+def selected_by(config: ManifestProjectConfig, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    """Return what selects a project's objects, each with a text that differs where what it says does."""
+    said = {"paths": "\n".join(sorted(config.globs)), "ref": str(ref_of(config))}
+    if snapshot.left_out:
+        said[LEFT_OUT] = "\n".join(one.path for one in snapshot.left_out)
+    return tuple((key, blake2b(text.encode(), digest_size=8).hexdigest()) for key, text in said.items())
 
 
 class AgentStream:
@@ -339,10 +349,16 @@ class AgentStream:
                 self._held[project_id] = base
         sync_ids = self._publisher.sync_ids
         sync_id = sync_ids.of(self._identity.agent_id, project_id, config.project, commit, snapshot.digest)
-        self._outbox.offer(Offer(project_id, sync_id, snapshot, state.at, project=config.project))
+        selected = selected_by(config, snapshot)
+        offer = Offer(project_id, sync_id, snapshot, state.at, project=config.project, selected_by=selected)
+        self._outbox.offer(offer)
         self._log().debug("Revision offered", project_id=config.project, commit_id=commit)
         if not self._notes.overtake(project_id, state.number):
             return
+        if snapshot.left_out:
+            not_manifests = self._publisher.sync_log.not_manifests
+            note = functools.partial(not_manifests, self._identity, config.project, sync_id, snapshot.left_out)
+            self._notes.add("what is left out", note)
         if snapshot.submodules:
             left_out = self._publisher.sync_log.left_out
             note = functools.partial(left_out, self._identity, config.project, sync_id, snapshot.submodules)

@@ -29,7 +29,8 @@ class Offer:
     """One snapshot of a project, by id and path, on its way to one agent.
 
     ``received_at`` is when kas learned of the revision. With ``command_id`` it goes with that command, and is not to be
-    synced; ``sync_id`` is empty then.
+    synced; ``sync_id`` is empty then. ``selected_by`` are the keys of ``config.yaml`` that selected its files, with a
+    text that differs where they do.
     """
 
     project_id: int
@@ -38,6 +39,7 @@ class Offer:
     received_at: datetime
     command_id: str = ""
     project: str = ""
+    selected_by: tuple[tuple[str, str], ...] = ()
 
 
 def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
@@ -55,6 +57,7 @@ def transfer(offer: Offer, base: Snapshot | None) -> Iterator[wire.KasMessage]:
         total_objects=new.files.objects,
         command_id=offer.command_id,
         project=offer.project,
+        selected_by=dict(offer.selected_by),
     )
     header.received_at.FromDatetime(offer.received_at)
     project_id, command_id = offer.project_id, offer.command_id

@@ -79,7 +79,7 @@ class Publisher:
         self.access = access
         self.installation = installation
         self.refusals = Refusals(time.monotonic)
-        self.snapshots = Snapshots(mirrors, limits)
+        self.snapshots = Snapshots(mirrors, limits, store.objects.came_from)
         self.configurations = ReadConfigurations()
         self.transfers = Transfers()
         self.rush = Rush()

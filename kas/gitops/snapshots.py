@@ -12,24 +12,31 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agentlink.logs import get_logger
 from agentlink.manifests.model import ManifestError, printable_path
-from agentlink.manifests.parse import parse_file
-from kas.desired.lfs import refuse_pointer
+from kas.desired.foreign import left_out_of, sort_out, touches
+from kas.desired.reading import Unusable, read_file
 from kas.desired.select import check_sizes
 from kas.desired.snapshot import amend_snapshot, build_snapshot
 from kas.git.errors import GitError
 from kas.gitops.bounded import Bounded
 from kas.gitops.links import followed
 from kas.gitops.selections import Selections
+from kas.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from agentlink.layered import Layered
     from agentlink.manifests.model import Limits, ManifestFile
+    from kas.desired.leaves import Leaves
     from kas.desired.model import Snapshot, TreeEntry
     from kas.git.mirror import Mirror
     from kas.git.mirrors import Mirrors
+
+    CameFrom = Callable[[str, Collection[str]], Awaitable[frozenset[str]]]
+
+log = get_logger("gitops")
 
 PARSED_CACHE_BYTES = 64 * 1024 * 1024
 """How much parsed JSON is kept by blob id. One full-size project fits; memory stays bounded."""
@@ -89,9 +96,9 @@ class ParsedFiles:
     """Parsed files by blob id, least recently used out first."""
 
     def __init__(self, limit_bytes: int = PARSED_CACHE_BYTES) -> None:
-        self._files: Bounded[str, ManifestFile] = Bounded(limit_bytes, lambda file: file.cost)
+        self._files: Bounded[str, ManifestFile | Unusable] = Bounded(limit_bytes, lambda file: file.cost)
 
-    def get(self, entry: TreeEntry) -> ManifestFile | None:
+    def get(self, entry: TreeEntry) -> ManifestFile | Unusable | None:
         """Return the entry's file, if its content was parsed before, under whichever path."""
         file = self._files.get(entry.blob_id)
         if file is None:
@@ -99,17 +106,29 @@ class ParsedFiles:
         path = printable_path(entry.path)
         return file if file.path == path else replace(file, path=path)
 
-    def put(self, file: ManifestFile) -> None:
+    def put(self, file: ManifestFile | Unusable) -> None:
         """Keep a file."""
         self._files.put(file.blob_id, file)
+
+
+async def _nowhere(_project: str, _paths: Collection[str]) -> frozenset[str]:
+    return frozenset()
 
 
 class Snapshots:
     """Makes snapshots; two askers of the same one wait for one making."""
 
-    def __init__(self, mirrors: Mirrors, limits: Limits) -> None:
+    def __init__(self, mirrors: Mirrors, limits: Limits, came_from: CameFrom = _nowhere) -> None:
+        """Prepare.
+
+        Args:
+            mirrors: Where files are.
+            limits: What one project may make kas read.
+            came_from: Tells of a project's files from which of them some agent has objects.
+        """
         self._mirrors = mirrors
         self._limits = limits
+        self._came_from = came_from
         self._parsed = ParsedFiles()
         self._selections = Selections(mirrors, limits)
         self._newest: Bounded[Wanted, _Made] = Bounded(KEPT_FILES, lambda one: 1 + len(one.files))
@@ -177,14 +196,29 @@ class Snapshots:
             snapshot = replace(last.snapshot, commit=commit, submodules=submodules)
             self._newest.put(wanted, _Made(selection.files, files, snapshot))
             return snapshot
-        read = await self._read(mirror, tuple(files.values()), () if last is None else last.snapshot.files, _Beside())
+        before = None if last is None else last.snapshot.files
+        found = await self._read(mirror, tuple(files.values()), before or (), _Beside())
+        left = left_out_of(found)
+        lost = await self._lost(wanted.project, before, left) if left else frozenset[str]()
+        read, left_out = sort_out(found, left, lost)
         if sum(len(file.objects) for file in read) <= _INLINE:
             snapshot = build_snapshot(commit, read, wanted.default_namespace)
         else:
             snapshot = await asyncio.to_thread(build_snapshot, commit, read, wanted.default_namespace)
-        snapshot = replace(snapshot, submodules=submodules)
+        snapshot = replace(snapshot, submodules=submodules, left_out=left_out)
         self._newest.put(wanted, _Made(selection.files, files, snapshot))
         return snapshot
+
+    async def _lost(self, project: str, before: Leaves | None, left: Collection[str]) -> frozenset[str]:
+        """Return those of the files that are left out from which objects came before, as far as that is known."""
+        if before is not None:
+            return frozenset(path for path in left if (held := before.at(path)) is not None and held.objects)
+        try:
+            return await self._came_from(project, left)
+        except StoreError as error:
+            # What then leaves is not pruned unless somebody confirms it: agents know what selected their objects.
+            log.warning("What was a manifest before is not known", project_id=project, why=str(error))
+            return frozenset()
 
     async def _amend(
         self, mirror: Mirror, wanted: Wanted, commit: str, last: _Made, selected: Layered[str, TreeEntry]
@@ -202,28 +236,33 @@ class Snapshots:
         entries = [entry for path in paths if (entry := selected.get(path)) is not None]
         if any(entry.is_link for entry in entries):
             return None
-        held = [file for path in paths if (file := before.at(printable_path(path))) is not None]
-        beside = _Beside(before.size - sum(file.size for file in held), before.cost - sum(file.cost for file in held))
+        if touches(map(printable_path, paths), last.snapshot.left_out):
+            return None
+        held = [one for path in paths if (one := before.at(printable_path(path))) is not None]
+        beside = _Beside(before.size - sum(one.size for one in held), before.cost - sum(one.cost for one in held))
         read = await self._read(mirror, entries, held, beside)
         changes: dict[str, ManifestFile | None] = dict.fromkeys(map(printable_path, paths))
-        changes.update((file.path, file) for file in read)
+        for file in read:
+            if isinstance(file, Unusable):
+                return None
+            changes[file.path] = file
         return amend_snapshot(last.snapshot, commit, changes, wanted.default_namespace)
 
     async def _read(
         self, mirror: Mirror, entries: Sequence[TreeEntry], before: Iterable[ManifestFile], beside: _Beside
-    ) -> list[ManifestFile]:
+    ) -> list[ManifestFile | Unusable]:
         """Return the files, those that are as before as they were.
 
         Raises:
-            ManifestError: They are too large, or one of them cannot be used.
+            ManifestError: They are too large.
             GitError: They cannot be read.
         """
-        held = {(file.path, file.blob_id): file for file in before}
-        files: dict[str, ManifestFile] = {}
+        held: dict[tuple[str, str], ManifestFile | Unusable] = {(file.path, file.blob_id): file for file in before}
+        files: dict[str, ManifestFile | Unusable] = {}
         for entry in entries:
-            file = held.get((printable_path(entry.path), entry.blob_id)) or self._parsed.get(entry)
-            if file is not None:
-                files[entry.path] = file
+            known = held.get((printable_path(entry.path), entry.blob_id)) or self._parsed.get(entry)
+            if known is not None:
+                files[entry.path] = known
         missing = [entry for entry in entries if entry.path not in files]
         sizes = await mirror.sizes([entry.blob_id for entry in missing]) if missing else {}
         check_sizes(missing, sizes, self._limits, beside=beside.size + sum(file.size for file in files.values()))
@@ -243,13 +282,8 @@ class Snapshots:
                 files[entry.path] = file
         return [files[entry.path] for entry in entries]
 
-    def _parse(self, entries: Sequence[TreeEntry], blobs: dict[str, bytes]) -> list[ManifestFile]:
-        files = []
-        for entry in entries:
-            data = blobs[entry.blob_id]
-            refuse_pointer(entry.path, data)
-            files.append(parse_file(entry.path, entry.blob_id, data, self._limits))
-        return files
+    def _parse(self, entries: Sequence[TreeEntry], blobs: dict[str, bytes]) -> list[ManifestFile | Unusable]:
+        return [read_file(entry.path, entry.blob_id, blobs[entry.blob_id], self._limits) for entry in entries]
 
 
 def _batches(entries: Sequence[TreeEntry], sizes: Mapping[str, int]) -> Iterator[list[TreeEntry]]:

@@ -59,6 +59,8 @@ def _header_for(offer: Offer, alike: wire.KasMessage) -> wire.KasMessage:
     header.sync_id = offer.sync_id
     header.project = offer.project
     header.received_at.FromDatetime(offer.received_at)
+    header.selected_by.clear()
+    header.selected_by.update(offer.selected_by)
     return message
 
 

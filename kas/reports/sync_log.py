@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from kas.desired.foreign import notice
 from kas.reports.event_ids import new_event_id
 from kas.reports.feed import EventAdded, Resync, SyncChanged
 from kas.reports.sync_id import failure_id_of, warning_id_of
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from datetime import datetime
 
+    from kas.desired.foreign import LeftOut
     from kas.reports.feed import Feed
     from kas.reports.sink import Identity
     from kas.store.store import Store
@@ -158,6 +160,22 @@ class SyncLog:
             added = await self._store.events.add(event)
             if added is not None:
                 self._feed.publish([EventAdded(added)])
+
+    async def not_manifests(self, identity: Identity, project: str, sync_id: str, left: Sequence[LeftOut]) -> None:
+        """Note the files that are left out of a revision, once for an agent as long as they are the same."""
+        project_id = await self._store.projects.id_of(project)
+        said = notice(left)
+        event = self._event(
+            identity,
+            project_id,
+            "FilesLeftOut",
+            f"{project}: {said}; what is not meant to be selected is better excluded, with `exclude` beside `glob`",
+            sync_id=sync_id,
+            event_id=warning_id_of(identity.agent_id, project_id, "", f"left out {len(left)} {said}", 0),
+        )
+        added = await self._store.events.add(event)
+        if added is not None:
+            self._feed.publish([EventAdded(added)])
 
     async def left_out(self, identity: Identity, project: str, sync_id: str, submodules: Sequence[str]) -> None:
         """Note submodules that the globs may mean files of, each once for an agent, whatever revisions follow."""

@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, delete, literal_column, or_, select, tuple_
 from agentlink.refs import ObjectRef
 from kas.store.database import insert, lock_agent
 from kas.store.records import ObjectRecord
-from kas.store.schema import objects
+from kas.store.schema import objects, projects
 from kas.store.times import from_micros, to_micros
 from kas.store.whole import whole
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _KEY: Final = ("agent_id", "project_id", "api_group", "kind", "namespace", "name")
 _COLUMNS: Final = (*_KEY, "result", "health", "reason", "message", "path", "sync_id", "updated_at")
+
+
+_PATHS: Final = 500
+"""Files that are asked for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,20 @@ class Objects:
         query = query.order_by(*order).limit(limit)
         async with self._database.read() as connection:
             return tuple(_object_of(row) for row in await connection.execute(query))
+
+    @whole
+    async def came_from(self, project: str, paths: Collection[str]) -> frozenset[str]:
+        """Return those of these files of a project from which some agent has an object, as it has told."""
+        of_project = select(projects.c.id).where(projects.c.path == project).scalar_subquery()
+        query = (
+            select(objects.c.path).distinct().where(objects.c.project_id == of_project, objects.c.result != "pruned")
+        )
+        asked, found = list(paths), set[str]()
+        async with self._database.read() as connection:
+            for begin in range(0, len(asked), _PATHS):
+                some = query.where(objects.c.path.in_(asked[begin : begin + _PATHS]))
+                found.update(row.path for row in await connection.execute(some))
+        return frozenset(found)
 
     @whole
     async def forget_waiting(

@@ -16,6 +16,7 @@ from agentk.apply.rules.confine import refuse_place
 from agentk.apply.rules.in_use import staying
 from agentk.apply.rules.own import refuse_own
 from agentk.apply.rules.own_inventory import is_inventory
+from agentk.apply.rules.selection import told
 from agentk.apply.rules.vanished import gone_definitions, went_along
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def decide(
     desired: Iterable[Desired] = (),
     others: Iterable[Live] = (),
     former: Mapping[tuple[str, str], str] = NEVER,
+    changed: Sequence[str] = (),
 ) -> Pruning:
     """Decide what becomes of the recorded objects that are no longer desired.
 
@@ -110,6 +112,7 @@ def decide(
         desired: What Git wants.
         others: Objects of other projects, as far as they are known.
         former: The plurals of kinds that were served once and are no more, by (group, kind).
+        changed: Keys of ``config.yaml`` that select the objects, and say something else than when they were applied.
     """
     if hold is not None:
         return Pruning(decided=tuple(_skipped(one.ref, hold) for one in left))
@@ -135,7 +138,7 @@ def decide(
     kept = [ref for ref, verdict in judged.items() if ref in stay or isinstance(verdict, Release)]
     stay |= staying(prunes, kept, live, desired=desired, others=others, kinds=kinds) if prunes else {}
     prunes = {ref: prune for ref, prune in prunes.items() if ref not in stay}
-    doubt = None if confirmed else _doubt(prunes.values(), owned, settings)
+    doubt = None if confirmed else _doubt(prunes.values(), owned, settings, changed)
     if doubt is not None:
         stay |= dict.fromkeys(prunes, doubt)
         prunes = {}
@@ -207,13 +210,15 @@ def _foreign(recorded: Recorded, live: Live, settings: ProjectSettings) -> Refus
     return None
 
 
-def _doubt(prunes: Collection[Prune], owned: int, settings: ProjectSettings) -> Refusal | None:
+def _doubt(prunes: Collection[Prune], owned: int, settings: ProjectSettings, changed: Sequence[str]) -> Refusal | None:
     if not prunes or settings.prune_confirmation is PruneConfirmation.NEVER:
         return None
     precious = sorted(str(prune.ref) for prune in prunes if (prune.ref.group, prune.ref.kind) in _PRECIOUS)
     if precious:
         more = f" and {len(precious) - _SHOWN} more" if len(precious) > _SHOWN else ""
         return _unconfirmed(f"this prune would delete {', '.join(precious[:_SHOWN])}{more}")
+    if changed:
+        return _unconfirmed(f"{told(changed)}, and this prune would delete {len(prunes)} of {owned} objects")
     large = len(prunes) >= LARGE and len(prunes) * 100 > owned * settings.prune_large_percent
     if large or settings.prune_confirmation is PruneConfirmation.ALWAYS:
         return _unconfirmed(f"this prune would delete {len(prunes)} of {owned} objects")

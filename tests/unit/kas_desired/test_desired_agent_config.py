@@ -13,6 +13,7 @@ from kas.desired.agent_config import (
     ManifestProjectConfig,
     parse_agent_config,
 )
+from kas.desired.globs import compile_patterns
 from kas.desired.references import RefSpec, RefSpecKind
 
 PATH = ".gitlab/agents/a/config.yaml"
@@ -78,6 +79,48 @@ user_access: {access_as: {agent: {}}}
         ci_access={"projects": [{"id": "a/b"}], "groups": []},
         user_access={"access_as": {"agent": {}}},
     )
+
+
+NUMBER = (
+    "expected the path of a project, such as group/project: a number is the id that GitLab gives it, which kas does not"
+    " know; GitLab's page of the project has the path"
+)
+
+
+@pytest.mark.parametrize("written", ["a/b", "a/b/", "a/b.git", "'a/b.git/'"])
+def test_a_slash_or_git_at_the_end_is_no_part_of_a_projects_path(written: str) -> None:
+    assert entry(f"id: {written}").project == "a/b"
+
+
+def test_a_project_that_is_named_twice_is_refused_however_it_is_written() -> None:
+    ((_, key, message),) = errors("gitops: {manifest_projects: [{id: a/b}, {id: a/b.git/}]}")
+    assert (key, "the same project as entry 1" in message) == ("gitops.manifest_projects[1].id", True)
+
+
+def test_files_are_excluded_from_what_a_glob_matches() -> None:
+    many = entry("id: a/b, paths: [{glob: '**/*.yaml', exclude: ['charts/**', '/x.yaml']}, {glob: charts/keep.yaml}]")
+    select = compile_patterns(many.globs).fullmatch
+    paths = ("a.yaml", "x.yaml", "sub/x.yaml", "charts/web/values.yaml", "charts/keep.yaml")
+    assert [path for path in paths if select(path)] == ["a.yaml", "sub/x.yaml", "charts/keep.yaml"]
+    one = entry("id: a/b, paths: [{glob: '*.yaml', exclude: x.yaml}]")
+    assert [path for path in paths if compile_patterns(one.globs).fullmatch(path)] == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "message"),
+    [
+        ("{glob: '!a/**'}", "paths[0].glob", "write what is not to match as `exclude`"),
+        ("{glob: a, exclude: ['!b']}", "paths[0].exclude[0]", "write what is not to match as `exclude`"),
+        ("{glob: a, exclude: ['../b']}", "paths[0].exclude[0]", "'.' and '..' cannot be used"),
+        ("{glob: a, exclude: [b/]}", "paths[0].exclude[0]", "matches directories only"),
+        ("{glob: a, exclude: null}", "paths[0].exclude", "says nothing"),
+        ("{glob: a, excludes: [b]}", "paths[0].excludes", "did you mean exclude?"),
+        ("{glob: a, exclude: [1]}", "paths[0].exclude[0]", "expected a string"),
+    ],
+)
+def test_what_is_wrong_with_paths_names_the_place_and_the_way_out(path: str, key: str, message: str) -> None:
+    found = errors(f"gitops: {{manifest_projects: [{{paths: [{path}]}}]}}")
+    assert [(where, message in said) for _, where, said in found] == [(f"gitops.manifest_projects[0].{key}", True)]
 
 
 def test_what_is_not_said_has_gitlabs_default() -> None:
@@ -170,7 +213,11 @@ ci_access: []
 """)
     project = "gitops.manifest_projects"
     assert found == [
-        (3, f"{project}[0].id", "expected a string"),
+        (
+            3,
+            f"{project}[0].id",
+            NUMBER,
+        ),
         (4, f"{project}[0].ref", "expected only one of branch, tag and commit"),
         (
             5,
@@ -326,3 +373,9 @@ def test_what_is_no_service_account_is_refused(account: str) -> None:
 
 def test_impersonating_nobody_in_particular_is_refused() -> None:
     assert errors("gitops: {manifest_projects: [{impersonate: {}}]}")
+
+
+@pytest.mark.parametrize("path", ["- glob: **/*.yaml", "- glob: *.yaml", "- {glob: a, exclude: [*.json]}"])
+def test_a_glob_that_yaml_takes_for_an_alias_is_to_be_quoted(path: str) -> None:
+    ((line, _, message),) = errors(f"gitops:\n  manifest_projects:\n  - paths:\n    {path}\n")
+    assert (line, "quote what begins with '*'" in message) == (4, True)
