@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kas.replicas.commands import RoutedCommands
 from kas.replicas.everybody import Everybody
 from kas.replicas.hints import Hints
 from kas.replicas.local import LocalBus, LocalLeases
-from kas.replicas.redis_bus import RedisBus
-from kas.replicas.redis_client import connect
-from kas.replicas.redis_leases import RedisLeases
 from kas.replicas.refs import SharedRefs
 from kas.replicas.refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
     from redis.asyncio import Redis
@@ -58,15 +55,23 @@ class Replicas:
         refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name or socket.gethostname()
-        self._client: Redis | None = connect(url, password_file, ca_file) if url is not None else None
+        self._client: Redis | None = None
         self.bus: Bus
         self.leases: Leases
-        if self._client is None:
+        self._running: dict[str, Callable[[], Coroutine[None, None, NoReturn]]] = {}
+        if url is None:
             self.bus, self.leases = LocalBus(), LocalLeases()
         else:
+            # A kas that is alone, as most are, starts without loading this.
+            from kas.replicas.redis_bus import RedisBus  # noqa: PLC0415
+            from kas.replicas.redis_client import connect  # noqa: PLC0415
+            from kas.replicas.redis_leases import RedisLeases  # noqa: PLC0415
+
+            self._client = connect(url, password_file, ca_file)
             refusals = Refusals(refused)
             self.bus = bus = RedisBus(self._client, key, refusals)
-            self.leases = RedisLeases(self._client, bus, key, refusals)
+            self.leases = leases = RedisLeases(self._client, bus, key, refusals)
+            self._running = {"bus": bus.run, "leases": leases.run}
         self.refs = SharedRefs(self.bus, self.leases, key)
 
     @property
@@ -83,9 +88,8 @@ class Replicas:
         """Connect and share refs; to be started before what watches them."""
         if self._client is not None:
             await life.start("redis", self._closing(self._client))
-            if isinstance(self.bus, RedisBus) and isinstance(self.leases, RedisLeases):
-                await life.background("bus", self.bus.run())
-                await life.background("leases", self.leases.run())
+            for name, run in self._running.items():
+                await life.background(name, run())
         await life.start("refs", self._listening())
 
     async def join(

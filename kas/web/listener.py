@@ -12,8 +12,8 @@ from kas.web.api import Api
 from kas.web.api_access import AccessApi
 from kas.web.api_operations import OperationsApi
 from kas.web.authentication import ApiAuthentication
-from kas.web.graphql.endpoint import GraphQLEndpoint
 from kas.web.graphql.explorer import OPEN_ROUTES, Explorer
+from kas.web.graphql.lazily import GraphQL
 from kas.web.guard import Guard
 from kas.web.install import Install, InstallDefaults
 from kas.web.middleware import (
@@ -111,7 +111,7 @@ def api_app(
         ],
         client_max_size=MAX_BODY,
     )
-    graphql = GraphQLEndpoint(store=store, sessions=sessions, registration=registration)
+    graphql = GraphQL(store=store, sessions=sessions, registration=registration)
     access = AccessApi(store=store, registration=registration, watching=watching)
     app.add_routes([*api.routes(), *access.routes(), *graphql.routes(), *Explorer().routes(), *webhooks.routes()])
 

@@ -189,7 +189,7 @@ def test_a_branch_is_compared_with_the_cluster_field_by_field_and_nothing_is_cha
     assert lines[at + 1 : at + 4] == ["  @ /data/value", '  - "1"', '  + "2"']
     assert f"created {namespace}/configmap/new  manifests/new.yaml" in lines
     assert any(line.startswith(f"pruned {namespace}/configmap/gone") for line in lines)
-    assert "/stringData/password" in ran.stdout
+    assert "/data/password" in ran.stdout
     # Neither as it is written nor as it is encoded.
     for value in ("old-word", "new-word", "b2xkLXdvcmQ", "bmV3LXdvcmQ"):
         assert value not in ran.stdout + ran.stderr

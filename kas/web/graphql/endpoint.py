@@ -17,7 +17,7 @@ from kas.web.errors import ApiError, bad_request
 from kas.web.graphql.limits import MAX_TOKENS, check_document, check_text
 from kas.web.graphql.schema import SCHEMA, error_of
 from kas.web.graphql.types import Request
-from kas.web.middleware import CALLER, GRAPHQL
+from kas.web.middleware import CALLER
 
 if TYPE_CHECKING:
     from kas.store.store import Store
@@ -42,10 +42,6 @@ class GraphQLEndpoint:
         self._store = store
         self._sessions = sessions
         self._registration = registration
-
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes to add; none is open."""
-        return [web.post(GRAPHQL, self.answer)]
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one operation."""
