@@ -6,6 +6,8 @@
 SHELL := bash
 PYTHON ?= python3
 export PYTHON
+# Tests start hundreds of processes; where nothing compiled is kept, each compiles all of kas or agentk anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
