@@ -37,11 +37,17 @@ class Drifting:
         self._standing = standing
         self._fights = Fights()
         self._left: dict[ObjectRef, tuple[str, str] | None] = {}
+        self._given_up: dict[ObjectRef, str] = {}
 
     @property
     def remaining(self) -> float | None:
         """Return the seconds until ``due`` names an object, None when none is held back."""
         return self._fights.remaining
+
+    @property
+    def given_up(self) -> str:
+        """Return what is not as Git has it, and not put back for now, because others keep changing it; else empty."""
+        return next(iter(self._given_up.values()), "")
 
     def due(self) -> list[ObjectRef]:
         """Take the objects that were held back and may be looked at again."""
@@ -86,6 +92,7 @@ class Drifting:
 
     def _is_due(self, ref: ObjectRef) -> bool:
         """Decide whether something is to be done about an object now."""
+        self._given_up.pop(ref, None)
         settings, recorded, desired = self._sync.settings, self._sync.recorded(ref), self._sync.desired.get(ref)
         if recorded is None or desired is None or settings.dry_run is not DryRun.NONE or desired.ignore_mutation:
             return False
@@ -121,6 +128,7 @@ class Drifting:
         self._sync.doubt()
         last = f", the last time it {told}" if (told := self._fights.told(ref)) else ""
         message = f"{ref} was changed outside Git again and again{last}; it is left as it is for {PAUSE_SECONDS:g} s"
+        self._given_up[ref] = message
         self._standing.log.warning("Drift is not corrected for now", object=str(ref), why=message)
         self._standing.event("DriftFight", message, warning=True, ref=ref)
         return False
@@ -143,6 +151,7 @@ class Drifting:
         """Tell people of one object; those that fail are told as the failure of the sync."""
         ref = outcome.ref
         if outcome.reason == CORRECTED:
+            self._given_up.pop(ref, None)
             self._fights.note(ref, outcome.message)
             self._standing.event(CORRECTED, f"{ref} {outcome.message}; it has been put back", ref=ref)
         elif outcome.reason == DRIFTED:

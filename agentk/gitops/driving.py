@@ -380,7 +380,9 @@ class Driving:
 
     def report_health(self) -> None:
         """Tell how the revision fares, unless it has not been applied whole."""
-        if self.is_settled:
+        if self.is_settled and (given_up := self._drifting.given_up):
+            self._standing.tell(wire.SYNC_STATE_FAILED, "DriftGivenUp", given_up)
+        elif self.is_settled:
             self._health.report()
 
 

@@ -6,13 +6,13 @@ decided in ``agentk.health``.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from agentk.apply.model import DryRun
 from agentk.apply.rules.controllers import left_words
 from agentk.apply.rules.done import COMPLETED, WORDS
-from agentk.health.model import current
+from agentk.gitops.deadline import Deadline
+from agentk.health.model import Health, Status, current
 from agentk.health.rules import needs_status
 from agentk.health.summary import HealthSummary, Phase
 from agentk.reports.convert import ObjectStatus, health_of
@@ -34,6 +34,8 @@ _SETTLED = frozenset(
 
 
 _GONE = current(WORDS)
+_GOING = Health(Status.TERMINATING, "is being deleted")
+_THERE = current("exists")
 
 _NOT_AFFECTED = ("NotAffected", "the commit changes nothing of what this agent selects")
 
@@ -47,7 +49,7 @@ class HealthWatch:
         self._standing = standing
         self._summary = HealthSummary()
         self._note = ("", "")
-        self._deadline = 0.0
+        self._deadline = Deadline()
 
     def watch(self, result: SyncResult, note: tuple[str, str] | None) -> None:
         """Start waiting for every object of the revision to be current.
@@ -71,13 +73,19 @@ class HealthWatch:
             concerned = {key for key, kind in kinds.items() if needs_status(kind, rules)}
             refs = [one.ref for one in self._sync.desired.values() if id(one.kind) in concerned] if concerned else []
             self._summary.expect(refs)
+            refs += [ref for ref in self._sync.desired if self._is_going(ref)]
         self.pass_on(refs)
-        self._deadline = time.monotonic() + settings.reconcile_timeout if settings.reconcile_timeout else 0.0
+        self._deadline.begin(settings.reconcile_timeout)
 
     def _is_followed(self, ref: ObjectRef) -> bool:
         """Tell whether an object is well only when its status says so."""
         one = self._sync.desired.get(ref)
         return one is not None and needs_status(one.kind, self._sync.settings.health_rules)
+
+    def _is_going(self, ref: ObjectRef) -> bool:
+        """Tell whether an object is being deleted, be it of a kind that has no other health than to be there."""
+        live = self._observer.live.get(ref)
+        return live is not None and live.deleting
 
     def carry_over(self) -> None:
         """Go on watching the same objects under the number of a revision that changed none of them."""
@@ -93,11 +101,19 @@ class HealthWatch:
         news = []
         for ref in refs:
             one = self._sync.desired.get(ref)
-            if one is None or not self._is_followed(ref):
+            if one is None:
                 continue
-            health = self._observer.health(ref)
-            gone = health is None and self._sync.is_done(ref)
-            health = _GONE if gone else health
+            gone = False
+            if self._is_followed(ref):
+                health = self._observer.health(ref)
+                gone = health is None and self._sync.is_done(ref)
+                health = _GONE if gone else health
+            elif self._is_going(ref):
+                health = _GOING
+            elif self._summary.knows(ref):
+                health = _THERE
+            else:
+                continue
             if self._summary.update(ref, health) and health is not None:
                 # What is said of an object's health takes the place of what was said when it was applied.
                 reason, left = (COMPLETED, "") if gone else left_words(one)
@@ -116,15 +132,15 @@ class HealthWatch:
             return
         summary = self._summary.summary
         if summary.phase is Phase.HEALTHY:
+            self._deadline.well()
             standing.tell(wire.SYNC_STATE_HEALTHY, *(self._note if self._note[0] else self._blindness()))
         elif summary.phase is Phase.FAILED:
             standing.tell(wire.SYNC_STATE_FAILED, "Unhealthy", summary.message)
-        elif self.overdue:
+        elif self._deadline.unwell():
             seconds = f"{settings.reconcile_timeout:g} s"
             standing.tell(
                 wire.SYNC_STATE_STALLED, "ReconcileTimeout", f"not healthy after {seconds}: {summary.message}"
             )
-            self._deadline = 0.0
         elif standing.state != wire.SYNC_STATE_STALLED:
             standing.tell(wire.SYNC_STATE_APPLIED, "Progressing", summary.message)
 
@@ -146,9 +162,7 @@ class HealthWatch:
     @property
     def remaining(self) -> float | None:
         """Return the seconds until the reconcile timeout, None while nobody waits for health."""
-        if self._standing.state != wire.SYNC_STATE_APPLIED or not self._deadline:
-            return None
-        return max(0.0, self._deadline - time.monotonic())
+        return self._deadline.remaining if self._standing.state == wire.SYNC_STATE_APPLIED else None
 
     @property
     def overdue(self) -> bool:

@@ -62,6 +62,10 @@ class HealthSummary:
             self._unwell[ref] = health
         return news
 
+    def knows(self, ref: ObjectRef) -> bool:
+        """Tell whether an object is among those that are followed, or was told of."""
+        return ref in self._known
+
     @property
     def summary(self) -> Summary:
         """Sum up."""

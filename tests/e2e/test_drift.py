@@ -51,6 +51,8 @@ def test_drift_is_told_with_who_did_it_even_if_nobody_was_there_to_see_it(
     assert (
         "again and again, the last time it was changed outside Git: 'python-urllib3' set .data.value" in told["message"]
     )
+    # What is not as Git has it, and not put back, is not healthy.
+    installation.kas.wait_sync("named", state="failed", commit=commit, reason="DriftGivenUp")
 
 
 def test_drift_that_is_only_to_be_reported_stays_and_is_shown(
