@@ -10,6 +10,9 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
+from agentk.apply.managers import entries
 from agentk.apply.model import Outcome, Propagation, Result
 from agentk.apply.names import FROM_SECRETS
 from agentk.apply.pointers import PointerError
@@ -21,6 +24,8 @@ from agentk.apply.rules.drift import CORRECTED, DRIFTED, describe
 from agentk.apply.rules.ignore import hand_over
 from agentk.apply.rules.recreate import RECREATED, refuse_change, refuse_strangers
 from agentk.apply.rules.refused import refusal_of
+from agentk.apply.rules.secretive import is_secret
+from agentk.apply.rules.union import MADE_WAY, ways
 from agentk.kube.errors import KubeError, NotOwnedError, UidConflictError
 
 if TYPE_CHECKING:
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
     from agentk.apply.managers import Entry
     from agentk.apply.model import Apply
+    from agentk.apply.rules.union import Operation
     from agentk.kube.objects import Applied, Objects
     from agentlink.refs import ObjectRef
 
@@ -106,7 +112,14 @@ class _Applying:
         try:
             applied = await self._apply()
         except KubeError as error:
-            if not error.immutable or action.rehearse:
+            if action.rehearse:
+                raise
+            if operations := await self._ways(error):
+                if self._rehearsal:
+                    return Outcome(self._ref, Result.CONFIGURED, self._desired.path, "DryRun", MADE_WAY)
+                await self._make_way(operations, error)
+                return self._outcome(await self._settle(await self._apply()), found)
+            if not error.immutable:
                 raise
             if self._rehearsal and action.recreate:
                 message = "cannot be changed in place, and would be deleted and created again"
@@ -126,6 +139,33 @@ class _Applying:
             # It was deleted in this moment. What is left to others must be there from the beginning.
             return replace(await self._send_or_force(self._full), created=True)
         return applied
+
+    async def _make_way(self, operations: list[Operation], error: KubeError) -> None:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._objects.change(self._kind, self._ref, operations)
+            except KubeError as conflict:
+                if conflict.status != _CONFLICT or attempt == _ATTEMPTS - 1:
+                    raise
+            # Its controller has written its status meanwhile, or somebody has changed more than that.
+            operations = await self._ways(error)
+            if not operations:
+                raise error
+        return None
+
+    async def _ways(self, error: KubeError) -> list[Operation]:
+        """Return what takes away fields that the server filled in, and refuses beside what is applied."""
+        # Of a Secret nothing is read, and it has no unions.
+        if error.status != _INVALID or self._action.live_version is None or is_secret(self._ref):
+            return []
+        live = await self._objects.read(self._kind, self._ref)
+        metadata = live.get("metadata") if live is not None else None
+        if live is None or not isinstance(metadata, dict):
+            return []
+        refused = [(cause.reason, cause.field) for cause in error.causes]
+        operations = ways(orjson.loads(self._body), live, entries(metadata.get("managedFields")), refused)
+        version = {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.get("resourceVersion")}
+        return [version, *operations] if operations else []
 
     async def _send_or_force(self, body: bytes) -> Applied:
         try:

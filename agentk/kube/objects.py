@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from agentk.apply.managers import entries
-from agentk.apply.names import FIELD_MANAGER, OWNING_INVENTORY
+from agentk.apply.names import FIELD_MANAGER, LEFT_MANAGER, OWNING_INVENTORY
 from agentk.kube.client import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, METADATA, METADATA_LIST
 from agentk.kube.errors import KubeError, NotOwnedError, UidConflictError, first_of
 from agentk.kube.failures import read_document, read_metadata
@@ -25,7 +25,7 @@ from agentk.kube.retry import RetryPolicy
 from agentk.kube.sending import PAGE, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 
     from agentk.apply.managers import Entry
     from agentk.apply.model import Kind, Live, Propagation
@@ -158,6 +158,15 @@ class Objects:
         path = f"{object_path(kind, ref)}?fieldManager={FIELD_MANAGER}"
         response = await self._sender.send("PATCH", path, orjson.dumps(patch), content_type=JSON_PATCH, accept=METADATA)
         return _applied(kind, ref, response)
+
+    async def change(self, kind: Kind, ref: ObjectRef, operations: Sequence[Mapping[str, object]]) -> None:
+        """Change fields by a JSON patch, on behalf of whom gives them up as soon as we apply them.
+
+        Raises:
+            KubeError: 409 ``Conflict`` when the object has been changed since the version that the patch names.
+        """
+        path = f"{object_path(kind, ref)}?fieldManager={LEFT_MANAGER}"
+        await self._sender.send("PATCH", path, orjson.dumps(operations), content_type=JSON_PATCH, accept=METADATA)
 
     async def delete(
         self,
