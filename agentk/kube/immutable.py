@@ -20,7 +20,7 @@ _WORDS: Final = re.compile(
     r"|spec is immutable after creation"
     r"|pod updates may not change fields"
     r"|updates to [a-z]+ are forbidden"
-    r"|(?P<most>updates to [a-z]+ spec) for fields other than"
+    r"|(?P<most>updates to [a-z]+ spec) for fields other than(?P<those>(?: (?:and )?'[A-Za-z.]{1,64}',?){0,20})"
     r"|(?:is|are) immutable"
 )
 
@@ -39,7 +39,6 @@ def immutable_fields(causes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         words = _WORDS.search(message)
         if words is None:
             return ()
-        found.append(
-            f"{field}: {words['most']} of this field are forbidden" if words["most"] else f"{field}: {words[0]}"
-        )
+        others = f" for fields other than{words['those']} are forbidden" if words["those"] else " are forbidden"
+        found.append(f"{field}: {words['most']}{others}" if words["most"] else f"{field}: {words[0]}")
     return tuple(dict.fromkeys(found))

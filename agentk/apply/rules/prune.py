@@ -36,11 +36,12 @@ ALREADY_GONE: Final = "AlreadyGone"
 _PRECIOUS: Final = frozenset(
     {
         ("", "Namespace"),
-        ("", "PersistentVolumeClaim"),
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
     }
 )
-"""Kinds whose deletion takes other objects, or data, along."""
+"""Kinds whose deletion takes other objects along, so that a prune with one waits as a whole."""
+
+_VOLUME: Final = ("", "PersistentVolumeClaim")
 
 _GONE: Final = "is no longer in the manifests, and was gone from the cluster already"
 _NOT_SERVED: Final = Refusal(
@@ -135,6 +136,11 @@ def decide(
         why = verdict.why if isinstance(verdict, _Forget) else verdict
         if isinstance(why, Refusal):
             stay[ref] = why
+    if not confirmed and settings.prune_confirmation is not PruneConfirmation.NEVER:
+        # Its data is lost with it, and nothing else is: only it waits.
+        volumes = [ref for ref in prunes if (ref.group, ref.kind) == _VOLUME]
+        stay |= dict.fromkeys(volumes, _unconfirmed("the data of a PersistentVolumeClaim is lost with it"))
+        prunes = {ref: prune for ref, prune in prunes.items() if ref not in stay}
     kept = [ref for ref, verdict in judged.items() if ref in stay or isinstance(verdict, Release)]
     stay |= staying(prunes, kept, live, desired=desired, others=others, kinds=kinds) if prunes else {}
     prunes = {ref: prune for ref, prune in prunes.items() if ref not in stay}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RECREATED: Final = "Recreated"
 """The reason of an object that was deleted and created again."""
 
+_STATEFUL_SET: Final = ("apps", "StatefulSet")
+
 NEVER: Final = frozenset(
     {
         ("", "Namespace"),
@@ -27,7 +29,7 @@ NEVER: Final = frozenset(
         ("", "PersistentVolume"),
         ("", "PersistentVolumeClaim"),
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
-        ("apps", "StatefulSet"),
+        _STATEFUL_SET,
         ("snapshot.storage.k8s.io", "VolumeSnapshot"),
         ("snapshot.storage.k8s.io", "VolumeSnapshotContent"),
     }
@@ -54,7 +56,13 @@ def refuse_change(ref: ObjectRef, immutable: Sequence[str]) -> Refusal:
         immutable: What the server does not let be changed, as ``spec.selector: field is immutable``.
     """
     what = "; ".join(immutable)
-    if (ref.group, ref.kind) in NEVER:
+    if (ref.group, ref.kind) == _STATEFUL_SET:
+        remedy = (
+            "agentk never deletes a StatefulSet to create it again; take the change back, or delete it without its "
+            f"pods and volumes (`kubectl --namespace {ref.namespace} delete statefulset {ref.name} --cascade=orphan`), "
+            "and agentk creates it as Git has it"
+        )
+    elif (ref.group, ref.kind) in NEVER:
         remedy = (
             f"agentk never deletes a {ref.kind} to create it again, because data or other objects would go with it; "
             "take the change back, or delete the object yourself"

@@ -15,7 +15,7 @@ from agentk.kube.retry import RetryPolicy
 from tests.support.engine import Manifest, Project, config_map, path
 from tests.support.kube import ApiError, Kube
 from tests.support.processes import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +103,28 @@ async def test_what_cannot_be_changed_is_an_error_with_the_remedy_and_recreated_
     assert outcome.reason == "Recreated"
     assert outcome.uid not in {uid, ""}
     assert not (await project.decide(after)).stages
+
+
+async def test_a_stateful_set_is_made_anew_without_its_pods_as_the_message_says(
+    project: Project, kube: Kube, namespace: str
+) -> None:
+    labels = {"app": "set"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
+    before, after = (
+        manifest(
+            "apps/v1", "StatefulSet", "set", spec={"serviceName": name, "selector": {"matchLabels": labels}} | of_pods
+        )
+        for name, of_pods in (("a", {"template": template}), ("b", {"template": template}))
+    )
+    project.settings = replace(project.settings, recreate=True)
+    assert await project.sync(before)
+    assert not await project.sync(after)
+    message = project.outcome("set").message
+    assert "updates to statefulset spec for fields other than 'replicas'" in message
+    assert f"kubectl --namespace {namespace} delete statefulset set --cascade=orphan" in message
+    kube.delete(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/set", propagationPolicy="Orphan")
+    wait_until(lambda: kube.find(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/set") is None, what="it is gone")
+    assert await project.sync(after)
 
 
 @pytest.mark.parametrize("owner", [None, "9-9"])

@@ -188,13 +188,21 @@ def test_deleting_runs_in_the_reverse_order_of_applying() -> None:
 
 @pytest.mark.parametrize(
     ("group", "kind"),
-    [("", "Namespace"), ("", "PersistentVolumeClaim"), ("apiextensions.k8s.io", "CustomResourceDefinition")],
+    [("", "Namespace"), ("apiextensions.k8s.io", "CustomResourceDefinition")],
 )
 def test_a_prune_with_a_precious_kind_waits_as_a_whole_and_names_it(group: str, kind: str) -> None:
     decided = pruning((RECORDED, LIVE), of(group, kind, "precious"))
     assert (decided.waves, decided.forget) == ((), ())
     assert [one.reason for one in decided.decided] == ["PruneNeedsConfirmation"] * 2
     assert "precious" in decided.decided[0].message
+
+
+def test_a_volume_waits_alone_and_keeps_its_namespace() -> None:
+    data = of("", "PersistentVolumeClaim", "data")
+    decided = pruning((RECORDED, LIVE), data)
+    assert [[one.ref.name for one in wave] for wave in decided.waves] == [[REF.name]]
+    assert [(one.ref.name, one.reason) for one in decided.decided] == [("data", "PruneNeedsConfirmation")]
+    assert sum(len(wave) for wave in pruning((RECORDED, LIVE), data, confirmed=True).waves) == 2
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ CHANGED = ("spec.selector", 'Invalid value: {"matchLabels":{"a":"c"}}: field is 
         ([("roleRef", "Invalid value: {}: cannot change roleRef")], ("roleRef: cannot change roleRef",)),
         (
             [("spec", "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden")],
-            ("spec: updates to statefulset spec of this field are forbidden",),
+            ("spec: updates to statefulset spec for fields other than 'replicas' are forbidden",),
         ),
         ([CHANGED, ("spec.template", "Required value")], ()),
         ([("spec.replicas", "Invalid value: -1: must be positive")], ()),
