@@ -10,6 +10,11 @@ _SPREAD = 0.1
 _TRUSTED = 10.0
 
 
+AGAIN = (2.0, 5.0, 15.0)
+"""Seconds between looks after one that a webhook asked for and that found nothing new: some servers tell of a push
+before the ref has moved, or answer from a replica that lags behind."""
+
+
 def pause(interval: float, failures: int, chance: float) -> float:
     """Return the seconds until the next look.
 

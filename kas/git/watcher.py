@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kas.git.errors import GitError
-from kas.git.schedule import pause, trusting
+from kas.git.schedule import AGAIN, pause, trusting
 from kas.git.sharing import BELIEVED_INTERVALS, TELLING_SECONDS, Alone, Told
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ class _Project:
         self.poked = False
         # Changes in a row that webhooks told of first.
         self.told = 0
+        # Pauses before the looks that are yet to come because a webhook told of what has not been found.
+        self.again: Sequence[float] = ()
 
     def awake(self, *, look: bool) -> None:
         """Have the refs looked at, or only what was told of them."""
@@ -229,11 +231,16 @@ class RefWatcher:
                 if not part.looks:
                     due = await self._be_told(project, part)
                 if due:
-                    if await self._look(project.name, due, part):
-                        project.told = project.told + 1 if poked or project.poked else 0
+                    told_of = poked or bool(project.again)
+                    changed = await self._look(project.name, due, part)
+                    project.again = () if changed else AGAIN if poked else project.again[1:]
+                    if changed:
+                        project.told = project.told + 1 if told_of or project.poked else 0
                         if not part.looks:  # who does has not told of it
                             self._sharing.poke(project.name)
                     self._put_off(project, due)
+                    for watch in due if project.again else ():
+                        watch.due = min(watch.due, clock() + project.again[0])
                 for watch in project.watches.values():
                     if part.looks and watch.state is not None:
                         part.tell(watch.ref, Told(watch.state.commit, watch.state.error, watch.state.at))

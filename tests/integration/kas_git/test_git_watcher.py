@@ -57,6 +57,20 @@ async def test_the_current_state_comes_first_and_a_poke_brings_the_next(
         assert await mirrors.mirror(PROJECT).has(second)
 
 
+async def test_a_push_is_found_that_a_webhook_told_of_before_the_ref_had_moved(
+    mirrors: Mirrors, git_server: GitServer
+) -> None:
+    repository = git_server.create(PROJECT)
+    repository.push_files({"a.yaml": "a: 1\n"})
+    async with watching(mirrors, NEVER) as watcher, watcher.subscribe(PROJECT, MAIN) as states:
+        await following(states)
+        asked = len(git_server.requests)
+        watcher.poke(PROJECT)
+        await eventually(lambda: len(git_server.requests) > asked, what="it is looked at once")
+        second = repository.push_files({"a.yaml": "a: 2\n"})
+        assert (await following(states)).commit == second
+
+
 async def test_a_push_nobody_told_of_is_found_by_polling(mirrors: Mirrors, git_server: GitServer) -> None:
     repository = git_server.create(PROJECT)
     repository.push_files({"a.yaml": "a: 1\n"})
