@@ -42,7 +42,7 @@ def _sync_row(value: HistoryEntry, sync: Sync, now: datetime) -> tuple[Cell, ...
     return (
         Cell(age(value["at"], now)),
         Cell(sync["commit"][:COMMIT_DIGITS] or "-"),
-        sync_state(sync),
+        sync_state(sync, past=True),
         Cell(objects_summary(sync["counts"]) if sync["kind"] == "revision" else "-"),
         Cell(commit["author"] if commit else "-"),
         Cell(commit["subject"] if commit else sync["message"]),

@@ -165,11 +165,14 @@ def _sync_row(value: Sync, now: datetime) -> tuple[Cell, ...]:
     )
 
 
-def sync_state(value: Sync) -> Cell:
-    """Return the state, and what holds beside it, as kubectl has ``Ready,SchedulingDisabled``."""
+def sync_state(value: Sync, *, past: bool = False) -> Cell:
+    """Return the state, and what holds beside it, as kubectl has ``Ready,SchedulingDisabled``.
+
+    Of one that is ``past``, what its agent said then of a suspension holds no more.
+    """
     words = [value["state"]]
     # What config.yaml suspends is no order of anybody; the agent says so.
-    said = value["reason"] == _SUSPENDED and value["state"] != "superseded"
+    said = value["reason"] == _SUSPENDED and value["state"] != "superseded" and not past
     words += ["suspended"] if value.get("suspension") or said else []
     words += ["pinned"] if value.get("pin") else []
     return Cell(",".join(words), _SYNC_TONES.get(value["state"], Tone.PLAIN) if len(words) == 1 else Tone.BUSY)

@@ -211,11 +211,15 @@ class RefWatcher:
         return watch
 
     def poke(self, project: str) -> None:
-        """Look at every watched ref of ``project`` now; if a look is running, once more after it."""
+        """Look at every watched ref of ``project`` now; if a look is running, once more after it.
+
+        Git servers take paths in capitals or not, so that one that is followed may be written otherwise.
+        """
         self._sharing.poke(project)
-        followed = self._projects.get(project)
-        if followed is not None:
-            followed.awake(look=True)
+        lowered = project.lower()
+        for followed in self._projects.values():
+            if followed.name.lower() == lowered:
+                followed.awake(look=True)
 
     async def _follow(self, project: _Project) -> None:
         """Look again and again until nobody reads. A reader who returns before the next look finds all in place."""

@@ -204,17 +204,24 @@ class SharedRefs:
         if "all" in said:
             self._say_all(heard.sender)
             return
-        found = self._parts.get(said.get("poke") or said.get("ask") or said.get("project"))
+        if "poke" in said:
+            self._look(said["poke"].lower())
+            return
+        found = self._parts.get(said.get("ask") or said.get("project"))
         if found is None:
             return
-        if "poke" in said:
-            found.look()
-        elif "ask" in said:
+        if "ask" in said:
             told = found.found.get(said["ref"])
             if found.looks and told is not None:
                 self.say(found.project, said["ref"], told, to=heard.sender)
         else:
             found.hear(said["ref"], _told_of(said))
+
+    def _look(self, lowered: str) -> None:
+        """Look at the project of this path, however it is written: Git servers take paths in capitals or not."""
+        for part in self._parts.values():
+            if part.project.lower() == lowered:
+                part.look()
 
     def _say_all(self, to: str) -> None:
         """Say again what another one may have missed: what was found here, and who was poked just now."""

@@ -1,7 +1,7 @@
 """Who sends webhooks: how each proves itself, and where its payload says which project was pushed to. Pure.
 
-After the public documentation of GitLab, GitHub and Gitea (which Forgejo follows); ``generic`` is for any other Git
-server, from a hook of two lines. Receiving, limits and answers are in ``webhooks``.
+After the public documentation of GitLab, GitHub, Gitea (which Forgejo follows), Gogs, Bitbucket and Azure DevOps;
+``generic`` is for any other Git server, from a hook of two lines. Receiving, limits and answers are in ``webhooks``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _HASH_PREFIX: Final = "sha256="
+_FORM: Final = b"payload="
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Sender:
             ApiError: The body is not a payload of this sender.
         """
         try:
-            payload = orjson.loads(body)
+            payload = orjson.loads(_json_of(body))
         except orjson.JSONDecodeError as error:
             raise bad_request("the body is not JSON; choose application/json where the webhook is set up") from error
         if not isinstance(payload, dict):
@@ -72,6 +74,11 @@ class Sender:
         if not isinstance(path, str) or not is_project_path(path):
             raise bad_request(f"the {self.name} payload names no project by a path such as group/name")
         return path
+
+
+def _json_of(body: bytes) -> bytes:
+    """Return the JSON of a body, which GitHub and its kin send as the one field of a form unless told otherwise."""
+    return unquote_to_bytes(body[len(_FORM) :].replace(b"+", b" ")) if body.startswith(_FORM) else body
 
 
 _GITLAB_PUSHES: Final = frozenset({"push", "tag_push", "repository_update"})
@@ -89,6 +96,27 @@ def _of_gitlab(_: str, payload: Mapping[str, Any]) -> object | None:
 
 def _of_repository(event: str, payload: Mapping[str, Any]) -> object | None:
     return _member(payload, "repository", "full_name") if event in _PUSHES else None
+
+
+def _of_bitbucket(event: str, payload: Mapping[str, Any]) -> object | None:
+    """Read pushes of Bitbucket Cloud (``repo:push``), and of Server and Data Center (``repo:refs_changed``)."""
+    if event == "repo:push":
+        return _member(payload, "repository", "full_name")
+    if event != "repo:refs_changed":
+        return None
+    repository = payload.get("repository")
+    project = _member(repository, "project", "key") if isinstance(repository, dict) else ""
+    return f"{project}/{_member(payload, 'repository', 'slug')}"
+
+
+def _of_azure(_: str, payload: Mapping[str, Any]) -> object | None:
+    """Read pushes of Azure DevOps, whose repositories are at ``<project>/_git/<repository>``."""
+    resource = payload.get("resource")
+    if payload.get("eventType") != "git.push" or not isinstance(resource, dict):
+        return None
+    repository = resource.get("repository")
+    project = _member(repository, "project", "name") if isinstance(repository, dict) else ""
+    return f"{project}/_git/{_member(resource, 'repository', 'name')}"
 
 
 def _of_anybody(_: str, payload: Mapping[str, Any]) -> object:
@@ -110,7 +138,17 @@ GITHUB: Final = Sender(
     proof_prefix=_HASH_PREFIX,
 )
 GITEA: Final = Sender("gitea", "X-Gitea-Signature", signed=True, event_header="X-Gitea-Event", project=_of_repository)
+GOGS: Final = Sender("gogs", "X-Gogs-Signature", signed=True, event_header="X-Gogs-Event", project=_of_repository)
+BITBUCKET: Final = Sender(
+    "bitbucket",
+    "X-Hub-Signature",
+    signed=True,
+    event_header="X-Event-Key",
+    project=_of_bitbucket,
+    proof_prefix=_HASH_PREFIX,
+)
+AZURE: Final = Sender("azure", "X-Kas-Token", signed=False, event_header="", project=_of_azure)
 GENERIC: Final = Sender(
     "generic", "X-Signature-256", signed=True, event_header="", project=_of_anybody, proof_prefix=_HASH_PREFIX
 )
-SENDERS: Final = (GITLAB, GITHUB, GITEA, GENERIC)
+SENDERS: Final = (GITLAB, GITHUB, GITEA, GOGS, BITBUCKET, AZURE, GENERIC)

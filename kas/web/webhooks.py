@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kas.web.metrics import Metrics
     from kas.web.webhook_senders import Sender
 
-WEBHOOKS = frozenset(sender.path for sender in SENDERS)
+WEBHOOKS = frozenset(path for sender in SENDERS for path in (sender.path, f"{sender.path}/"))
 """The routes, which are open to callers without an API token."""
 
 MAX_BODY = 25 * 1024 * 1024
@@ -69,7 +69,11 @@ class Webhooks:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to add; they are open to callers without an API token."""
-        return [web.post(sender.path, functools.partial(self.handle, sender)) for sender in SENDERS]
+        return [
+            web.post(path, functools.partial(self.handle, sender))
+            for sender in SENDERS
+            for path in (sender.path, f"{sender.path}/")
+        ]
 
     async def handle(self, sender: Sender, request: web.Request) -> web.Response:
         """Check the proof and the body, in the order that the sender's proof allows, then poke."""

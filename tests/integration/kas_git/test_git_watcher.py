@@ -52,7 +52,7 @@ async def test_the_current_state_comes_first_and_a_poke_brings_the_next(
         state = await following(states)
         assert (state.project, state.ref, state.commit, state.error) == (PROJECT, MAIN, first, None)
         second = repository.push_files({"a.yaml": "a: 2\n"})
-        watcher.poke(PROJECT)
+        watcher.poke(PROJECT.upper())  # as the Git server writes it
         assert (await following(states)).commit == second
         assert await mirrors.mirror(PROJECT).has(second)
 

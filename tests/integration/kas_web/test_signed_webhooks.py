@@ -10,6 +10,7 @@ import json
 import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 HEADERS = {
     "github": ("X-Hub-Signature-256", "sha256=", {"X-GitHub-Event": "push"}),
     "gitea": ("X-Gitea-Signature", "", {"X-Gitea-Event": "push"}),
+    "gogs": ("X-Gogs-Signature", "", {"X-Gogs-Event": "push"}),
+    "bitbucket": ("X-Hub-Signature", "sha256=", {"X-Event-Key": "repo:push"}),
     "generic": ("X-Signature-256", "sha256=", {}),
 }
 PAYLOADS: dict[str, object] = {
     "github": {"ref": "refs/heads/main", "repository": {"full_name": "group/app"}},
     "gitea": {"ref": "refs/heads/main", "repository": {"full_name": "group/app"}},
+    "gogs": {"ref": "refs/heads/main", "repository": {"full_name": "group/app"}},
+    "bitbucket": {"push": {"changes": []}, "repository": {"full_name": "group/app"}},
     "generic": {"project": "group/app"},
 }
 senders = pytest.mark.parametrize("sender", list(HEADERS))
@@ -42,12 +47,13 @@ async def _post(
     secret: str = WEBHOOK_SECRET,
     signed: bytes | None = None,
     event: str = "",
+    at: str = "",
 ) -> tuple[int, Any]:
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     header, prefix, headers = HEADERS[sender]
     signature = hmac.new(secret.encode(), body if signed is None else signed, hashlib.sha256).hexdigest()
-    headers = {**dict.fromkeys(headers, event or "push"), header: f"{prefix}{signature}"}
-    async with kas.http.post(f"{kas.address}/webhooks/{sender}", data=body, headers=headers) as response:
+    headers = {**{key: event or usual for key, usual in headers.items()}, header: f"{prefix}{signature}"}
+    async with kas.http.post(f"{kas.address}/webhooks/{sender}{at}", data=body, headers=headers) as response:
         return response.status, await response.json()
 
 
@@ -57,7 +63,35 @@ async def test_a_signed_push_makes_kas_look_at_its_project(kas: Kas, sender: str
     assert kas.poked == ["group/app"]
 
 
-@pytest.mark.parametrize("sender", ["github", "gitea"])
+@pytest.mark.parametrize("sender", ["github", "gitea", "gogs"])
+async def test_a_payload_may_be_the_field_of_a_form_and_the_address_end_with_a_slash(kas: Kas, sender: str) -> None:
+    form = urlencode({"payload": json.dumps(PAYLOADS[sender])}).encode()
+    assert await _post(kas, sender, form, at="/") == (202, {"accepted": True})
+    assert kas.poked == ["group/app"]
+
+
+async def test_bitbucket_server_names_the_project_by_its_key(kas: Kas) -> None:
+    payload = {"eventKey": "repo:refs_changed", "repository": {"slug": "app", "project": {"key": "PROJ"}}}
+    assert await _post(kas, "bitbucket", payload, event="repo:refs_changed") == (202, {"accepted": True})
+    assert await _post(kas, "bitbucket", payload, event="pr:opened") == (202, {"accepted": False})
+    assert kas.poked == ["PROJ/app"]
+
+
+async def test_azure_devops_shows_the_secret_in_a_header(kas: Kas) -> None:
+    repository = {"name": "app", "project": {"name": "Shop"}}
+    for secret, event, answer in (
+        ("wrong", "git.push", (403, None)),
+        (WEBHOOK_SECRET, "git.push", (202, {"accepted": True})),
+        (WEBHOOK_SECRET, "workitem.created", (202, {"accepted": False})),
+    ):
+        payload = {"eventType": event, "resource": {"repository": repository}}
+        headers = {"X-Kas-Token": secret}
+        async with kas.http.post(f"{kas.address}/webhooks/azure", json=payload, headers=headers) as response:
+            assert (response.status, await response.json() if response.status < 400 else None) == answer
+    assert kas.poked == ["Shop/_git/app"]
+
+
+@pytest.mark.parametrize("sender", ["github", "gitea", "gogs", "bitbucket"])
 async def test_other_events_are_taken_and_ignored(kas: Kas, sender: str) -> None:
     assert await _post(kas, sender, {"zen": "."}, event="ping") == (202, {"accepted": False})
     assert kas.poked == []

@@ -141,6 +141,9 @@ def test_a_history_has_revisions_with_their_commit_and_orders_with_their_end() -
     of_hold: HistoryEntry = {"type": "suspension", "at": AT, "sync": None, "commit": None, "hold": over}
 
     revision = cells(history_lines([of_sync], NOW))
+    of_sync["sync"] = sync(reason="Suspended", message="suspended by alice")
+    later = cells(history_lines([of_sync], NOW))
+    assert later["STATE"] == "healthy", "what an agent said of a suspension then says nothing of now"
     order = cells(history_lines([of_hold], NOW))
 
     assert (revision["COMMIT"], revision["STATE"], revision["AUTHOR"]) == ("cccccccc", "healthy", "Dev")

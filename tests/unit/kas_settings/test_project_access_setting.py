@@ -32,7 +32,7 @@ def test_it_is_lists_of_paths_by_path(tmp_path: Path) -> None:
         ("project_access:\n  alpha: beta\n", "kas.yaml:2: project_access.alpha: "),
         ("project_access:\n  alpha:\n", "kas.yaml:2: project_access.alpha: "),
         ("project_access:\n  alpha: [beta/*]\n", "kas.yaml:2: project_access.alpha.0: expected the path of a project"),
-        ("project_access:\n  alpha/: [beta]\n", "kas.yaml:2: project_access.alpha/"),
+        ("project_access:\n  alpha//: [beta]\n", "kas.yaml:2: project_access.alpha//"),
         ("project_access:\n  alpha: [1]\n", "kas.yaml:2: project_access.alpha.0: "),
         ("project_access:\n  alpha: [a]\n  alpha: [b]\n", "kas.yaml:3: project_access.alpha: is set twice"),
         ("project_access:\n", "kas.yaml:1: project_access: "),
