@@ -42,6 +42,9 @@ OWNING_AGENT: Final = "agentk.io/agent-name"
 IDENTITY_SEAL: Final = "agentk.io/identity"
 """Annotation on an inventory's ConfigMap: that agentk has written the three above, for this inventory in this place."""
 
+SELECTED_BY: Final = "agentk.io/selected-by"
+"""Annotation on an inventory's ConfigMap: what selected its objects when they were applied, signed."""
+
 INVENTORY_KEY: Final = "agentk-inventory-key"
 """The Secret with the key that inventories are sealed with, in the namespace where agentk runs."""
 

@@ -88,6 +88,21 @@ class Bookkeeping:
         self._store.prove()
         self.proven = True
 
+    @property
+    def selection(self) -> Mapping[str, str] | None:
+        """Return what selected the objects when they were applied, None where that is not known."""
+        return self._store.selection
+
+    async def remember(self, selection: Mapping[str, str]) -> None:
+        """Write what has selected the objects, unless it is what is known.
+
+        Raises:
+            KubeError, InventoryError: As ``write``.
+        """
+        if selection != self._store.selection:
+            self._store.selection = selection
+            await self.write()
+
     def distrust(self) -> None:
         """Read it anew the next time."""
         self._trusted = False

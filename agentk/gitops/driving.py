@@ -11,14 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentk.apply.inventory import InventoryError
-from agentk.apply.model import DryRun, Result
+from agentk.apply.model import DryRun
 from agentk.gitops.drifting import Drifting
 from agentk.gitops.health_watch import HealthWatch
 from agentk.gitops.outcomes import Outcomes
 from agentk.gitops.progress import Progress
 from agentk.gitops.retry import RetryClock
 from agentk.gitops.sync import ProjectSync
-from agentk.gitops.sync_result import PRUNE_WAITS, SyncResult, has_stripped, unconfirmed
+from agentk.gitops.sync_result import SyncResult, has_stripped, note_of, unconfirmed
 from agentk.kube.errors import KubeError, NotLeaderError
 from agentk.memory import give_back_freed
 from agentk.reports.convert import counted
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from agentk.gitops.sync import Cluster
     from agentk.kube.inventory_store import InventoryStore
     from agentlink.refs import ObjectRef
-
-_EXPECTED_SKIPS: Final = frozenset({"MutationIgnored", "Released", "PruneDisabled"})
-"""Skips that the configuration or an annotation asked for."""
 
 _MANY: Final = 1_000
 """Objects that a sync was about from which on it leaves memory behind that is worth giving back."""
@@ -177,17 +174,21 @@ class Driving:
         self._failed(error)
         return True
 
-    def carry_over(self, snapshot: Snapshot) -> None:
+    async def carry_over(self, snapshot: Snapshot) -> None:
         """Go over to a revision that changes nothing of the one at hand."""
-        self.take_selection(snapshot)
+        await self.take_selection(snapshot)
         self._standing.carry_over(snapshot)
         self._health.carry_over()
         self.report_health()
 
-    def take_selection(self, snapshot: Snapshot) -> None:
+    async def take_selection(self, snapshot: Snapshot) -> None:
         """Take note that the revision at hand, if it is applied whole, is what this snapshot selects."""
-        if self.is_settled and not self._unconfirmed:
-            self._sync.selected(snapshot)
+        if self.is_suspended or not self.is_settled or self._unconfirmed:
+            return
+        try:
+            await self._sync.selected(snapshot)
+        except (KubeError, InventoryError) as error:
+            self._failed(error)
 
     async def begin(self, snapshot: Snapshot) -> None:
         """Start on a new revision, or anew on the one at hand by other settings."""
@@ -281,7 +282,7 @@ class Driving:
             self._anew = False
             self._retry.reset()
             standing.log.info("Cluster successfully synced", objects=standing.counts.total)
-            note = _note(self.settings, result, self._sync.strays)
+            note = note_of(self.settings, result, self._sync.strays)
             standing.tell(wire.SYNC_STATE_APPLIED, *note)
         self._health.watch(result, note)
         self.report_health()
@@ -389,15 +390,3 @@ class Driving:
 def _kinds_of(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, str]]:
     """Yield the kinds that objects wait for, each as (group, kind)."""
     return ((one.ref.group, one.ref.kind) for one in outcomes if one.reason in _NOT_SERVED)
-
-
-def _note(settings: ProjectSettings, result: SyncResult, strays: str) -> tuple[str, str]:
-    """Return the reason and message of a sync that ended well, but about which there is something to say."""
-    if settings.dry_run is not DryRun.NONE:
-        return "DryRun", f"dry_run_strategy is {settings.dry_run.value}: nothing was changed"
-    skipped = (one for one in result.outcomes.said if one.result is Result.SKIPPED)
-    skipped = (one for one in skipped if one.reason not in _EXPECTED_SKIPS)
-    # What waits for somebody comes first: it is what the state is about.
-    if first := min(skipped, key=lambda one: one.reason != PRUNE_WAITS, default=None):
-        return first.reason, f"{first.ref} {first.message}"
-    return ("InventoryElsewhere", strays) if strays else ("", "")

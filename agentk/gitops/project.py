@@ -306,10 +306,10 @@ class ProjectLoop:
     async def _take(self, snapshot: Snapshot) -> None:
         """Go over to the newest revision, with as much work as it differs."""
         if self._is_held(snapshot):
-            self._driving.take_selection(snapshot)
+            await self._driving.take_selection(snapshot)
             self._standing.tell_again()
         elif self._changes_nothing(snapshot):
-            self._driving.carry_over(snapshot)
+            await self._driving.carry_over(snapshot)
         else:
             await self._begin(snapshot)
 

@@ -106,8 +106,6 @@ class ProjectSync:
         self._on_wait = on_wait
         self._patient_with: tuple[str, ProjectSettings] | None = None
         self._settled: tuple[ProjectSettings, int] | None = None
-        # What selected the objects that are applied, None where that is not known.
-        self._selection: Mapping[str, str] | None = None
 
     @property
     def desired(self) -> Mapping[ObjectRef, Desired]:
@@ -252,14 +250,18 @@ class ProjectSync:
         if result.settled and self.settings.dry_run is DryRun.NONE:
             self._settled = (self.settings, self._cluster.discovery.generation)
         waits = unconfirmed(result.outcomes.said)
-        if not waits and (self._selection is None or not (result.failed or result.superseded)):
-            self.selected(snapshot)
+        if not waits and result.blocked is None and not (result.failed or result.superseded):
+            await self.selected(snapshot)
         return result
 
-    def selected(self, snapshot: Snapshot) -> None:
-        """Take note that what is applied is what this snapshot selects, by the settings of now."""
+    async def selected(self, snapshot: Snapshot) -> None:
+        """Take note that what is applied is what this snapshot selects, by the settings of now.
+
+        Raises:
+            KubeError, InventoryError: The inventory could not be written.
+        """
         if self.settings.dry_run is DryRun.NONE:
-            self._selection = selection_of(snapshot, self.settings)
+            await self._book.remember(selection_of(snapshot, self.settings))
 
     async def _narrow(self, snapshot: Snapshot) -> Narrowed | None:
         """Return what alone has to be looked at; None where that is everything."""
@@ -333,7 +335,7 @@ class ProjectSync:
         live, unseen = await self._looking.look_at(visible, remembered, needed)
         resolved = leave_out(resolved, recorded, hidden | unseen)
         resolved = self._with_damage(resolved)
-        changed = changed_keys(self._selection, selection_of(snapshot, self.settings))
+        changed = changed_keys(self._book.selection, selection_of(snapshot, self.settings))
         todo = await self._decide(resolved, recorded, live, changed=changed)
         if (waiting := unconfirmed(todo.decided)) and waiting <= confirmed:
             todo = await self._decide(resolved, recorded, live, prune_confirmed=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from agentk.apply.model import Result
+from agentk.apply.model import DryRun, Result
 from agentk.gitops.outcomes import Outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from agentk.apply.model import Outcome
+    from agentk.apply.model import Outcome, ProjectSettings
     from agentlink.refs import ObjectRef
 
 _SETTLED = frozenset({Result.CREATED, Result.CONFIGURED, Result.UNCHANGED, Result.PRUNED})
@@ -49,6 +49,9 @@ class SyncResult:
         return any(outcome.reason == "Superseded" for outcome in self.outcomes.said)
 
 
+_EXPECTED_SKIPS: Final = frozenset({"MutationIgnored", "Released", "PruneDisabled"})
+"""Skips that the configuration or an annotation asked for."""
+
 PRUNE_WAITS = "PruneNeedsConfirmation"
 """The reason of objects that left Git and are deleted once somebody has confirmed it."""
 
@@ -61,3 +64,15 @@ def unconfirmed(outcomes: Iterable[Outcome]) -> frozenset[ObjectRef]:
 def has_stripped(result: SyncResult, vanished: Collection[ObjectRef]) -> bool:
     """Tell whether an object was out of sight and still there: it had lost our label, as GitLab's agentk has it."""
     return any(one.ref in vanished and one.result is Result.CONFIGURED for one in result.outcomes)
+
+
+def note_of(settings: ProjectSettings, result: SyncResult, strays: str) -> tuple[str, str]:
+    """Return the reason and message of a sync that ended well, but about which there is something to say."""
+    if settings.dry_run is not DryRun.NONE:
+        return "DryRun", f"dry_run_strategy is {settings.dry_run.value}: nothing was changed"
+    skipped = (one for one in result.outcomes.said if one.result is Result.SKIPPED)
+    skipped = (one for one in skipped if one.reason not in _EXPECTED_SKIPS)
+    # What waits for somebody comes first: it is what the state is about.
+    if first := min(skipped, key=lambda one: one.reason != PRUNE_WAITS, default=None):
+        return first.reason, f"{first.ref} {first.message}"
+    return ("InventoryElsewhere", strays) if strays else ("", "")

@@ -22,6 +22,7 @@ from agentk.apply.inventory import InventoryError
 from agentk.apply.model import Refusal
 from agentk.apply.names import FIELD_MANAGER, INVENTORY_LABEL, INVENTORY_SHARD, INVENTORY_SHARDS
 from agentk.apply.records import Records
+from agentk.apply.remembered import annotation_of, selection_in
 from agentk.apply.rules.whose import choose, refuse_words
 from agentk.apply.seal import Seal
 from agentk.apply.shards import HEAD, Create, Delete, Layout, Patch, number_of, written
@@ -118,10 +119,12 @@ class InventoryStore:
         self._proven = False
         self._layout: Layout | None = None
         self._stored: dict[int, StoredMap] = {}
+        # Whose the inventories of the namespace said that they are, as ``identify`` found them.
         self.said: Mapping[str, Identity] = {}
-        """Whose the inventories of the namespace said that they are, as ``identify`` found them."""
+        # What selected the objects: as ``read`` found it, or as it is to be remembered with the next write.
+        self.selection: Mapping[str, str] | None = None
+        # Which ConfigMaps look like this inventory and do not count, as ``read`` found them; empty if none does.
         self.strays = ""
-        """Which ConfigMaps look like this inventory and do not count, as ``read`` found them; empty if none does."""
 
     def beside(self) -> InventoryStore:
         """Return a view of the same inventory to read it by, while this one may be at work."""
@@ -165,10 +168,9 @@ class InventoryStore:
         """
         self._layout = None
         self._stored = {}
-        found = await self._list()
-        self.strays = await self._look_elsewhere(found)
-        key = await self._key.find()
-        head, shards = found.pop(HEAD, None), found
+        shards = await self._list()
+        self.strays = await self._look_elsewhere(shards)
+        key, head = await self._key.find(), shards.pop(HEAD, None)
         if head is None:
             if shards:
                 raise headless(self._id, [shard.stored for shard in shards.values()])
@@ -177,6 +179,7 @@ class InventoryStore:
         self._stored[HEAD] = head.stored
         seal = Seal(key, self._id) if key is not None else None
         proven = self._hear(head, seal)
+        self.selection = selection_in(head.annotations, seal)
         layout = Layout(listed_by(head), seal=seal)
         records = Records()
         damage = [fault_in(head, layout.read(HEAD, head.data, records))]
@@ -187,17 +190,9 @@ class InventoryStore:
             damage.append(fault_in(shard, layout.read(number, shard.data, records)))
         damage += [missing(number, self._ref(number), head.stored) for number in layout.missing]
         faults = [fault for fault in damage if fault is not None]
-        self._layout = layout
-        where = head.stored
-        return Inventory(
-            records,
-            where.ref.namespace,
-            where.ref.name,
-            where.uid,
-            where.version,
-            InventoryError.first_of(faults) if faults else None,
-            proven,
-        )
+        self._layout, where = layout, head.stored
+        fault = InventoryError.first_of(faults) if faults else None
+        return Inventory(records, where.ref.namespace, where.ref.name, where.uid, where.version, fault, proven)
 
     def _hear(self, head: Document, seal: Seal | None) -> bool:
         """Listen to whose the inventory says that it is; tell whether it is the identity's."""
@@ -248,7 +243,8 @@ class InventoryStore:
         if self._identity is None:
             return {}
         key = await self._key.get()
-        return annotations_of(self._identity, self._namespace, Seal(key, self._id) if key is not None else None)
+        seal = Seal(key, self._id) if key is not None else None
+        return {**annotations_of(self._identity, self._namespace, seal), **annotation_of(self.selection, seal)}
 
     async def _say(self, words: Mapping[str, str | None]) -> None:
         """Write whose the inventory is, and nothing else."""

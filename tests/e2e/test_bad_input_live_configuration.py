@@ -86,6 +86,12 @@ def test_removing_the_whole_gitops_section_prunes_nothing(shared: Installation, 
     assert driven.value("emptied") == "1"
 
 
+def confirm_prune(driven: Driven) -> None:
+    """Say that what the configuration no longer selects may go."""
+    driven.wait("waiting")
+    driven.kas.cli("confirm-prune", driven.project, "--agent", driven.agent, "--yes")
+
+
 def test_globs_and_default_namespace_are_applied_live(
     shared: Installation, kube: Kube, namespace: str, second_namespace: str
 ) -> None:
@@ -113,9 +119,11 @@ def test_globs_and_default_namespace_are_applied_live(
     assert driven.value("glob-a") == "1"
     named = f"    inventory_namespace: {namespace}\n"
     driven.push(config_files("globs", second_namespace, glob="/{manifests,more}/**/*.yaml", more=named))
+    confirm_prune(driven)
     wait_until(lambda: driven.value("glob-a") is None, what="they have left the old one")
 
     commit = driven.push(config_files("globs", second_namespace, glob="/manifests/**/*.yaml", more=named))
+    confirm_prune(driven)
     gone = f"/api/v1/namespaces/{second_namespace}/configmaps/glob-b"
     wait_until(lambda: kube.find(gone) is None, what="what the globs no longer select is pruned")
     driven.wait("healthy", commit=commit)

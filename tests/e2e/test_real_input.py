@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.controlplane.server import ControlPlane
-    from tests.support.git_repository import GitRepository
     from tests.support.git_server import GitServer
 
 pytestmark = pytest.mark.cluster
@@ -58,29 +57,32 @@ def names_in(tree: dict[str, Any]) -> set[Name]:
 
 
 def sync_twice(
-    installation: Installation, repository: GitRepository, files: dict[str, str | bytes], namespace: str, *, state: str
+    installation: Installation, name: str, files: dict[str, str | bytes], namespace: str, *, state: str
 ) -> dict[str, Any]:
-    """Push, and push a commit that changes nothing; check that both account for every object, and return the tree."""
-    kas = installation.kas
+    """Push, and push a commit that changes nothing; check that both account for every object, and return the tree.
+
+    ``name`` is the agent's: one that another test of the namespace has would find what that has left.
+    """
+    kas, repository = installation.kas, installation.git.create(f"group/{name}")
     objects = objects_in(files)
     expected = len(objects)
-    commit = repository.push_files({**config_files("real", namespace), **files})
-    installation.agent("real", project="group/real")
+    commit = repository.push_files({**config_files(name, namespace), **files})
+    installation.agent(name, project=f"group/{name}")
 
-    sync = kas.wait_sync("real", state=state, commit=commit, within=120)
+    sync = kas.wait_sync(name, state=state, commit=commit, within=120)
     nothing = dict.fromkeys(sync["counts"], 0)
     assert sync["counts"] == {**nothing, "total": expected, "created": expected}
-    tree: dict[str, Any] = kas.get("tree", agent="real")
+    tree: dict[str, Any] = kas.get("tree", agent=name)
     results = [each["result"] for project in tree["projects"] for each in project["objects"]]
     assert results == ["created"] * expected
-    assert {(kind, name) for kind, _, name in names_in(tree)} == {(o["kind"], o["metadata"]["name"]) for o in objects}
-    history = kas.syncs("real", all="1")
+    assert {(kind, known) for kind, _, known in names_in(tree)} == {(o["kind"], o["metadata"]["name"]) for o in objects}
+    history = kas.syncs(name, all="1")
     assert [each["commit"] for each in history] == [commit]
-    assert "failed" not in {event["reason"].lower() for event in kas.get("events", agent="real")}
+    assert "failed" not in {event["reason"].lower() for event in kas.get("events", agent=name)}
 
     same = repository.push_files({"README.md": "Nothing that is applied.\n"})
-    kas.webhook("group/real")
-    sync = kas.wait_sync("real", state=state, commit=same, within=60)
+    kas.webhook(f"group/{name}")
+    sync = kas.wait_sync(name, state=state, commit=same, within=60)
     assert sync["counts"] == {**nothing, "total": expected, "unchanged": expected}
     return tree
 
@@ -88,9 +90,8 @@ def sync_twice(
 @pytest.mark.usefixtures("ready_pods")
 def test_the_example_is_synced_and_runs(installation: Installation, namespace: str) -> None:
     files = files_below(EXAMPLES / "manifest-project")
-    repository = installation.git.create("group/real")
 
-    tree = sync_twice(installation, repository, files, namespace, state="healthy")
+    tree = sync_twice(installation, "example", files, namespace, state="healthy")
 
     assert ("Deployment", namespace, "nginx-deployment") in names_in(tree)
 
@@ -98,12 +99,11 @@ def test_the_example_is_synced_and_runs(installation: Installation, namespace: s
 @pytest.mark.usefixtures("ready_pods")
 def test_online_boutique_is_synced_and_runs(installation: Installation, namespace: str) -> None:
     files = files_below(folder("online-boutique"))
-    repository = installation.git.create("group/real")
 
-    sync_twice(installation, repository, files, namespace, state="healthy")
+    sync_twice(installation, "boutique", files, namespace, state="healthy")
 
     # The tree of the API after health is known: everything current, nothing left in progress.
-    tree = installation.kas.get("tree", agent="real")
+    tree = installation.kas.get("tree", agent="boutique")
     unwell = [each for project in tree["projects"] for each in project["objects"] if each["health"] != "current"]
     assert unwell == []
     assert len(names_in(tree)) == 35
@@ -116,12 +116,10 @@ def test_kube_prometheus_is_synced_in_one_pass(
     files = files_below(folder("kube-prometheus"))
     kube = Kube(own_control_plane.kubeconfig)
     with Installation(tmp_path, git_server, own_control_plane.kubeconfig) as installation:
-        repository = git_server.create("group/real")
-
-        sync_twice(installation, repository, files, "monitoring", state="applied")
+        sync_twice(installation, "prometheus", files, "monitoring", state="applied")
 
         assert kube.get("/apis/monitoring.coreos.com/v1/namespaces/monitoring/prometheuses/k8s")
-        log = (installation.directory / "agents" / "agentk-real.log").read_text()
+        log = (installation.directory / "agents" / "agentk-prometheus.log").read_text()
         assert '"level":"error"' not in log
         assert log.count('"msg":"Cluster successfully synced"') == 1
         assert log.count('"msg":"Not affected by the revision"') == 1

@@ -83,13 +83,16 @@ def test_what_leaves_because_the_configuration_changed_waits_however_little_it_i
             "manifests/sub/c.yaml": config_map("moved-c"),
         }
     )
-    installation.agent("moved", project="group/moved")
+    agent = installation.agent("moved", project="group/moved")
     driven.wait("healthy", commit=first)
     second = driven.remove("manifests/b.yaml")
     assert driven.wait("healthy", commit=second)["counts"]["pruned"] == 1, "what leaves Git does not wait"
 
     ((path, config),) = files.items()
+    # The inventory remembers what selected its objects: another process knows what has changed.
+    agent.stop()
     driven.push({path: config.replace("/manifests/**/*.yaml", "/manifests/*.yaml")})
+    agent.start()
     waiting = driven.wait("waiting")
     assert "paths in config.yaml changed" in waiting["message"]
     assert there("moved-c")

@@ -6,6 +6,7 @@ the manifests has seen them go.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from agentlink.selected import LEFT_OUT
@@ -20,9 +21,13 @@ def selection_of(snapshot: Snapshot, settings: ProjectSettings) -> Mapping[str, 
     """Return what selected the objects of a revision, by the key of ``config.yaml``, as texts to be compared."""
     return {
         **dict(snapshot.selected_by),
-        "default_namespace": settings.default_namespace,
-        "allowed_namespaces": ",".join(sorted(settings.allowed_namespaces)),
+        "default_namespace": _digest(settings.default_namespace),
+        "allowed_namespaces": _digest(",".join(sorted(settings.allowed_namespaces))),
     }
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def changed_keys(before: Mapping[str, str] | None, now: Mapping[str, str]) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ async def test_a_user_without_rights_and_servers_that_take_no_writes_are_refused
 ) -> None:
     monkeypatch.setattr(checking, "_SECONDS", 1.0)
     with ExitStack() as stack:
-        cluster = stack.enter_context(RedisServer(options=["cluster-enabled yes"]))
+        cluster = stack.enter_context(RedisServer(options=["cluster-enabled yes", f"cluster-port {free_port()}"]))
         user = ["user weak on nopass +@connection +info ~none"]
         weak = stack.enter_context(RedisServer(options=user))
         replica = stack.enter_context(RedisServer())

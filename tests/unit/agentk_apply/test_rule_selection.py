@@ -1,20 +1,42 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agentk.apply.model import ProjectSettings, Snapshot
+from agentk.apply.names import SELECTED_BY
+from agentk.apply.remembered import annotation_of, selection_in
 from agentk.apply.rules.selection import changed_keys, selection_of, told
+from agentk.apply.seal import Seal
 
 
 def test_it_is_what_kas_selected_by_and_what_the_configuration_says_of_places() -> None:
     snapshot = Snapshot(1, "c", "s", b"d", {}, selected_by=(("paths", "1"), ("ref", "2")))
     settings = ProjectSettings(1, "p", "7-1", default_namespace="web", allowed_namespaces=("web", "api"))
-    assert selection_of(snapshot, settings) == {
-        "paths": "1",
-        "ref": "2",
-        "default_namespace": "web",
-        "allowed_namespaces": "api,web",
-    }
+    selection = selection_of(snapshot, settings)
+    assert selection.keys() == {"paths", "ref", "default_namespace", "allowed_namespaces"}
+    same = replace(settings, allowed_namespaces=("api", "web"))
+    assert changed_keys(selection, selection_of(snapshot, same)) == ()
+    for key, other in (
+        ("default_namespace", replace(settings, default_namespace="api")),
+        ("allowed_namespaces", replace(settings, allowed_namespaces=("web",))),
+    ):
+        assert changed_keys(selection, selection_of(snapshot, other)) == (key,)
+
+
+def test_an_inventory_remembers_it_and_believes_nobody_else() -> None:
+    seal, other = Seal(bytes(32), "7-1"), Seal(bytes(32), "7-2")
+    selection = {"paths": "1", "ref": "2"}
+    annotations = annotation_of(selection, seal)
+    (value,) = annotations.values()
+    assert value is not None
+    assert selection_in({SELECTED_BY: value}, seal) == selection
+    assert selection_in({SELECTED_BY: value.replace('"1"', '"3"')}, seal) is None
+    assert selection_in({SELECTED_BY: value}, other) is None
+    assert selection_in({SELECTED_BY: value}, None) is None
+    assert selection_in({}, seal) is None
+    assert annotation_of(None, seal) == annotation_of(selection, None) == {}
 
 
 @pytest.mark.parametrize(
