@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SEPARATOR = re.compile(r"^---(.*)$", re.MULTILINE)
 _BLANKS = " \t\r\n"
+_MARK = "\ufeff"
+_END = "..."
 _JSON_SPACE = re.compile(r"[ \t\n\r]*")
 _INT64_MIN, _UINT64_END = -(2**63), 2**64
 MOST_OBJECTS = 50_000
@@ -86,7 +88,11 @@ def _read_yaml(text: str, start: int, limits: Limits) -> Iterator[Document]:
 
 
 def _read_part(text: str, line: int, limits: Limits) -> Iterator[Document]:
-    if not text.strip(_BLANKS):
+    begin = len(text) - len(text.lstrip(_BLANKS))
+    if text.startswith(_MARK, begin):
+        # Where files were put together, each of which began with it.
+        text = text[:begin] + text[begin + 1 :]
+    if text.strip(_BLANKS) in {"", _END}:
         return
     if not text.endswith("\n"):
         text += "\n"  # as kubectl does, so that a block scalar at the end of a file ends its last line
