@@ -106,6 +106,7 @@ async def _serve(options: Options, life: Lifecycle) -> None:
             installation_id=controller.installation,
         ),
         ca_cert_file=options.ca_cert_file,
+        removed=lambda: controller.removed(),  # noqa: PLW0108 - made below
     )
 
     async def report(request: wire.ReportRequest) -> None:

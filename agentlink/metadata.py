@@ -10,3 +10,6 @@ CONNECTION_ID = "agentlink-connection-id"
 
 RETRY_AFTER = "agentlink-retry-after-ms"
 """In kas' trailing metadata of a call that it has no room for now: how many milliseconds later it will have."""
+
+REMOVED = "agentlink-agent-removed"
+"""In kas' trailing metadata of Connect, whatever the value: the stream has ended because there is no such agent now."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from agentlink import limits
-from agentlink.metadata import AUTHORIZATION, RETRY_AFTER
+from agentlink.metadata import AUTHORIZATION, REMOVED, RETRY_AFTER
 from agentlink.tunnel_client import Tunnel, TunnelError, open_tunnel
 
 if TYPE_CHECKING:
@@ -99,11 +99,20 @@ async def open_channel(address: KasAddress, token: str, ca_cert_file: Path | Non
         yield Channel(channel, metadata, address, tunnel)
 
 
-def retry_after_of(error: grpc.aio.AioRpcError) -> float | None:
-    """Return after how many seconds kas wants to be tried again, None where it did not say so."""
+def is_of_removed_agent(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether kas says that there is no such agent any more."""
+    return _trailing(error, REMOVED) is not None
+
+
+def _trailing(error: grpc.aio.AioRpcError, key: str) -> object:
     # The published types have the metadata of gRPC's other interface here.
     metadata: Any = error.trailing_metadata()
-    said = metadata.get(RETRY_AFTER) if metadata is not None else None
+    return metadata.get(key) if metadata is not None else None
+
+
+def retry_after_of(error: grpc.aio.AioRpcError) -> float | None:
+    """Return after how many seconds kas wants to be tried again, None where it did not say so."""
+    said = _trailing(error, RETRY_AFTER)
     return int(said) / 1000 if isinstance(said, str) and said.isascii() and said.isdigit() else None
 
 

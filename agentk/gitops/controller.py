@@ -199,9 +199,22 @@ class Controller:
             case None:
                 pass
 
+    def removed(self) -> None:
+        """Do nothing any more: kas has no such agent. What was applied stays as it is."""
+        log.error(
+            "kas has removed this agent: nothing is applied, pruned or put back any more, and what was applied stays."
+            " To go on, register it again (`kas agent create`) and put a new token in place (`kas token create`);"
+            " otherwise delete agentk's Deployment"
+        )
+        self._receiver.reset()
+        self._end_all()
+
     def _let_go(self) -> None:
         """Do nothing any more of what another installation of kas had confirmed; this one has yet to say anything."""
         log.warning("This is another installation of kas; what the one before had sent is dropped")
+        self._end_all()
+
+    def _end_all(self) -> None:
         self._configured = None
         for project_id in list(self._loops):
             self._end(project_id)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from agentk.gitops.channels import ConnectError, open_channel, retry_after_of
+from agentk.gitops.channels import ConnectError, is_of_removed_agent, open_channel, retry_after_of
 from agentk.gitops.connection import ClosedError, Connection
 from agentlink import limits, logs
 from agentlink.agent_token import TokenError
@@ -111,6 +111,7 @@ class Link:
         token: Callable[[], str],
         hello: Callable[[], wire.Hello],
         ca_cert_file: Path | None = None,
+        removed: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect to ``address``; ``token`` and ``hello`` are called anew for every connection.
 
@@ -119,7 +120,9 @@ class Link:
             token: gives the agent's token, or raises TokenError.
             hello: gives the first message, with what the agent holds at that moment.
             ca_cert_file: certificates (PEM) to trust besides the system's.
+            removed: is called when a kas that had let the agent in says that there is no such agent any more.
         """
+        self._removed = removed
         self._address = address
         self._token = token
         self._hello = hello
@@ -250,6 +253,9 @@ class Link:
                     # kas ends a stream as soon as the one in its place is there, which may be heard in any order.
                     if ended.moving is not None and await connection.is_left(within=TAKEN_OVER_SECONDS):
                         return ended
+                    # Believed only where it ends a stream: a refusal may be of a kas that has lost its database.
+                    if ended.entered and is_of_removed_agent(error):
+                        self._removed()
                     ended.retry_after = retry_after_of(error)
                     ended.refused = error.code() in _REFUSED and ended.retry_after is None
                     self._disconnected(connection, channel.explain(error))

@@ -43,6 +43,9 @@ class EndedTokens(Protocol):
     async def ended(self, token_ids: Collection[int]) -> frozenset[int]:
         """Return those of the tokens that are revoked or gone."""
 
+    async def gone(self, token_ids: Collection[int]) -> frozenset[int]:
+        """Return those of the tokens that are gone, as they are with their agent alone."""
+
 
 async def follow_revocations(
     tokens: EndedTokens, sessions: Sessions, token_revoked: Callable[[int], None], doubts: Doubts
@@ -58,10 +61,14 @@ async def follow_revocations(
             continue
         try:
             ended = await tokens.ended(used)
+            gone = await tokens.gone(ended) if ended else ended
         except StoreError as error:
             # Agents work on while the database is away; who was revoked ends when it is back.
             log.debug("Tokens in use could not be looked at", why=str(error))
             continue
         doubts.token_ids -= used
+        for session in sessions.list() if gone else ():
+            if session.identity.token_id in gone:
+                sessions.close_agent(session.identity.agent_id)
         for token_id in ended:
             token_revoked(token_id)

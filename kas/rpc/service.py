@@ -17,7 +17,7 @@ import grpc
 from agentlink import limits, logs
 from agentlink.callers import with_port
 from agentlink.capabilities import able_of
-from agentlink.metadata import AUTHORIZATION, RETRY_AFTER
+from agentlink.metadata import AUTHORIZATION, REMOVED, RETRY_AFTER
 from agentlink.v1 import agentlink_pb2 as wire
 from agentlink.v1 import agentlink_pb2_grpc
 from kas.rpc.admission import Admission, AdmissionLimits, BusyError
@@ -195,7 +195,8 @@ class AgentLinkService(agentlink_pb2_grpc.AgentLinkServicer):
         )
         ending = await self._stream(session, hello, request_iterator, context)
         if ending is not None:
-            await context.abort(_STATUS[ending], ending.value)
+            trailing = ((REMOVED, "1"),) if ending is Ending.REMOVED else ()
+            await context.abort(_STATUS[ending], ending.value, trailing)
         await context.abort(grpc.StatusCode.UNAVAILABLE, "kas ended this stream because of an error; connect again")
 
     async def Report(  # noqa: N802 - named by the wire contract

@@ -115,16 +115,21 @@ class Tokens:
     @whole
     async def ended(self, token_ids: Collection[int]) -> frozenset[int]:
         """Return those of the tokens that are revoked, or gone with their agent."""
-        live: set[int] = set()
+        return await self._not_among(token_ids, select(agent_tokens.c.id).where(agent_tokens.c.revoked_at.is_(None)))
+
+    @whole
+    async def gone(self, token_ids: Collection[int]) -> frozenset[int]:
+        """Return those of the tokens that are gone with their agent."""
+        return await self._not_among(token_ids, select(agent_tokens.c.id))
+
+    async def _not_among(self, token_ids: Collection[int], those: Select[tuple[int]]) -> frozenset[int]:
+        found: set[int] = set()
         asked = sorted(token_ids)
         async with self._database.read() as connection:
             for start in range(0, len(asked), _ASKED_AT_ONCE):
                 some = asked[start : start + _ASKED_AT_ONCE]
-                query = select(agent_tokens.c.id).where(
-                    agent_tokens.c.id.in_(some), agent_tokens.c.revoked_at.is_(None)
-                )
-                live.update(await connection.scalars(query))
-        return frozenset(asked) - live
+                found.update(await connection.scalars(those.where(agent_tokens.c.id.in_(some))))
+        return frozenset(asked) - found
 
     @whole
     async def live(self, most: int) -> Collection[str]:

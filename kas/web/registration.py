@@ -100,9 +100,10 @@ class Registration:
         await self._guard.authorize(caller, Action.REGISTER, record.project, "agent.delete", what)
         tokens = await self._store.tokens.list(record.id)
         await self._store.agents.delete(record.id, by=caller.actor)
+        # First, so that the agent hears that it is gone, and not only its token.
+        closed = self._sessions.close_agent(record.id)
         for token in tokens:
             self._token_revoked(token.id)
-        closed = self._sessions.close_agent(record.id)
         log.info("Agent deleted", agent_id=record.id, agent=record.name, project=record.project, connections=closed)
         return record
 

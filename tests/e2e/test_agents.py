@@ -44,6 +44,29 @@ def names(installation: Installation, agent: str) -> set[str]:
     return {each["object"]["name"] for project in tree["projects"] for each in project["objects"]}
 
 
+def test_an_agent_that_is_removed_enforces_nothing_any_more_and_goes_on_when_it_is_registered_again(
+    installation: Installation, kube: Kube, namespaces: tuple[str, str, str]
+) -> None:
+    kas, namespace = installation.kas, namespaces[0]
+    repository = installation.git.create("group/removed")
+    commit = repository.push_files({**config_files("removed", namespace), "manifests/a.yaml": config_map("a")})
+    agent = installation.agent("removed", project="group/removed")
+    kas.wait_sync("removed", state="healthy", commit=commit)
+    path = f"/api/v1/namespaces/{namespace}/configmaps/a"
+    uid = kube.get(path)["metadata"]["uid"]
+
+    kas.cli("agent", "delete", "removed", "--yes")
+    agent.process.wait_until(lambda: "kas has removed this agent" in agent.log.read_text(), what="it has heard of it")
+    kube.patch(path, {"data": {"value": "by hand"}})
+    kas.cli("agent", "create", "--project", "group/removed", "--name", "removed")
+    assert kube.get(path)["data"] == {"value": "by hand"}, "nothing is put back meanwhile"
+
+    agent.token_file.write_text(kas.cli("token", "create", "--agent", "removed"))
+    kas.wait_sync("removed", state="healthy", commit=commit)
+    wait_until(lambda: kube.get(path)["data"] == {"value": "1"}, what="it goes on")
+    assert kube.get(path)["metadata"]["uid"] == uid
+
+
 def test_three_agents_each_sync_and_prune_their_own(
     installation: Installation, kube: Kube, namespaces: tuple[str, str, str]
 ) -> None:

@@ -29,6 +29,9 @@ class Tokens:
             raise StoreUnavailable("away")
         return frozenset(token_ids) & {2}
 
+    async def gone(self, token_ids: Collection[int]) -> frozenset[int]:
+        return frozenset(token_ids) - {2}
+
 
 async def test_only_what_the_store_calls_ended_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revocations, "SECONDS", 0.05)
