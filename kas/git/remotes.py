@@ -193,8 +193,11 @@ class Remotes:
             raise GitError("Refused", f"{project[:80]!r} is not a project path; write it as group/project")
         override = self._settings.projects.get(project)
         if override is not None and override.url is not None:
-            return override.url
-        return self._settings.url_template.replace(_PLACEHOLDER, quote(project, safe="/"))
+            url = override.url
+        else:
+            url = self._settings.url_template.replace(_PLACEHOLDER, quote(project, safe="/"))
+        # A slash at the end means the same repository; asked for as it stands, many servers do not know it.
+        return url.rstrip("/")
 
     def remote(self, project: str) -> Remote:
         """Return the remote of ``project``, its credential read from its file now.

@@ -30,6 +30,13 @@ def test_a_project_may_have_a_url_of_its_own_and_then_never_gets_the_common_cred
     assert (remote.url, remote.credential) == ("https://elsewhere.example.com/x.git", None)
 
 
+def test_a_slash_at_the_end_of_a_url_is_the_same_repository() -> None:
+    own = ProjectOverride(url="https://elsewhere.example.com/x/")
+    remotes = Remotes(GitSettings(url_template="https://git.example.com/{project}.git/", projects={"group/own": own}))
+    assert remotes.url("group/project") == "https://git.example.com/group/project.git"
+    assert remotes.url("group/own") == "https://elsewhere.example.com/x"
+
+
 @pytest.mark.parametrize(
     "project",
     [
