@@ -1,9 +1,10 @@
 """How both programs log: one JSON line an event in production, readable lines on a terminal.
 
-The keys are those of GitLab's agent (``time``, ``level``, ``msg``, ``mod_name``), so that existing searches and
-dashboards keep working. What the libraries say through :mod:`logging` goes the same way. Two promises hold for every
-line, whoever wrote it: nothing in a value can act on a terminal or break a line (control characters are written out),
-and nothing that looks like a credential is shown. The second is a net below the first rule, which is to log no secret.
+The keys are those of GitLab's agent (``level``, ``time``, ``msg``, ``mod_name``), in its order, so that existing
+searches and dashboards keep working. What the libraries say through :mod:`logging` goes the same way. Two promises hold
+for every line, whoever wrote it: nothing in a value can act on a terminal or break a line (control characters are
+written out), and nothing that looks like a credential is shown. The second is a net below the first rule, which is to
+log no secret.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ def _message_of(record: logging.LogRecord) -> str:
 
 def _ordered(level: str, event: EventDict) -> EventDict:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"time": now, "level": level, "msg": event.pop("event", ""), "mod_name": event.pop("mod_name", ""), **event}
+    return {"level": level, "time": now, "msg": event.pop("event", ""), "mod_name": event.pop("mod_name", ""), **event}
 
 
 def _describe(_: WrappedLogger, method_name: str, event: EventDict) -> EventDict:

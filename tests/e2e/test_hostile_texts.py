@@ -78,6 +78,6 @@ def test_hostile_names_and_messages_are_inert_wherever_they_are_shown(
     shown |= {"text log": text_log, "json log": json_log, "graphql": answered}
     for what, text in shown.items():
         assert not ACTIVE & set(text), (what, text)
-    assert '{"time"' not in text_log
+    assert '{"level"' not in text_log
     assert all(json.loads(line) for line in json_log.splitlines() if line.startswith("{"))
     assert any("script" in text for text in shown.values())

@@ -226,12 +226,12 @@ def test_logs_are_readable_lines_on_a_terminal(installation: Installation, names
     with on_a_terminal("agentk", "run", *connection, *rest) as screen:
         shown = seen(screen, "Cluster successfully synced")
     assert "\x1b[" in shown
-    assert '{"time"' not in shown
+    assert '{"level"' not in shown
     assert "deployment.apps/read-web created" in shown
     assert commit in shown
 
     kas.stop()
     with on_a_terminal("kas", "serve", "--config", kas.config) as screen:
         shown = seen(screen, "kas is ready")
-    assert '{"time"' not in shown
+    assert '{"level"' not in shown
     assert "Listening for agents" in shown

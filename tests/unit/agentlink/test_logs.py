@@ -42,7 +42,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 def test_a_line_has_the_keys_of_gitlabs_agent(stream: io.StringIO) -> None:
     logs.get_logger("gitops").info("Synced", project_id=7, sync_result="deployment.apps/nginx configured")
     (line,) = lines(stream)
-    assert list(line) == ["time", "level", "msg", "mod_name", "project_id", "sync_result"]
+    assert list(line) == ["level", "time", "msg", "mod_name", "project_id", "sync_result"]
     assert (line["level"], line["msg"], line["mod_name"], line["project_id"]) == ("info", "Synced", "gitops", 7)
     assert str(line["time"]).endswith("Z")
 
