@@ -312,8 +312,21 @@ class Fetcher:
                 elif error.reason == "MirrorCorrupt":
                     await self._start_anew()
                 else:
+                    await self._check_for_page(remote, error)
                     raise
         raise AssertionError("the second attempt returns or raises")
+
+    async def _check_for_page(self, remote: Remote, error: GitError) -> None:
+        """Raise what is really wrong where git took a page for a repository, to git an old and perhaps empty one."""
+        if error.reason not in {"RefNotFound", "Unreachable"}:
+            return
+        if kind := await self._runner.http.page(remote):
+            message = (
+                f"{self._project}: at the repository's URL the server answers with a page ({kind}) and not with Git: "
+                "a login or maintenance page, or a proxy's; open the URL to see which, and correct git.url_template or "
+                "what stands in between"
+            )
+            raise GitError("Unreachable", message, retryable=True) from error
 
     async def _fetch(self, remote: Remote, ref: GitRef, name: str) -> str:
         await self._repository.open()

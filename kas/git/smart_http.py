@@ -33,6 +33,8 @@ _MAX_ANSWER = 4 * 1024**2
 
 _SERVICE = "/info/refs?service=git-upload-pack"
 
+_ADVERTISEMENT = "application/x-git-upload-pack-advertisement"
+
 _FIRST_QUESTIONS, _FIRST_SECONDS = 4, 1.0
 """As many ask a server what it can do at a time, and so long do the others wait for what they find."""
 
@@ -83,6 +85,20 @@ class SmartHttp:
             return None
         return same_server(remote.url, target)
 
+    async def page(self, remote: Remote) -> str | None:
+        """Return the type of what a server sends with status 200 that is not Git's, such as ``text/html``.
+
+        None where it is Git's, or nothing that could be asked for.
+        """
+        if not _can_ask(remote):
+            return None
+        try:
+            async with self._open(remote, "GET", _SERVICE, {}) as response:
+                kind = response.content_type if response.status == 200 else _ADVERTISEMENT  # noqa: PLR2004 - HTTP
+        except (*ODD, TimeoutError):
+            return None
+        return None if kind == _ADVERTISEMENT else kind
+
     async def answer(self, remote: Remote, request: bytes) -> bytes | None:
         """Return the answer to a request of the protocol, None for any but a good one of a bounded size."""
         async with self.stream(remote, request) as response:
@@ -110,7 +126,9 @@ class SmartHttp:
 
     async def _ask(self, remote: Remote) -> bytes | None:
         async with self._turns.at(remote.url), self._open(remote, "GET", _SERVICE, {}) as response:
-            return await _body(response) if response.status == 200 else None  # noqa: PLR2004 - HTTP
+            # A login or maintenance page is no word of the server's about itself, and must not be remembered as one.
+            good = response.status == 200 and response.content_type == _ADVERTISEMENT  # noqa: PLR2004 - HTTP
+            return await _body(response) if good else None
 
     def _open(
         self, remote: Remote, method: str, path: str, headers: dict[str, str], data: bytes | None = None

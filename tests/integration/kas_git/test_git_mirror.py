@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -245,6 +246,34 @@ async def test_a_redirect_to_another_server_is_not_followed(git_server: GitServe
     assert error.reason == "Redirected"
     assert "redirects" in str(error)
     assert len(git_server.requests) == before
+    await mirrors.close()
+
+
+@pytest.mark.parametrize("page", [b"", b"<!doctype html>\n<title>Sign in</title>\n"], ids=["empty", "a login page"])
+async def test_a_page_where_git_is_expected_is_told_as_one_and_not_remembered(
+    git_server: GitServer, tmp_path: Path, page: bytes
+) -> None:
+    repository = git_server.create(PROJECT)
+    repository.push_files({"a.yaml": "a: 1\n"})
+    mirrors = Mirrors(settings_for(git_server.template), tmp_path / "data")
+    git_server.stop()
+
+    async def show_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + page)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(show_page, "127.0.0.1", urlsplit(git_server.url).port):
+        error = await refused(mirrors.mirror(PROJECT), DEFAULT_BRANCH)
+    assert (error.reason, error.retryable) == ("Unreachable", True)
+    assert "a page (text/html)" in str(error)
+    git_server.start()
+    commit = repository.push_files({"a.yaml": "a: 2\n"})
+    before = len(git_server.requests)
+    assert await mirrors.mirror(PROJECT).fetch(DEFAULT_BRANCH) == commit
+    assert sum("service=git-upload-pack" in request for request in git_server.requests[before:]) == 1
     await mirrors.close()
 
 
