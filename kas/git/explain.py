@@ -43,6 +43,9 @@ def _when(pattern: str, reason: str, advice: str, *, retryable: bool = False) ->
     return _Meaning(re.compile(pattern, re.IGNORECASE), reason, advice, retryable)
 
 
+_PROMPT = re.compile(r"could not read (username|password)", re.IGNORECASE)
+"""What git says of a 401: it would ask somebody at a terminal for a login."""
+
 # The first that matches decides.
 _MEANINGS = (
     _when(
@@ -95,7 +98,7 @@ _MEANINGS = (
     ),
     _when(
         r"permission denied \(|load key .*: |returned error: 40[13]|authentication failed|access denied"
-        r"|could not read (username|password)",
+        rf"|{_PROMPT.pattern}",
         "AccessDenied",
         "the server denies access ({detail}); give the project a credential that may read the repository",
     ),
@@ -135,6 +138,10 @@ def explain(project: str, ref: GitRef | None, code: int, stderr: str, credential
         return GitError("Interrupted", message, retryable=True)
     said = "\n".join(_URL.sub("'URL'", line[:_LINE]) for line in stderr.splitlines())
     meaning = next((known for known in _MEANINGS if known.pattern.search(said)), _OTHERWISE)
+    if _PROMPT.search(said):
+        detail = "401: it does not accept the login it was sent"
+        if credential is None:
+            detail = "401: it asks for a login, and kas has none"
     # A commit that is asked for by its id is a ref to git.
     reason = "CommitNotFound" if meaning.reason == "RefNotFound" and _is_commit(ref) else meaning.reason
     advice = meaning.advice.replace("{ref}", str(ref or "such object")).replace("{detail}", detail or f"code {code}")

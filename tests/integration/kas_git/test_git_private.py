@@ -69,6 +69,7 @@ async def test_a_rotated_credential_is_used_at_the_next_fetch(
     git_server.set_password(PROJECT, "oauth2", "glpat-rotated")
     error = await refused(mirror, MAIN)
     assert error.reason == "AccessDenied"
+    assert "401: it does not accept the login it was sent" in str(error)
     assert PASSWORD not in f"{error!r} {error}"
     write(secret, "glpat-rotated")
     assert await mirror.fetch(MAIN) == commit
@@ -76,7 +77,9 @@ async def test_a_rotated_credential_is_used_at_the_next_fetch(
 
 async def test_no_credential_is_access_denied(mirrors: Mirrors, git_server: GitServer) -> None:
     git_server.create(PROJECT, username="oauth2", password=PASSWORD).push_files({"a": "a"})
-    assert (await refused(mirrors.mirror(PROJECT), MAIN)).reason == "AccessDenied"
+    error = await refused(mirrors.mirror(PROJECT), MAIN)
+    assert error.reason == "AccessDenied"
+    assert "401: it asks for a login, and kas has none" in str(error)
 
 
 async def test_a_credential_file_without_a_credential_is_named(mirror: Mirror, secret: Path) -> None:

@@ -45,6 +45,14 @@ def test_what_git_says_gets_its_reason(ref: GitRef, code: int, stderr: str, reas
     assert "{" not in str(error)
 
 
+def test_a_refused_login_is_told_as_the_server_told_it_and_not_as_a_terminal_that_is_missing() -> None:
+    said = f"fatal: could not read Username for '{URL}': terminal prompts disabled"
+    without, refused = (str(explain("group/project", MAIN, 128, said, credential)) for credential in (None, ME))
+    assert "(401: it asks for a login, and kas has none)" in without
+    assert "(401: it does not accept the login it was sent)" in refused
+    assert "terminal" not in without + refused
+
+
 @pytest.mark.parametrize("name", ["certificate", "redirect", "not-found", "access denied", "packfile"])
 def test_a_projects_own_name_explains_nothing(name: str) -> None:
     said = f"fatal: unable to access 'https://h/{name}.git/': Failed to connect to h port 443 after 3 ms"
