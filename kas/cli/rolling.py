@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from kas.cli.agents import find_agent
+from kas.cli.commits import Commit
 from kas.cli.history_view import history_lines
 from kas.cli.options import agent_option, examples, no_headers_option, output_option, with_client
 from kas.cli.showing import Listing, show
@@ -32,7 +33,11 @@ HISTORY = Listing("history", history_lines, "This agent has synced nothing of th
 @click.argument("project")
 @agent_option(required=True)
 @click.option(
-    "--to", "commit", metavar="COMMIT", help="Where to go back to; the first digits of one in `kas history` do."
+    "--to",
+    "commit",
+    type=Commit(least=4),
+    metavar="COMMIT",
+    help="Where to go back to; the first digits of one in `kas history` do.",
 )
 @click.option("--unpin", is_flag=True, help="Follow the ref of the configuration again.")
 @click.option("--reason", default="", help="Why; shown wherever the project is.")

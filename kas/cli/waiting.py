@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
 import click
 
 from kas.cli.agents import find_agent
+from kas.cli.commits import Commit
 from kas.cli.durations import Duration
 from kas.cli.following import NOT_IN_TIME, ended_words, follow
 from kas.cli.options import NOT_CONNECTED, Failure, agent_option, examples, output_option, with_client
@@ -38,22 +38,8 @@ _REACHED: Final[dict[Goal, frozenset[str]]] = {
 _UNDER_WAY: Final = frozenset({"received", "applying", "applied"})
 _WAITING: Final = "waiting"
 _PRUNE_WAITS: Final = "PruneNeedsConfirmation"
-_COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 _LINES_AN_AGENT: Final = 20
 """How many of each agent's newest syncs of the project are looked at; the one waited for is among the newest few."""
-
-
-class Commit(click.ParamType[str]):
-    """The digits of a commit, or the first of them."""
-
-    name = "commit"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Read one, as click asks for it; a branch or tag is refused, as it is another commit tomorrow."""
-        text = str(value).lower()
-        if not _COMMIT.fullmatch(text):
-            self.fail(f"{value!r} is not a commit: 7 digits of its id or more, such as 844d9047", param, ctx)
-        return text
 
 
 class Overtaking(TypedDict):
@@ -156,7 +142,7 @@ class Waiting:
     metavar="COMMIT",
     required=True,
     envvar="CI_COMMIT_SHA",
-    type=Commit(),
+    type=Commit(least=7),
     help="The commit to wait for; its first 7 digits or more do. [CI_COMMIT_SHA]",
 )
 @agent_option(required=False)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import click
 import pytest
 
-from kas.cli.waiting import Commit, Goal, Waiting, WaitingPrune
+from kas.cli.waiting import Goal, Waiting, WaitingPrune
 
 if TYPE_CHECKING:
     from kas.web.payloads import AgentRef, Sync
@@ -105,10 +104,3 @@ def test_other_commits_other_agents_and_configurations_are_not_waited_for() -> N
     assert ends(waiting, *others, None) == []
     assert ends(waiting, sync("failed", kind="refusal"), None) == ["failed"]
     assert ends(waiting, sync("healthy"), None) == [], "it is over"
-
-
-def test_a_commit_is_named_by_its_digits_and_by_nothing_that_moves() -> None:
-    assert Commit().convert("844D9047", None, None) == "844d9047"
-    for wrong in ("main", "HEAD", "844d90", "844d904g", ""):
-        with pytest.raises(click.BadParameter, match="is not a commit"):
-            Commit().convert(wrong, None, None)
