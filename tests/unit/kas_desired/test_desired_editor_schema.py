@@ -22,6 +22,7 @@ NOT_WRITTEN_BY_PEOPLE = {
     names.OWNING_CONFIGURATION,
     names.OWNING_AGENT,
     names.IDENTITY_SEAL,
+    names.SELECTED_BY,
 }
 
 
