@@ -21,25 +21,23 @@ import asyncio
 import functools
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from agentlink import logs
 from agentlink.capabilities import Capability, able_of
 from agentlink.manifests.model import ManifestError
-from agentlink.selected import LEFT_OUT
 from kas.desired.agent_config import ConfigError
 from kas.git.errors import GitError
-from kas.git.refs import DEFAULT_BRANCH, GitRef, RefKind
+from kas.git.refs import DEFAULT_BRANCH, GitRef
 from kas.git.watcher import RefState
 from kas.gitops.configuration import configuration_message
 from kas.gitops.delta import Offer
+from kas.gitops.following import ref_of, selected_by, wanted_of
 from kas.gitops.holds import pin_of, suspension_of
 from kas.gitops.identify import config_path, read_configuration
 from kas.gitops.newest import Newest
 from kas.gitops.outbox import Outbox
 from kas.gitops.protections import TOO_OLD, withheld
-from kas.gitops.snapshots import Wanted
 from kas.spawning import spawn
 from kas.store.patience import when_available
 from kas.store.records import CONFIGURATION_REF
@@ -62,24 +60,6 @@ PINNED_AGAIN_SECONDS = 60.0
 """How long until a pinned commit that cannot be had is looked for again."""
 
 log = logs.get_logger("gitops")
-
-
-def ref_of(config: ManifestProjectConfig) -> GitRef:
-    """Return what a project of a configuration follows."""
-    return GitRef(RefKind(config.ref.kind), config.ref.name)
-
-
-def wanted_of(config: ManifestProjectConfig) -> Wanted:
-    """Return what a project of a configuration selects."""
-    return Wanted(config.project, config.globs, config.default_namespace)
-
-
-def selected_by(config: ManifestProjectConfig, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
-    """Return what selects a project's objects, each with a text that differs where what it says does."""
-    said = {"paths": "\n".join(sorted(config.globs)), "ref": str(ref_of(config))}
-    if snapshot.left_out:
-        said[LEFT_OUT] = "\n".join(one.path for one in snapshot.left_out)
-    return tuple((key, blake2b(text.encode(), digest_size=8).hexdigest()) for key, text in said.items())
 
 
 class AgentStream:

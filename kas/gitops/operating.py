@@ -11,9 +11,9 @@ from kas.desired.agent_config import ConfigError
 from kas.desired.project_access import NOT_ALLOWED
 from kas.git.errors import GitError
 from kas.git.refs import GitRef, RefKind, is_commit_id
-from kas.gitops.agent_stream import ref_of, wanted_of
 from kas.gitops.answers import Answered, answered
 from kas.gitops.commands import Delivery, NotAnsweredError, Revision, new_command
+from kas.gitops.following import ref_of, wanted_of
 from kas.gitops.identify import config_path, read_configuration
 from kas.rpc.sessions import AgentIdentity
 from kas.store.records import SyncKind

@@ -8,8 +8,9 @@ from weakref import WeakValueDictionary
 
 from agentlink import logs
 from kas.desired.project_access import NOT_ALLOWED, OWN_GROUP
-from kas.gitops.agent_stream import AgentStream, ref_of
+from kas.gitops.agent_stream import AgentStream
 from kas.gitops.bounded import Bounded
+from kas.gitops.following import ref_of
 from kas.gitops.identify import ReadConfigurations
 from kas.gitops.notes import Notes
 from kas.gitops.snapshots import Snapshots

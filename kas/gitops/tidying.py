@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agentlink import logs
 from agentlink.manifests.model import ManifestError
 from kas.git.errors import GitError
-from kas.gitops.agent_stream import wanted_of
+from kas.gitops.following import wanted_of
 from kas.gitops.operating import OperationError
 from kas.store.errors import NotFound, StoreError
 
